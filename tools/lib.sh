@@ -66,6 +66,9 @@ pid_of() {
     echo "$pid"
 }
 
+# record_self FILE: a pid file about this script.
+record_self() { echo "$$ $(proc_started $$) $(boot_id)" >"$1"; }
+
 is_running() { pid_of "$1" >/dev/null; }
 is_gone() { ! is_running "$1"; }
 
@@ -92,7 +95,8 @@ spawn() {
         read -ra fields <<<"${stat##*) }"
         echo "$$ ${fields[19]} $(cat /proc/sys/kernel/random/boot_id)" >"$pid_file.new"
         mv "$pid_file.new" "$pid_file"
-        exec "$@"
+        # A shell without job control hands "ignore" for SIGINT and SIGQUIT on to what it starts in the background.
+        exec env --default-signal=INT,QUIT,HUP,PIPE "$@"
     ' spawn "$pid_file" "$log_file" "$@" &
     wait_until 10 test -e "$pid_file" || die "could not start $1"
 }

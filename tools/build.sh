@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Configures (when needed) and builds one CMake preset into build/<preset>.
+#
+#   build.sh PRESET [TARGET]...
+set -euo pipefail
+# shellcheck source=tools/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+main() {
+    local preset=$1 dir=$TXS_ROOT/build/$1
+    shift
+    cd "$TXS_ROOT"
+    mkdir -p "$dir"
+    # Two builds in one directory spoil each other's files.
+    with_lock "$dir/.lock" "another build of $preset runs in this checkout; waiting for it"
+    # Ninja runs cmake again by itself when a CMakeLists.txt changed; of the presets it knows nothing.
+    if [[ ! -e $dir/build.ninja || CMakePresets.json -nt $dir/build.ninja ]]; then
+        cmake --preset "$preset"
+    fi
+    cmake --build --preset "$preset" --parallel "${BUILD_JOBS:-$(nproc)}" "${@/#/--target=}"
+}
+
+(($#)) || die "which preset? (dev, release, tsan, coverage)"
+main "$@"

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Builds and runs the tests: `make test`, `make test-unit` and their relatives.
+#
+#   run_tests.sh [--unit] [--preset NAME] [CTEST ARGUMENT]...
+#
+# Starts a private PostgreSQL and a private Kafka for this run, in a directory and on ports of their own, so that any
+# number of runs, in this checkout or in others, and a running `make start-all` do not meet. Tests find them by
+#
+#   TXSTREAM_TEST_PG      libpq connection string of a superuser
+#   TXSTREAM_TEST_KAFKA   host:port
+#   TXSTREAM_BIN          the built binary
+#   TXSTREAM_ROOT         this checkout
+#
+# --unit runs the tests that need none of it, and starts none of it. The last thing printed is ctest's own summary, and
+# its exit code is ours. No test that was asked for is left out: without its services the run fails before it begins.
+set -euo pipefail
+# shellcheck source=tools/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+POSTGRES=$TXS_ROOT/tools/services/postgres.sh
+KAFKA=$TXS_ROOT/tools/services/kafka.sh
+KEPT_LOGS=$TXS_ROOT/var/last-failed-test
+
+main() {
+    local unit=0 preset=dev
+    while (($#)); do
+        case $1 in
+            --unit) unit=1 && shift ;;
+            --preset) preset=$2 && shift 2 ;;
+            *) break ;;
+        esac
+    done
+    cd "$TXS_ROOT"
+    export TXSTREAM_ROOT=$TXS_ROOT TXSTREAM_BIN=$TXS_ROOT/build/$preset/txstream
+    if ((unit)); then
+        tools/deps.sh build
+        tools/build.sh "$preset"
+        run_ctest "$preset" -L '^unit$' "$@"
+        return
+    fi
+    tools/deps.sh build run test
+    # The one step that may need the network; it overlaps with the compiler.
+    "$KAFKA" fetch &
+    local fetch=$!
+    tools/build.sh "$preset"
+    wait "$fetch" || die "there is no Kafka to test against"
+    with_services run_ctest "$preset" "$@"
+}
+
+run_ctest() {
+    local preset=$1
+    shift
+    # No test at all is an error: a misspelt label must not look like success.
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --parallel "${TEST_JOBS:-2}" "$@"
+}
+
+with_services() {
+    local started code=0
+    started=$(now_ms)
+    sweep_abandoned_runs
+    make_run_directory
+    trap 'clean_up' EXIT
+    trap 'exit 130' INT TERM HUP
+    "$POSTGRES" start --dir "$RUN/postgres" --port auto &
+    local postgres=$!
+    "$KAFKA" start --dir "$RUN/kafka" --port auto --jit c1 &
+    local kafka=$!
+    wait "$postgres" || die "there is no PostgreSQL to test against"
+    wait "$kafka" || die "there is no Kafka to test against"
+    TXSTREAM_TEST_PG=$("$POSTGRES" conninfo --dir "$RUN/postgres")
+    TXSTREAM_TEST_KAFKA=$("$KAFKA" bootstrap --dir "$RUN/kafka")
+    export TXSTREAM_TEST_PG TXSTREAM_TEST_KAFKA
+    say "services are up ($(seconds_since "$started") s); should a test fail, their logs stay in ${KEPT_LOGS#"$TXS_ROOT/"}"
+    run_in_own_group "$@" || code=$?
+    ((code == 0)) || keep_logs
+    return "$code"
+}
+
+# A group of its own, so that an interrupted run can end ctest together with all the tests it has under way; and in the
+# background, since a trap is only served while the shell waits.
+run_in_own_group() {
+    set -m
+    "$@" &
+    TESTS=$!
+    set +m
+    wait "$TESTS"
+}
+
+end_tests() {
+    [[ -n ${TESTS:-} ]] && kill -s TERM -- "-$TESTS" 2>/dev/null || return 0
+    wait_until 10 group_has_ended || kill -s KILL -- "-$TESTS" 2>/dev/null || true
+}
+
+group_has_ended() { ! kill -s 0 -- "-$TESTS" 2>/dev/null; }
+
+# Appears under its final name together with its owner's pid, or a sweep of another run might take it for abandoned.
+make_run_directory() {
+    mkdir -p "$TXS_ROOT/var"
+    local fresh
+    fresh=$(mktemp -d "$TXS_ROOT/var/.new-XXXXXX")
+    # PostgreSQL runs as another user and has to pass.
+    chmod 0755 "$fresh"
+    record_self "$fresh/owner"
+    RUN=$TXS_ROOT/var/test-${fresh##*-}
+    mv "$fresh" "$RUN"
+}
+
+sweep_abandoned_runs() {
+    local dir
+    for dir in "$TXS_ROOT"/var/test-*/; do
+        if [[ -e $dir/owner ]] && is_gone "$dir/owner"; then
+            remove_run "${dir%/}"
+        fi
+    done
+}
+
+# Silent, since ctest has the last word. Nothing in there is worth a clean shutdown.
+remove_run() {
+    "$POSTGRES" destroy --dir "$1/postgres" >/dev/null
+    "$KAFKA" destroy --dir "$1/kafka" >/dev/null
+    rm -rf "$1"
+}
+
+keep_logs() {
+    rm -rf "$KEPT_LOGS"
+    mkdir -p "$KEPT_LOGS"
+    cp "$RUN"/postgres/postgres.log "$RUN"/kafka/kafka.log "$KEPT_LOGS"/ 2>/dev/null || true
+}
+
+# shellcheck disable=SC2317  # called by the trap
+clean_up() {
+    trap '' INT TERM HUP
+    end_tests
+    # A start that is still under way ends first, or it would start what we have just looked for.
+    wait
+    remove_run "$RUN"
+}
+
+main "$@"
