@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages this project needs, if any is missing.
 #
-#   deps.sh [SET]...    sets: build, run, test (default: all three)
+#   deps.sh [SET]...    sets: build, dev, run, test (default: all)
 #   deps.sh --list [SET]...
 #
 # Nothing is asked and nothing touched when all of them are there. Without root and without sudo it says what to
@@ -16,6 +16,8 @@ declare -A PACKAGES=(
         pkg-config libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libexpected-dev libpq-dev librdkafka-dev
         libfmt-dev libspdlog-dev prometheus-cpp-dev libcli11-dev nlohmann-json3-dev libgtest-dev libgmock-dev
         libbenchmark-dev libmimalloc-dev libssl-dev zlib1g-dev python3'
+    # txstream dev: no JVM, nothing from Maven.
+    [dev]='postgresql-15'
     [run]='postgresql-15 postgresql-client-15 prometheus default-jre-headless maven kcat curl jq python3'
     [test]='python3-pytest python3-psycopg2 python3-confluent-kafka shellcheck wrk'
 )
@@ -29,8 +31,8 @@ main() {
     while (($#)); do
         case $1 in
             --list) list_only=1 ;;
-            build | run | test) sets+=("$1") ;;
-            *) die "unknown set $1; there are: build, run, test" ;;
+            build | dev | run | test) sets+=("$1") ;;
+            *) die "unknown set $1; there are: build, dev, run, test" ;;
         esac
         shift
     done

@@ -165,7 +165,7 @@ port_owner() {
         echo "pid $pid (${command% })"
         return
     done
-    echo "a process of another user (its pid is not visible from here)"
+    echo "another process (its pid cannot be seen from here)"
 }
 
 # port_taken_message PORT WHAT VARIABLE

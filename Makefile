@@ -1,0 +1,172 @@
+# One command per intent; `make` alone lists them. The work is done by the scripts in tools/.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# The intents share build directories and services: one after the other, whatever -j says.
+.NOTPARALLEL:
+
+# Arguments for ctest (`make test ARGS='-R Cursor'`) and for those of our programs that take some.
+ARGS ?=
+
+# --- first steps ------------------------------------------------------------------------------------------------------
+
+.PHONY: help
+help: ## list the intents
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^# --- / { gsub(/^# -+ | -+$$/, ""); printf "\n%s\n", $$0 } \
+	    /^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: start-all
+start-all: ## build, then start PostgreSQL, Kafka, Prometheus and txstream in the background
+	@tools/stack.sh up
+
+.PHONY: stop-all
+stop-all: ## end exactly what start-all started; data stays
+	@tools/stack.sh down
+
+.PHONY: dev
+dev: ## everything in one process, no JVM, nothing left behind; shows events as they arrive
+	@tools/deps.sh build dev
+	@tools/build.sh release
+	@build/release/txstream dev $(ARGS)
+
+.PHONY: deps
+deps: ## install the Debian packages that are missing
+	@tools/deps.sh
+
+.PHONY: install-tools
+install-tools: deps ## the same as deps
+
+# --- build ------------------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: ## release build: build/release/txstream
+	@tools/deps.sh build
+	@tools/build.sh release
+
+.PHONY: build-worker
+build-worker: build ## the same as build: API and relay are one binary
+
+.PHONY: release
+release: build ## the same as build
+
+.PHONY: dev-build
+dev-build: ## build with ASan and UBSan: build/dev/txstream
+	@tools/deps.sh build
+	@tools/build.sh dev
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: ## the API in the foreground (starts the services it needs)
+	@tools/stack.sh run api $(ARGS)
+
+.PHONY: run-worker
+run-worker: ## the relay in the foreground (starts the services it needs)
+	@tools/stack.sh run relay $(ARGS)
+
+.PHONY: migrate
+migrate: ## apply the migrations to the stack's database
+	@tools/stack.sh run migrate up $(ARGS)
+
+.PHONY: status
+status: ## what of the stack runs, where, and as which process
+	@tools/stack.sh status
+
+.PHONY: health
+health: ## ask the running API how it is
+	@tools/stack.sh health
+
+.PHONY: logs
+logs: ## follow the log of the txstream that start-all started
+	@tools/stack.sh logs
+
+.PHONY: debug
+debug: dev-build ## the API of the dev build under gdb, against the stack's services
+	@command -v gdb >/dev/null || { echo "gdb is missing; install the Debian package gdb" >&2; exit 1; }
+	@tools/stack.sh debug $(ARGS)
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: ## all tests, with a PostgreSQL and a Kafka of their own (ARGS for ctest)
+	@tools/run_tests.sh $(ARGS)
+
+.PHONY: test-unit
+test-unit: ## the tests that need nothing but a build
+	@tools/run_tests.sh --unit $(ARGS)
+
+.PHONY: test-pg
+test-pg: ## the tests that need PostgreSQL
+	@tools/run_tests.sh -L '^pg$$' $(ARGS)
+
+.PHONY: test-kafka
+test-kafka: ## the tests that need Kafka
+	@tools/run_tests.sh -L '^kafka$$' $(ARGS)
+
+.PHONY: test-integration
+test-integration: ## the tests of the built binary, from outside
+	@tools/run_tests.sh -L '^integration$$' $(ARGS)
+
+.PHONY: integration
+integration: test-integration ## the same as test-integration
+
+.PHONY: sim
+sim: ## the simulated relay (SEED=n repeats a run)
+	@$(if $(SEED),TXSTREAM_SIM_SEED=$(SEED)) tools/run_tests.sh -L '^sim$$' $(ARGS)
+
+.PHONY: test-tsan
+test-tsan: ## all tests under the thread sanitizer
+	@tools/run_tests.sh --preset tsan $(ARGS)
+
+.PHONY: test-coverage
+test-coverage: ## line coverage per room, over all tests
+	@tools/coverage.sh $(ARGS)
+
+.PHONY: coverage
+coverage: test-coverage ## the same as test-coverage
+
+.PHONY: bench
+bench: ## the benchmarks; figures go to var/bench/latest.json
+	@tools/deps.sh
+	@tools/build.sh release
+	@if [[ -x bench/run ]]; then bench/run $(ARGS); else echo "there are no benchmarks yet (bench/run is missing)" >&2; exit 1; fi
+
+# --- code -------------------------------------------------------------------------------------------------------------
+
+.PHONY: fmt
+fmt: ## format the C++ sources
+	@tools/lint.sh --fix
+
+.PHONY: lint
+lint: ## formatting, clang-tidy on changed files (ARGS=--all: on every file), shellcheck, layers
+	@tools/lint.sh $(ARGS)
+
+.PHONY: check
+check: lint test-unit ## lint and the unit tests: what to run before a commit
+
+.PHONY: clean
+clean: ## stop-all, then remove var/ and build/
+	@tools/stack.sh clean
+
+# --- of the original, not here yet ------------------------------------------------------------------------------------
+
+.PHONY: docker-build docker-run
+docker-build: ## no image yet: says what to use instead
+	@echo "There is no container image yet. 'make build' makes the binary, 'make start-all' runs it with all it needs." >&2; exit 1
+
+docker-run: ## no image yet: says what to use instead
+	@echo "There is no container image yet. 'make start-all' runs txstream with PostgreSQL, Kafka and Prometheus, without containers." >&2; exit 1
+
+.PHONY: kafka-ui-download kafka-ui-start kafka-ui-stop kafka-ui-clean
+kafka-ui-download: ## no Kafka UI yet: says what to use instead
+	@echo "There is no Kafka UI yet and nothing to download. To read the topic: kcat -C -b 127.0.0.1:9092 -t txstream.events" >&2; exit 1
+
+kafka-ui-start: ## no Kafka UI yet: says what to use instead
+	@echo "There is no Kafka UI yet. To read the topic: kcat -C -b 127.0.0.1:9092 -t txstream.events" >&2; exit 1
+
+kafka-ui-stop: ## nothing to stop
+	@echo "There is no Kafka UI, so none runs. 'make stop-all' ends everything that start-all started."
+
+kafka-ui-clean: ## nothing to clean
+	@echo "There is no Kafka UI, so it left nothing behind. 'make clean' removes var/ and build/."

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# A private Prometheus that scrapes a txstream on this machine.
+#
+#   prometheus.sh start  --dir DIR --port PORT [--metrics-port PORT] [--port-variable NAME]
+#   prometheus.sh stop   --dir DIR
+#   prometheus.sh status --dir DIR      exit 0 when it runs, 3 when not
+set -euo pipefail
+# shellcheck source=tools/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+READY_SECONDS=30
+STOP_SECONDS=10
+
+main() {
+    local verb=${1:-help}
+    shift || true
+    parse_options "$@"
+    case $verb in
+        start | stop | status)
+            [[ -n $DIR ]] || die "$verb needs --dir"
+            "do_$verb"
+            ;;
+        *) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
+    esac
+}
+
+parse_options() {
+    DIR='' PORT=9090 METRICS_PORT=9091 PORT_VARIABLE=--port
+    while (($#)); do
+        case $1 in
+            --dir) DIR=$(realpath -m -- "$2") && shift 2 ;;
+            --port) PORT=$2 && shift 2 ;;
+            --metrics-port) METRICS_PORT=$2 && shift 2 ;;
+            --port-variable) PORT_VARIABLE=$2 && shift 2 ;;
+            *) die "unknown option $1" ;;
+        esac
+    done
+    PID_FILE=$DIR/server.pid LOG=$DIR/prometheus.log
+}
+
+do_start() {
+    local started
+    started=$(now_ms)
+    require_command prometheus prometheus
+    mkdir -p "$DIR"
+    with_lock "$DIR/lock"
+    if is_running "$PID_FILE" && [[ $(cat "$DIR/port") == "$PORT $METRICS_PORT" ]] && is_ready; then
+        say "Prometheus already runs on 127.0.0.1:$PORT (pid $(pid_of "$PID_FILE"))"
+        return
+    fi
+    stop_server
+    if port_is_taken "$PORT"; then
+        port_taken_message "$PORT" Prometheus "$PORT_VARIABLE"
+        exit "$EXIT_PORT_TAKEN"
+    fi
+    trap 'stop_server' EXIT
+    trap 'exit 130' INT TERM HUP
+    launch
+    trap - EXIT INT TERM HUP
+    say "Prometheus runs on 127.0.0.1:$PORT (pid $(pid_of "$PID_FILE"), $(seconds_since "$started") s)"
+}
+
+do_stop() {
+    if ! is_running "$PID_FILE"; then
+        say "Prometheus in $DIR is not running"
+        return
+    fi
+    stop_server
+    say "Prometheus in $DIR stopped"
+}
+
+do_status() {
+    if is_running "$PID_FILE"; then
+        say "running on 127.0.0.1:$(cut -d' ' -f1 "$DIR/port") (pid $(pid_of "$PID_FILE"))"
+    else
+        say "not running"
+        exit 3
+    fi
+}
+
+launch() {
+    write_config
+    echo "$PORT $METRICS_PORT" >"$DIR/port"
+    spawn "$PID_FILE" "$LOG" prometheus "--config.file=$DIR/prometheus.yml" "--storage.tsdb.path=$DIR/data" \
+        --storage.tsdb.retention.time=200h "--web.listen-address=127.0.0.1:$PORT"
+    wait_until "$READY_SECONDS" settled || true
+    is_ready || {
+        tail_of "$LOG"
+        die "Prometheus did not start; its log is $LOG"
+    }
+}
+
+write_config() {
+    cat >"$DIR/prometheus.yml" <<CONFIG
+# Written by $(basename "$0") at each start.
+global:
+  scrape_interval: 5s
+  evaluation_interval: 5s
+scrape_configs:
+  - job_name: prometheus
+    static_configs:
+      - targets: ['127.0.0.1:$PORT']
+  - job_name: txstream
+    static_configs:
+      - targets: ['127.0.0.1:$METRICS_PORT']
+CONFIG
+}
+
+settled() { is_ready || is_gone "$PID_FILE"; }
+
+is_ready() {
+    local pid
+    pid=$(pid_of "$PID_FILE") && pid_listens "$pid" "$PORT" &&
+        curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "http://127.0.0.1:$PORT/-/ready"
+}
+
+stop_server() { stop_pid_file "$PID_FILE" TERM "$STOP_SECONDS"; }
+
+main "$@"
