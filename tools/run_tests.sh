@@ -31,6 +31,8 @@ main() {
         esac
     done
     cd "$TXS_ROOT"
+    # Without a trap bash forgets a SIGINT that came while it waited for a program which did not die of it.
+    trap 'exit 130' INT TERM HUP
     export TXSTREAM_ROOT=$TXS_ROOT TXSTREAM_BIN=$TXS_ROOT/build/$preset/txstream
     if ((unit)); then
         tools/deps.sh build
@@ -60,7 +62,6 @@ with_services() {
     sweep_abandoned_runs
     make_run_directory
     trap 'clean_up' EXIT
-    trap 'exit 130' INT TERM HUP
     "$POSTGRES" start --dir "$RUN/postgres" --port auto &
     local postgres=$!
     "$KAFKA" start --dir "$RUN/kafka" --port auto --jit c1 &

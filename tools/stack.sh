@@ -36,6 +36,8 @@ main() {
     local verb=${1:-help}
     shift || true
     cd "$TXS_ROOT"
+    # Without a trap bash forgets a SIGINT that came while it waited for a program which did not die of it.
+    trap 'exit 130' INT TERM HUP
     case $verb in
         up | down | status | services | run | debug | health | logs | clean) "do_$verb" "$@" ;;
         *) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
@@ -60,12 +62,11 @@ do_up() {
     began=$(now_ms)
     remember_what_runs
     trap 'undo_start' EXIT
-    trap 'exit 130' INT TERM HUP
     start_services
     create_database
     migrate
     start_txstream
-    trap - EXIT INT TERM HUP
+    trap - EXIT
     say "The system is up ($(seconds_since "$began") s)."
     print_urls
     print_next_commands
@@ -81,10 +82,9 @@ do_services() {
     prepare "$(now_ms)"
     remember_what_runs
     trap 'undo_start' EXIT
-    trap 'exit 130' INT TERM HUP
     start_services
     create_database
-    trap - EXIT INT TERM HUP
+    trap - EXIT
 }
 
 do_down() {

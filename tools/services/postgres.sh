@@ -198,7 +198,8 @@ choose_place() {
 # The kernel takes 107 bytes for a socket's path, the file name included.
 choose_socket_directory() {
     RUN=$PLACE/run
-    if ((${#RUN} + ${#:-/.s.PGSQL.65535.lock} > 107)); then
+    local longest=$RUN/.s.PGSQL.65535
+    if ((${#longest} > 107)); then
         make_outside_place "$1"
         RUN=$1/run
     fi

@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# tools/stack.sh (make start-all, stop-all, run ...) with real services and a stand-in for txstream.
+#
+# Each test works in a small checkout of its own: the scripts under test, and a CMake project whose "build" copies the
+# stand-in to where the binary belongs. So no test needs, disturbs or waits for the real build.
+#
+#   tests/scripts/test_stack.sh [TEST]...
+set -euo pipefail
+# shellcheck source=tests/scripts/harness.sh
+source "$(dirname "${BASH_SOURCE[0]}")/harness.sh"
+
+STACK=tools/stack.sh
+
+make_checkout() {
+    mkdir "$WORK/checkout"
+    cd "$WORK/checkout"
+    cp -r "$ROOT/tools" "$ROOT/Makefile" .
+    cat >CMakePresets.json <<'JSON'
+{"version": 3,
+ "configurePresets": [{"name": "release", "generator": "Ninja", "binaryDir": "${sourceDir}/build/release"}],
+ "buildPresets": [{"name": "release", "configurePreset": "release"}]}
+JSON
+    cat >CMakeLists.txt <<'CMAKE'
+cmake_minimum_required(VERSION 3.25)
+project(stand_in NONE)
+configure_file(stand_in.py ${CMAKE_BINARY_DIR}/txstream COPYONLY)
+CMAKE
+    cat >stand_in.py <<'PYTHON'
+#!/usr/bin/python3
+import http.server, json, os, signal, sys, time
+print(json.dumps({"argv": sys.argv[1:], "format": os.environ.get("LOGGING_FORMAT")}), flush=True)
+if sys.argv[1] == "migrate":
+    print("STAND_IN_MIGRATE_CODE" in os.environ and "no such luck" or "nothing to do")
+    sys.exit(int(os.environ.get("STAND_IN_MIGRATE_CODE", "0")))
+if "STAND_IN_DIES" in os.environ:
+    sys.exit("the stand-in gives up")
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b'{"status": "healthy"}')
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["SERVER_PORT"])), Handler).serve_forever()
+PYTHON
+    chmod +x stand_in.py
+    local base
+    base=$(free_port 6)
+    export STACK_PG_PORT=$base STACK_KAFKA_PORT=$((base + 1)) STACK_PROMETHEUS_PORT=$((base + 3))
+    export SERVER_PORT=$((base + 4)) METRICS_PORT=$((base + 5))
+}
+
+nothing_runs() {
+    exits 3 "$STACK" status
+    [[ $OUTPUT != *'running on'* ]] || {
+        echo "something still runs:"
+        echo "$OUTPUT"
+        return 1
+    }
+    local port
+    for port in "$STACK_PG_PORT" "$STACK_KAFKA_PORT" "$STACK_PROMETHEUS_PORT" "$SERVER_PORT"; do
+        port_is_taken "$port" || continue
+        echo "port $port is still taken by $(port_owner "$port")"
+        return 1
+    done
+}
+
+pids() { for file in var/stack/*/server.pid var/stack/txstream.pid; do pid_of "$file" || true; done | paste -sd' '; }
+
+test_up_twice_and_down_twice() {
+    make_checkout
+    exits 0 make start-all
+    says 'The system is up'
+    says "http://127.0.0.1:$SERVER_PORT"
+    says "kcat -C -e -o beginning -b 127.0.0.1:$STACK_KAFKA_PORT -t txstream.events"
+    local before
+    before=$(pids)
+    exits 0 make start-all
+    says 'The system already runs.'
+    says "http://127.0.0.1:$SERVER_PORT"
+    [[ $(pids) == "$before" ]]
+    exits 0 make status
+    exits 0 make health
+    says healthy
+    exits 0 make stop-all
+    nothing_runs
+    exits 0 make stop-all
+    says 'txstream is not running'
+    # The data is still there.
+    exits 0 make start-all
+    exits 0 make clean
+    nothing_runs
+    [[ ! -e var && ! -e build ]]
+}
+
+test_a_taken_port_starts_nothing_and_names_all() {
+    make_checkout
+    listen_on "$STACK_KAFKA_PORT"
+    local first=$FOREIGN
+    mv "$WORK/foreign.pid" "$WORK/first.pid"
+    listen_on "$SERVER_PORT"
+    exits 3 "$STACK" up
+    says "port $STACK_KAFKA_PORT for Kafka is taken by pid $first"
+    says 'set STACK_KAFKA_PORT to another port'
+    says "port $SERVER_PORT for the API is taken by pid $FOREIGN"
+    says 'set SERVER_PORT to another port'
+    [[ ! -e build ]]
+    proc_started "$first"
+    proc_started "$FOREIGN"
+    exits 3 "$STACK" status
+    [[ $OUTPUT != *'running on'* ]]
+}
+
+test_down_ends_nothing_that_it_did_not_start() {
+    make_checkout
+    "$STACK" up
+    listen_on "$(free_port 1)"
+    # A stale file of a txstream that died, whose number now belongs to somebody else.
+    kill_pid_file var/stack/txstream.pid
+    echo "$FOREIGN 1 $(boot_id)" >var/stack/txstream.pid
+    "$STACK" down
+    proc_started "$FOREIGN"
+    nothing_runs
+}
+
+test_a_failed_migration_leaves_nothing_running() {
+    make_checkout
+    STAND_IN_MIGRATE_CODE=4 exits 4 "$STACK" up
+    says 'no such luck'
+    nothing_runs
+}
+
+test_a_binary_that_dies_is_shown_and_what_ran_before_stays() {
+    make_checkout
+    "$STACK" services
+    local before
+    before=$(pids)
+    STAND_IN_DIES=1 exits 1 "$STACK" up
+    says 'the stand-in gives up'
+    [[ $(pids) == "$before" ]]
+    exits 0 "$STACK" up
+}
+
+# Aim: Ctrl-C and SIGTERM at any moment leave nothing behind, and the next start works.
+test_interrupted_anywhere_it_leaves_nothing() {
+    make_checkout
+    local after signal
+    for signal in TERM INT; do
+        for after in 0.1 0.4 0.9 1.3; do
+            # timeout in the foreground signals its child only: as if sent by pid.
+            if timeout --foreground --signal="$signal" "$after" env --default-signal=INT "$STACK" up; then
+                # Done before the signal came: a fast machine.
+                "$STACK" down
+            fi
+            nothing_runs
+        done
+    done
+    exits 0 "$STACK" up
+}
+
+test_killed_anywhere_the_next_start_works() {
+    make_checkout
+    local after
+    for after in 0.2 0.7 1.4 2.2; do
+        timeout --foreground --signal=KILL "$after" "$STACK" up || true
+        exits 0 "$STACK" up
+        exits 0 "$STACK" status
+        rm -rf var/stack.env
+        exits 0 "$STACK" down
+    done
+}
+
+test_killed_anywhere_stop_ends_all() {
+    make_checkout
+    local after
+    for after in 0.7 1.6 2.4; do
+        timeout --foreground --signal=KILL "$after" "$STACK" up || true
+        # What the killed script had under way may still come up; a service's start holds its lock until it is done.
+        exits 0 "$STACK" down
+        nothing_runs
+    done
+}
+
+test_two_starts_at_once_make_one_system() {
+    make_checkout
+    "$STACK" up >first.log 2>&1 &
+    local first=$!
+    "$STACK" up >second.log 2>&1
+    wait "$first"
+    [[ $(cat first.log second.log | grep -c 'The system is up') == 1 ]]
+    [[ $(cat first.log second.log | grep -c 'The system already runs') == 1 ]]
+}
+
+test_run_works_on_the_services_and_beside_the_running_system() {
+    make_checkout
+    exits 0 make migrate
+    says '"migrate", "up"'
+    says '"format": null'
+    "$STACK" up
+    exits 3 "$STACK" run api
+    says "port $SERVER_PORT for the API is taken by pid $(pid_of var/stack/txstream.pid)"
+    says 'make stop-all'
+    # What runs keeps its ports, whatever the caller's shell says by now.
+    STACK_KAFKA_PORT=1 SERVER_PORT=2 exits 0 "$STACK" up
+    says "127.0.0.1:$STACK_KAFKA_PORT"
+    says "http://127.0.0.1:$SERVER_PORT"
+}
+
+run_all_tests "$@"
