@@ -2,6 +2,7 @@
 # Builds and runs the tests: `make test`, `make test-unit` and their relatives.
 #
 #   run_tests.sh [--unit] [--preset NAME] [CTEST ARGUMENT]...
+#   run_tests.sh --remove var/test-XXXXXX     what a killed run left behind (the next run does it by itself)
 #
 # Starts a private PostgreSQL and a private Kafka for this run, in a directory and on ports of their own, so that any
 # number of runs, in this checkout or in others, and a running `make start-all` do not meet. Tests find them by
@@ -26,6 +27,7 @@ main() {
     while (($#)); do
         case $1 in
             --unit) unit=1 && shift ;;
+            --remove) remove_run "$2" && return ;;
             --preset) preset=$2 && shift 2 ;;
             *) break ;;
         esac

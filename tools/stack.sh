@@ -163,7 +163,14 @@ do_logs() {
 }
 
 do_clean() {
+    local run
+    for run in "$VAR"/test-*/; do
+        ! is_running "$run/owner" || die "make test is at work here (pid $(pid_of "$run/owner")); end it first"
+    done
     do_down
+    for run in "$VAR"/test-*/; do
+        [[ ! -d $run ]] || tools/run_tests.sh --remove "${run%/}"
+    done
     ! [[ -d $HOME_DIR/postgres ]] || tools/services/postgres.sh destroy --dir "$HOME_DIR/postgres" >/dev/null
     # The lock is a file in there; it stays ours until we end.
     rm -rf "$VAR" "$TXS_ROOT/build"
@@ -237,7 +244,7 @@ export_environment() {
         export "$name=$value"
     done < <(settings | grep -v '^STACK_')
     # A password or URL from the caller's shell would lead to another database.
-    unset DATABASE_PASSWORD DATABASE_URL
+    unset DATABASE_PASSWORD DATABASE_URL "${!PG@}"
 }
 
 # --- what runs --------------------------------------------------------------------------------------------------------

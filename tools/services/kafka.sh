@@ -158,7 +158,7 @@ fetch_jars() {
     rm -rf "$fresh"
     mkdir -p "$LIBS"
     say "fetching Kafka's jars (44 MB, once)"
-    mvn -q -B -ntp -f "$POM" "$MAVEN_GOAL" -DincludeScope=runtime "-DoutputDirectory=$fresh" \
+    mvn -q -B -ntp -Dstyle.color=never -f "$POM" "$MAVEN_GOAL" -DincludeScope=runtime "-DoutputDirectory=$fresh" \
         || die "Maven could not fetch Kafka's jars; run again when the network is back"
     mv "$fresh" "$LIBS/jars"
     say "Kafka's jars are there ($(seconds_since "$started") s)"
