@@ -1,0 +1,39 @@
+-- The sample domain: orders with their items and two addresses.
+CREATE TABLE orders (
+    id                  uuid          PRIMARY KEY DEFAULT gen_random_uuid(),
+    customer_id         varchar(255)  NOT NULL,
+    order_number        varchar(50)   NOT NULL CONSTRAINT orders_order_number_key UNIQUE,
+    status              varchar(50)   NOT NULL DEFAULT 'pending',
+    total_amount        numeric(12,2) NOT NULL CHECK (total_amount >= 0),
+    currency            varchar(3)    NOT NULL DEFAULT 'BRL',
+    shipping_street     varchar(255)  NOT NULL,
+    shipping_number     varchar(20)   NOT NULL,
+    shipping_complement varchar(100),
+    shipping_city       varchar(100)  NOT NULL,
+    shipping_state      varchar(50)   NOT NULL,
+    shipping_zip_code   varchar(20)   NOT NULL,
+    shipping_country    varchar(50)   NOT NULL,
+    billing_street      varchar(255)  NOT NULL,
+    billing_number      varchar(20)   NOT NULL,
+    billing_complement  varchar(100),
+    billing_city        varchar(100)  NOT NULL,
+    billing_state       varchar(50)   NOT NULL,
+    billing_zip_code    varchar(20)   NOT NULL,
+    billing_country     varchar(50)   NOT NULL,
+    created_at          timestamptz   NOT NULL DEFAULT now(),
+    updated_at          timestamptz   NOT NULL DEFAULT now()
+);
+-- Newest first; the id makes the order total, so that pages neither repeat nor skip.
+CREATE INDEX orders_newest ON orders (created_at DESC, id DESC);
+CREATE INDEX orders_customer_id ON orders (customer_id);
+
+CREATE TABLE order_items (
+    id           bigint        PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    order_id     uuid          NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+    product_id   varchar(255)  NOT NULL,
+    product_name varchar(255)  NOT NULL,
+    quantity     integer       NOT NULL CHECK (quantity > 0),
+    unit_price   numeric(12,2) NOT NULL CHECK (unit_price >= 0),
+    total_price  numeric(12,2) NOT NULL
+);
+CREATE INDEX order_items_order_id ON order_items (order_id);

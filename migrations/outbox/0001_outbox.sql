@@ -1,0 +1,196 @@
+-- The outbox core. Adopt it in any application's database; nothing here knows of orders.
+--
+-- {{lanes}} (a power of two, 1..256) is written in when the migration is applied and never changes afterwards: a key's
+-- lane is stored with each event, so another number would send one key down two lanes and lose its order.
+
+DO $$
+BEGIN
+    -- The lane is a hash of the key's bytes; only in UTF8 are these the bytes that every writer and reader means.
+    IF current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'the outbox needs a database in UTF8, this one is %', current_setting('server_encoding');
+    END IF;
+END $$;
+
+-- Events. Append-only: nobody updates a row. Partitioned by the writer's transaction id, so that
+--   * the reader's query (xid above the cursor's xmax) touches only the newest partitions, and
+--   * retention may drop a partition without looking inside: once its upper bound is below the xmin of every lane's
+--     cursor, each row in it has been published or parked.
+-- There is no DEFAULT partition (it would forbid detaching without a full lock). The first partition is open downwards:
+-- after a restore into another cluster transaction ids start low again and must find a home. The last is open upwards:
+-- a writer never fails because maintenance did not run.
+CREATE TABLE txstream.outbox (
+    -- Nobody but the default writes xid (writers have no right on the column): a wrong one loses the event.
+    xid            xid8        NOT NULL DEFAULT pg_current_xact_id(),
+    id             bigint      NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1),
+    event_id       uuid        NOT NULL DEFAULT gen_random_uuid(),
+    aggregate_type text        NOT NULL CHECK (aggregate_type <> ''),
+    aggregate_id   text        NOT NULL CHECK (aggregate_id <> ''),
+    event_type     text        NOT NULL CHECK (event_type <> ''),
+    topic          text        CHECK (topic <> ''),
+    key            text,
+    -- json keeps the text as it was written (jsonb does not) and costs half of jsonb to read.
+    payload        json,
+    payload_bytes  bytea,
+    content_type   text        NOT NULL DEFAULT 'application/json',
+    metadata       json,
+    headers        json,
+    created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- First byte of SHA-256 of the key's bytes, modulo the lanes: the same in every version of PostgreSQL (hashtext is
+    -- not), under FIPS (md5 is not), and without calling a function that the writer would need a right on.
+    lane           smallint    NOT NULL GENERATED ALWAYS AS (
+        (get_byte(sha256(replace(coalesce(key, aggregate_id), '\', '\\')::bytea), 0) & ({{lanes}} - 1))::smallint
+    ) STORED,
+    CONSTRAINT one_payload CHECK (payload IS NULL OR payload_bytes IS NULL),
+    CONSTRAINT headers_are_an_object CHECK (headers IS NULL OR json_typeof(headers) = 'object')
+) PARTITION BY RANGE (xid);
+
+CREATE INDEX outbox_lane_id ON txstream.outbox (lane, id);
+CREATE INDEX outbox_lane_xid ON txstream.outbox (lane, xid);
+
+DO $$
+DECLARE
+    -- Four million transactions ahead: the open-ended tail stays empty for long, and an empty one is split for free.
+    bound xid8 := (((pg_snapshot_xmax(pg_current_snapshot())::text::numeric + 4000000)::text)::xid8);
+BEGIN
+    EXECUTE format('CREATE TABLE txstream.outbox_p0 PARTITION OF txstream.outbox FOR VALUES FROM (MINVALUE) TO (%L)', bound);
+    EXECUTE format('CREATE TABLE txstream.outbox_tail PARTITION OF txstream.outbox FOR VALUES FROM (%L) TO (MAXVALUE)', bound);
+END $$;
+
+-- Who may publish a lane (owner, epoch, lease) and how far it is published (cursor; target and last_id while a window is
+-- being paged). Few, hot rows: fillfactor leaves room for in-page updates.
+CREATE TABLE txstream.lanes (
+    lane          smallint    PRIMARY KEY,
+    cursor        pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
+    target        pg_snapshot,
+    last_id       bigint      NOT NULL DEFAULT 0,
+    owner         text,
+    epoch         bigint      NOT NULL DEFAULT 0,
+    lease_ends_at timestamptz,
+    published     bigint      NOT NULL DEFAULT 0,
+    parked        bigint      NOT NULL DEFAULT 0,
+    advanced_at   timestamptz
+) WITH (fillfactor = 50);
+
+INSERT INTO txstream.lanes (lane) SELECT generate_series(0, {{lanes}} - 1);
+
+-- Events that were moved aside, with all they hold: retention may drop their partition.
+CREATE TABLE txstream.dead_letters (
+    id               bigint      PRIMARY KEY,  -- the event's
+    event_id         uuid        NOT NULL,
+    lane             smallint    NOT NULL,
+    aggregate_type   text        NOT NULL,
+    aggregate_id     text        NOT NULL,
+    event_type       text        NOT NULL,
+    topic            text,
+    key              text        NOT NULL,
+    payload          json,
+    payload_bytes    bytea,
+    content_type     text        NOT NULL,
+    metadata         json,
+    headers          json,
+    created_at       timestamptz NOT NULL,
+    state            text        NOT NULL DEFAULT 'parked' CHECK (state IN ('parked', 'replaying', 'replayed', 'discarded')),
+    attempts         integer     NOT NULL,
+    error_class      text        NOT NULL,
+    error            text        NOT NULL,
+    first_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_attempt_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    resolved_by      text,
+    resolved_reason  text
+);
+-- The keys a lane must hold back, read at each claim.
+CREATE INDEX dead_letters_held ON txstream.dead_letters (lane, key) WHERE state IN ('parked', 'replaying');
+
+-- One row for each acknowledged page: which events went when. An event belongs to the page in whose target it is
+-- visible and in whose cursor it is not.
+CREATE TABLE txstream.publications (
+    id              bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    lanes           smallint[]  NOT NULL,
+    first_id        bigint      NOT NULL,
+    last_id         bigint      NOT NULL,
+    events          integer     NOT NULL,
+    cursor          pg_snapshot NOT NULL,
+    target          pg_snapshot NOT NULL,
+    acknowledged_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX publications_last_id ON txstream.publications (last_id);
+
+-- The lane of a key, for people.
+CREATE FUNCTION txstream.lane_of(key text) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT (get_byte(sha256(replace(key, '\', '\\')::bytea), 0) & ({{lanes}} - 1))::smallint
+$$;
+
+-- Appends an event in the caller's transaction; returns its event_id. The client library for every language.
+CREATE FUNCTION txstream.publish(
+    aggregate_type text, aggregate_id text, event_type text, payload json,
+    headers json DEFAULT NULL, metadata json DEFAULT NULL, topic text DEFAULT NULL, key text DEFAULT NULL
+) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload, headers, metadata, topic, key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING event_id
+$$;
+
+-- The same for a payload that is not JSON (Avro, Protobuf); content_type says what it is.
+CREATE FUNCTION txstream.publish_bytes(
+    aggregate_type text, aggregate_id text, event_type text, payload bytea, content_type text,
+    headers json DEFAULT NULL, metadata json DEFAULT NULL, topic text DEFAULT NULL, key text DEFAULT NULL
+) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+    INSERT INTO txstream.outbox
+        (aggregate_type, aggregate_id, event_type, payload_bytes, content_type, headers, metadata, topic, key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING event_id
+$$;
+
+-- For people: every event with what became of it.
+CREATE VIEW txstream.events AS
+SELECT
+    o.id, o.event_id, o.aggregate_type, o.aggregate_id, o.event_type, o.lane,
+    coalesce(d.state,
+             CASE WHEN pg_visible_in_snapshot(o.xid, l.cursor)
+                    OR (l.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, l.target) AND o.id <= l.last_id)
+                  THEN 'published' ELSE 'pending' END) AS status,
+    coalesce(o.payload::text, encode(o.payload_bytes, 'base64')) AS payload,
+    o.metadata, o.headers, o.created_at,
+    CASE WHEN d.id IS NULL THEN (
+        SELECT p.acknowledged_at FROM txstream.publications p
+        WHERE p.last_id >= o.id AND p.first_id <= o.id AND o.lane = ANY (p.lanes)
+          AND pg_visible_in_snapshot(o.xid, p.target) AND NOT pg_visible_in_snapshot(o.xid, p.cursor)
+        ORDER BY p.last_id LIMIT 1
+    ) END AS published_at,
+    coalesce(d.attempts, 0) AS attempts,
+    d.error AS last_error
+FROM txstream.outbox o
+JOIN txstream.lanes l USING (lane)
+LEFT JOIN txstream.dead_letters d ON d.id = o.id;
+
+-- The earlier system's table, as a view: its queries and habits keep working ('parked' was called 'failed').
+CREATE VIEW txstream.outbox_compat AS
+SELECT
+    event_id AS id, aggregate_id, aggregate_type, event_type, payload AS event_data, metadata AS event_metadata,
+    CASE status WHEN 'parked' THEN 'failed' WHEN 'replaying' THEN 'pending' WHEN 'replayed' THEN 'published' ELSE status END
+        AS status,
+    created_at, published_at, attempts AS retry_count, last_error AS error_message
+FROM txstream.events;
+
+-- Rights. Group roles without login, made once for each cluster; grant them to the roles that log in.
+DO $$
+DECLARE role text;
+BEGIN
+    FOREACH role IN ARRAY ARRAY['txstream_writer', 'txstream_relay', 'txstream_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+            EXCEPTION
+                WHEN duplicate_object OR unique_violation THEN NULL;  -- another database's migration was faster
+            END;
+        END IF;
+    END LOOP;
+END $$;
+
+GRANT USAGE ON SCHEMA txstream TO txstream_writer, txstream_relay, txstream_reader;
+-- No xid, no id, no event_id of others to read: a writer appends and does nothing else.
+GRANT INSERT (event_id, aggregate_type, aggregate_id, event_type, topic, key, payload, payload_bytes, content_type,
+              metadata, headers, created_at), SELECT (event_id) ON txstream.outbox TO txstream_writer;
+GRANT SELECT ON txstream.outbox, txstream.lanes, txstream.dead_letters, txstream.publications, txstream.events,
+    txstream.outbox_compat, txstream.schema_migrations TO txstream_relay, txstream_reader;
+GRANT UPDATE ON txstream.lanes TO txstream_relay;
+GRANT INSERT, UPDATE ON txstream.dead_letters TO txstream_relay;
+GRANT INSERT ON txstream.publications TO txstream_relay;
