@@ -1,0 +1,154 @@
+#include "kafka/admin.hpp"
+
+#include "kafka/detail/handles.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+namespace txstream::kafka {
+
+namespace {
+
+using detail::Destroy;
+using Metadata = std::unique_ptr<const rd_kafka_metadata_t, Destroy<rd_kafka_metadata_destroy>>;
+using NewTopic = std::unique_ptr<rd_kafka_NewTopic_t, Destroy<rd_kafka_NewTopic_destroy>>;
+using ConfigResource =
+    std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kafka_ConfigResource_destroy>>;
+using Options = std::unique_ptr<rd_kafka_AdminOptions_t, Destroy<rd_kafka_AdminOptions_destroy>>;
+
+int milliseconds_left(Deadline deadline) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline.left()).count();
+    return static_cast<int>(std::clamp<std::int64_t>(left, 1, 60'000));
+}
+
+/// Partitions of the topic, 0 when it does not exist.
+Result<int> partitions_of(rd_kafka_t* client, const std::string& topic, Deadline deadline) {
+    detail::Topic handle(rd_kafka_topic_new(client, topic.c_str(), nullptr));
+    const rd_kafka_metadata_t* raw = nullptr;
+    const auto error =
+        rd_kafka_metadata(client, 0, handle.get(), &raw, milliseconds_left(deadline));
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return tl::unexpected<Error>(
+            to_error(error, std::string("no metadata: ") + rd_kafka_err2str(error))
+        );
+    }
+    Metadata metadata(raw);
+    if (metadata->topic_cnt != 1) return 0;
+    const auto& found = metadata->topics[0];
+    if (found.err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+        return tl::unexpected<Error>(to_error(found.err, "not authorised for topic " + topic));
+    }
+    return found.err == RD_KAFKA_RESP_ERR_NO_ERROR ? found.partition_cnt : 0;
+}
+
+Options options_for(rd_kafka_t* client, rd_kafka_admin_op_t operation, Deadline deadline) {
+    Options options(rd_kafka_AdminOptions_new(client, operation));
+    char reason[128];
+    rd_kafka_AdminOptions_set_request_timeout(
+        options.get(), milliseconds_left(deadline), reason, sizeof reason
+    );
+    return options;
+}
+
+Result<> create(
+    rd_kafka_t* client, const std::string& topic, int partitions, int replicas, Deadline deadline
+) {
+    char reason[256];
+    NewTopic wanted(
+        rd_kafka_NewTopic_new(topic.c_str(), partitions, replicas, reason, sizeof reason)
+    );
+    if (!wanted) return fail(Code::invalid_input, "topic " + topic + ": " + reason);
+    detail::Queue queue(rd_kafka_queue_new(client));
+    auto options = options_for(client, RD_KAFKA_ADMIN_OP_CREATETOPICS, deadline);
+    auto* list = wanted.get();
+    rd_kafka_CreateTopics(client, &list, 1, options.get(), queue.get());
+    // librdkafka answers within the request time-out set above; the margin is for its own
+    // scheduling.
+    detail::Event event(rd_kafka_queue_poll(queue.get(), milliseconds_left(deadline) + 1000));
+    if (!event) return fail(Code::timed_out, "create topic " + topic + ": no answer");
+    if (const auto error = rd_kafka_event_error(event.get()); error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return tl::unexpected<Error>(
+            to_error(error, "create topic " + topic + ": " + rd_kafka_err2str(error))
+        );
+    }
+    const auto* result = rd_kafka_event_CreateTopics_result(event.get());
+    std::size_t count = 0;
+    const auto** topics = rd_kafka_CreateTopics_result_topics(result, &count);
+    const auto error =
+        count == 1 ? rd_kafka_topic_result_error(topics[0]) : RD_KAFKA_RESP_ERR_UNKNOWN;
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        return {};
+    return tl::unexpected<Error>(
+        to_error(error, "create topic " + topic + ": " + rd_kafka_err2str(error))
+    );
+}
+
+/// 0 when the broker would not tell: the limit is then learned from its refusals.
+std::int64_t message_bytes_max(rd_kafka_t* client, const std::string& topic, Deadline deadline) {
+    ConfigResource resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str()));
+    detail::Queue queue(rd_kafka_queue_new(client));
+    auto options = options_for(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, deadline);
+    auto* list = resource.get();
+    rd_kafka_DescribeConfigs(client, &list, 1, options.get(), queue.get());
+    detail::Event event(rd_kafka_queue_poll(queue.get(), milliseconds_left(deadline) + 1000));
+    if (!event || rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR) return 0;
+    std::size_t resources = 0;
+    const auto* result = rd_kafka_event_DescribeConfigs_result(event.get());
+    const auto** described = rd_kafka_DescribeConfigs_result_resources(result, &resources);
+    if (resources != 1) return 0;
+    std::size_t entries = 0;
+    const auto** configs = rd_kafka_ConfigResource_configs(described[0], &entries);
+    for (std::size_t i = 0; i < entries; ++i) {
+        if (std::string_view(rd_kafka_ConfigEntry_name(configs[i])) != "max.message.bytes")
+            continue;
+        const char* value = rd_kafka_ConfigEntry_value(configs[i]);
+        return value == nullptr ? 0 : std::strtoll(value, nullptr, 10);
+    }
+    return 0;
+}
+
+}  // namespace
+
+Result<TopicFacts> ensure_topic(
+    const Properties& properties,
+    const std::string& topic,
+    int partitions,
+    int replication_factor,
+    Deadline deadline,
+    LogCallback log
+) {
+    Properties ours;
+    // An admin client must not create the topic by asking for it: the broker's defaults would win
+    // over ours.
+    for (const auto& property : properties) {
+        if (property.first != "partitioner") ours.push_back(property);
+    }
+    ours.emplace_back("allow.auto.create.topics", "false");
+    TXS_TRY(auto conf, detail::make_conf(ours, &log));
+    TXS_TRY(auto client, detail::make_client(RD_KAFKA_PRODUCER, std::move(conf)));
+    TopicFacts facts;
+    TXS_TRY(facts.partitions, partitions_of(client.get(), topic, deadline));
+    if (facts.partitions == 0) {
+        auto created = create(client.get(), topic, partitions, replication_factor, deadline);
+        if (!created && created.error().retryable())
+            return tl::unexpected<Error>(std::move(created).error());
+        if (!created) {
+            return fail(
+                Code::rejected,
+                created.error().what() + "; create it by hand: kafka-topics.sh --create --topic " +
+                    topic + " --partitions " + std::to_string(partitions),
+                created.error().origin()
+            );
+        }
+        facts.partitions = partitions;
+        facts.created = true;
+    }
+    facts.message_bytes_max = message_bytes_max(client.get(), topic, deadline);
+    return facts;
+}
+
+}  // namespace txstream::kafka

@@ -1,0 +1,44 @@
+#include "kafka/detail/handles.hpp"
+
+#include <utility>
+
+namespace txstream::kafka::detail {
+
+namespace {
+
+void forward_log(const rd_kafka_t* client, int level, const char*, const char* text) {
+    if (client == nullptr) return;
+    auto* log = static_cast<LogCallback*>(rd_kafka_opaque(client));
+    if (log != nullptr && *log) (*log)(level, text);
+}
+
+}  // namespace
+
+Result<Conf> make_conf(const Properties& properties, LogCallback* log) {
+    Conf conf(rd_kafka_conf_new());
+    char reason[512];
+    for (const auto& [name, value] : properties) {
+        if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), reason, sizeof reason) !=
+            RD_KAFKA_CONF_OK) {
+            // librdkafka quotes the value in its reason, which may be a secret: only the name is
+            // told.
+            return fail(
+                Code::invalid_input,
+                "Kafka property " + name + " is unknown or has a value that is not allowed"
+            );
+        }
+    }
+    rd_kafka_conf_set_opaque(conf.get(), log);
+    rd_kafka_conf_set_log_cb(conf.get(), forward_log);
+    return conf;
+}
+
+Result<Client> make_client(rd_kafka_type_t type, Conf conf) {
+    char reason[512];
+    rd_kafka_t* client = rd_kafka_new(type, conf.get(), reason, sizeof reason);
+    if (client == nullptr) return fail(Code::invalid_input, std::string("Kafka client: ") + reason);
+    conf.release();  // owned by the client now
+    return Client(client);
+}
+
+}  // namespace txstream::kafka::detail

@@ -1,0 +1,222 @@
+#include "kafka/producer.hpp"
+
+#include "base/assert.hpp"
+#include "kafka/detail/handles.hpp"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <cerrno>
+#include <functional>
+#include <map>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <utility>
+
+namespace txstream::kafka {
+
+namespace {
+
+// Reports taken from librdkafka in one go before others on the loop get their turn.
+constexpr std::size_t kReportsPerBatch = 4096;
+
+}  // namespace
+
+class Producer::Impl : public std::enable_shared_from_this<Producer::Impl> {
+public:
+    Impl(asio::any_io_executor executor, Events events, LogCallback log)
+        : events_(std::move(events)), log_(std::move(log)), wake_(std::move(executor)) {}
+
+    Result<> open(const Properties& properties) {
+        TXS_TRY(auto conf, detail::make_conf(properties, &log_));
+        rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+        TXS_TRY(client_, detail::make_client(RD_KAFKA_PRODUCER, std::move(conf)));
+        const int descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (descriptor < 0)
+            return fail(Code::overloaded, "no file descriptor left for a Kafka producer");
+        wake_.assign(descriptor);
+        queue_.reset(rd_kafka_queue_get_main(client_.get()));
+        static constexpr std::uint64_t kOne = 1;
+        rd_kafka_queue_io_event_enable(queue_.get(), descriptor, &kOne, sizeof kOne);
+        wait();
+        return {};
+    }
+
+    void close() {
+        closed_ = true;
+        if (!client_) return;
+        // librdkafka must stop writing to the descriptor before its number can be given to somebody
+        // else.
+        rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0);
+        rd_kafka_purge(
+            client_.get(),
+            RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING
+        );
+        // Order: topics and queues before the client, or rd_kafka_destroy waits for them for ever.
+        topics_.clear();
+        queue_.reset();
+        client_.reset();
+        wake_.close();
+    }
+
+    Result<> produce(const Record& record) {
+        TXS_TRY(auto* topic, topic_of(record.topic));
+        rd_kafka_headers_t* headers = nullptr;
+        if (!record.headers.empty()) {
+            headers = rd_kafka_headers_new(record.headers.size());
+            for (const auto& header : record.headers) {
+                rd_kafka_header_add(
+                    headers,
+                    header.name.data(),
+                    static_cast<ssize_t>(header.name.size()),
+                    header.value.data(),
+                    static_cast<ssize_t>(header.value.size())
+                );
+            }
+        }
+        rd_kafka_vu_t fields[7];
+        std::size_t count = 0;
+        auto next = [&](rd_kafka_vtype_t type) -> auto& {
+            fields[count].vtype = type;
+            return fields[count++].u;
+        };
+        next(RD_KAFKA_VTYPE_RKT).rkt = topic;
+        next(RD_KAFKA_VTYPE_MSGFLAGS).i =
+            0;  // neither copied nor freed: the caller's until the report
+        auto& value = next(RD_KAFKA_VTYPE_VALUE).mem;
+        value.ptr = record.is_tombstone ? nullptr : const_cast<char*>(record.value.data());
+        value.size = record.value.size();
+        auto& key = next(RD_KAFKA_VTYPE_KEY).mem;
+        key.ptr = const_cast<char*>(record.key.data());
+        key.size = record.key.size();
+        next(RD_KAFKA_VTYPE_TIMESTAMP).i64 = record.timestamp_ms;
+        next(RD_KAFKA_VTYPE_OPAQUE).ptr = record.context;
+        if (headers != nullptr) next(RD_KAFKA_VTYPE_HEADERS).headers = headers;
+        rd_kafka_error_t* error = rd_kafka_produceva(client_.get(), fields, count);
+        if (error == nullptr) return {};
+        if (headers != nullptr)
+            rd_kafka_headers_destroy(headers);  // ours again, since it was not taken
+        const int code = rd_kafka_error_code(error);
+        std::string what = rd_kafka_error_string(error);
+        rd_kafka_error_destroy(error);
+        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            return fail(Code::overloaded, std::move(what), name_of(code));
+        return tl::unexpected<Error>(to_error(code, std::move(what)));
+    }
+
+    std::size_t in_flight() const {
+        return static_cast<std::size_t>(rd_kafka_outq_len(client_.get()));
+    }
+
+private:
+    Result<rd_kafka_topic_t*> topic_of(std::string_view name) {
+        if (auto found = topics_.find(name); found != topics_.end()) return found->second.get();
+        detail::Topic topic(rd_kafka_topic_new(client_.get(), std::string(name).c_str(), nullptr));
+        if (!topic) {
+            const auto code = rd_kafka_last_error();
+            return tl::unexpected<Error>(
+                to_error(code, "topic " + std::string(name) + ": " + rd_kafka_err2str(code))
+            );
+        }
+        return topics_.emplace(std::string(name), std::move(topic)).first->second.get();
+    }
+
+    void wait() {
+        wake_.async_wait(
+            asio::posix::stream_descriptor::wait_read,
+            [self = shared_from_this()](boost::system::error_code error) {
+                if (error || self->closed_) return;
+                std::uint64_t count;
+                // The count does not matter, only that the descriptor is quiet again before the
+                // queue is emptied.
+                while (::read(self->wake_.native_handle(), &count, sizeof count) < 0 &&
+                       errno == EINTR) {
+                }
+                self->serve();
+                if (!self->closed_) self->wait();
+            }
+        );
+    }
+
+    // Until the queue is empty: librdkafka wakes only when something enters an empty queue.
+    void serve() {
+        while (!closed_) {
+            detail::Event event(rd_kafka_queue_poll(queue_.get(), 0));
+            if (!event) return;
+            switch (rd_kafka_event_type(event.get())) {
+                case RD_KAFKA_EVENT_DR:
+                    deliver(event.get());
+                    break;
+                case RD_KAFKA_EVENT_ERROR:
+                    signal(event.get());
+                    break;
+                default:
+                    break;
+            }
+        }
+    }
+
+    void deliver(rd_kafka_event_t* event) {
+        const rd_kafka_message_t* messages[kReportsPerBatch];
+        while (const std::size_t count =
+                   rd_kafka_event_message_array(event, messages, kReportsPerBatch)) {
+            reports_.clear();
+            for (std::size_t i = 0; i < count; ++i) {
+                reports_.push_back(
+                    {messages[i]->_private,
+                     messages[i]->err,
+                     messages[i]->partition,
+                     messages[i]->offset}
+                );
+            }
+            events_.reports(reports_);
+            if (closed_) return;
+        }
+    }
+
+    void signal(rd_kafka_event_t* event) {
+        const int code = rd_kafka_event_error(event);
+        std::string text = rd_kafka_event_error_string(event);
+        if (code == RD_KAFKA_RESP_ERR__FATAL) {
+            char reason[512];
+            const auto cause = rd_kafka_fatal_error(client_.get(), reason, sizeof reason);
+            events_.fatal(Error(Code::unavailable, reason, name_of(cause)));
+        } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+            events_.brokers_down(to_error(code, std::move(text)));
+        }
+        // Everything else (single connections, logins) has been logged and is retried inside.
+    }
+
+    Events events_;
+    LogCallback log_;  // before client_: librdkafka's threads call it until the client is gone
+    detail::Client client_;
+    detail::Queue queue_;
+    std::map<std::string, detail::Topic, std::less<>> topics_;
+    asio::posix::stream_descriptor wake_;
+    std::vector<Report> reports_;
+    bool closed_ = false;
+};
+
+Producer::Producer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {
+}
+Producer::~Producer() {
+    impl_->close();
+}
+
+Result<std::unique_ptr<Producer>> Producer::create(
+    asio::any_io_executor executor, const Properties& properties, Events events, LogCallback log
+) {
+    TXS_ASSERT(events.reports && events.fatal && events.brokers_down, "all events need a receiver");
+    auto impl = std::make_shared<Impl>(std::move(executor), std::move(events), std::move(log));
+    std::unique_ptr<Producer> producer(new Producer(impl));
+    TXS_CHECK(impl->open(properties));
+    return producer;
+}
+
+Result<> Producer::produce(const Record& record) {
+    return impl_->produce(record);
+}
+std::size_t Producer::in_flight() const {
+    return impl_->in_flight();
+}
+
+}  // namespace txstream::kafka

@@ -1,0 +1,87 @@
+#pragma once
+
+#include "base/error.hpp"
+#include "kafka/kafka_error.hpp"
+#include "runtime/task.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace txstream::kafka {
+
+/// librdkafka's own names and values; may hold secrets, so it is never printed.
+using Properties = std::vector<std::pair<std::string, std::string>>;
+/// Called from librdkafka's threads: (syslog level, text).
+using LogCallback = std::function<void(int level, std::string_view text)>;
+
+struct Header {
+    std::string_view name;
+    std::string_view value;
+};
+
+/// Key and value are not copied: they must live until the record's report, or the producer's end.
+struct Record {
+    std::string_view topic;
+    std::string_view key;
+    std::string_view value;
+    bool is_tombstone = false;  ///< a null value, not an empty one
+    std::span<const Header> headers = {};
+    std::int64_t timestamp_ms = 0;
+    void* context = nullptr;  ///< comes back in the report
+};
+
+/// What became of one record.
+struct Report {
+    void* context;
+    int error;  ///< 0: acknowledged; else a code for verdict_of()
+    std::int32_t partition;
+    std::int64_t offset;
+};
+
+/// An idempotent producer (acks=all) whose reports arrive on the owner's event loop, in batches.
+///
+/// Belongs to the thread of its executor; librdkafka's own threads only wake it. It never gives up
+/// on a record by itself (no message time-out): records of a partition are delivered in the order
+/// they were handed over, or the owner drops the whole producer. Giving up on single ones would let
+/// a later record of a key pass an earlier one.
+class Producer {
+public:
+    struct Events {
+        std::function<void(std::span<const Report>)> reports;
+        /// The idempotent producer cannot go on; drop it and make another.
+        std::function<void(Error)> fatal;
+        /// No broker can be reached at the moment; the producer keeps trying.
+        std::function<void(Error)> brokers_down;
+    };
+
+    /// Fails on unknown or malformed properties, naming the property.
+    static Result<std::unique_ptr<Producer>> create(
+        asio::any_io_executor executor, const Properties& properties, Events events, LogCallback log
+    );
+    /// Ends at once: what is in flight may or may not be delivered, and no report comes any more.
+    ~Producer();
+    Producer(const Producer&) = delete;
+    Producer& operator=(const Producer&) = delete;
+
+    /// Queues a record. Fails with Code::overloaded when the queue is full (try after a report),
+    /// with Code::rejected (origin MSG_SIZE_TOO_LARGE) when it is larger than message.max.bytes.
+    Result<> produce(const Record& record);
+    /// Records without a report so far.
+    std::size_t in_flight() const;
+
+private:
+    class Impl;
+    explicit Producer(std::shared_ptr<Impl> impl);
+    // Shared with the waiting read of the wake-up descriptor, which may outlive this object by one
+    // turn of the loop.
+    std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace txstream::kafka
