@@ -1,0 +1,35 @@
+#include "domain/timestamp.hpp"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace txstream::domain {
+
+void append_rfc3339(std::string& out, Timestamp time) {
+    const auto day = std::chrono::floor<std::chrono::days>(time);
+    const std::chrono::year_month_day date(day);
+    const std::chrono::hh_mm_ss<std::chrono::microseconds> clock(time - day);
+    auto end = fmt::format_to(
+        std::back_inserter(out),
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        static_cast<int>(date.year()),
+        static_cast<unsigned>(date.month()),
+        static_cast<unsigned>(date.day()),
+        clock.hours().count(),
+        clock.minutes().count(),
+        clock.seconds().count()
+    );
+    if (const auto micros = clock.subseconds().count(); micros != 0) {
+        fmt::format_to(end, ".{:06}", micros);
+    }
+    out.push_back('Z');
+}
+
+std::string to_rfc3339(Timestamp time) {
+    std::string text;
+    append_rfc3339(text, time);
+    return text;
+}
+
+}  // namespace txstream::domain
