@@ -13,8 +13,8 @@ namespace txstream::domain {
 
 /// Deeper documents are refused. An order needs three levels; recursion over a tree is bounded too.
 constexpr std::size_t kJsonDepthMax = 32;
-/// A document with more values is refused: a value takes some fifty bytes and can be written in
-/// two. The largest order (kItemsMax) has five thousand.
+/// A document with more values is refused: a value takes up to a hundred bytes of memory and can be
+/// written in two. The largest order (kItemsMax) has some five thousand.
 constexpr std::size_t kJsonValuesMax = 100'000;
 
 enum class JsonKind : unsigned char { null, boolean, number, string, array, object };
@@ -56,9 +56,10 @@ private:
     std::variant<std::monostate, bool, Number, std::string, Array, Object> value_;
 };
 
-/// Reads one whole document: RFC 8259, strict UTF-8, nothing behind it but white space.
-/// The error's what() is "Invalid JSON payload", the public answer; its origin(), for logs, says
-/// where and why, and never repeats the input ("byte 17: syntax").
+/// Reads one whole document: RFC 8259, strict UTF-8 (a byte order mark in front is skipped),
+/// nothing behind it but white space. The error's what() is "Invalid JSON payload", the public
+/// answer; its origin(), for logs, says where and why, and never repeats the input ("byte 17:
+/// syntax").
 Result<JsonValue> parse_json(std::string_view text);
 
 }  // namespace txstream::domain

@@ -103,6 +103,11 @@ TEST(JsonValueTest, BytesThatAreNotUtf8AreRefused) {
     }
 }
 
+TEST(JsonValueTest, AByteOrderMarkIsSkippedInFrontAndRefusedElsewhere) {
+    EXPECT_EQ(trouble("\xEF\xBB\xBF{}"), "accepted");
+    EXPECT_EQ(trouble("{\xEF\xBB\xBF}"), "byte 2: syntax");
+}
+
 TEST(JsonValueTest, NothingHidesBehindAZeroByte) {
     EXPECT_EQ(trouble(std::string_view("{}\0{", 4)), "byte 3: zero byte");
     EXPECT_EQ(trouble(std::string_view("\"a\0b\"", 5)), "byte 3: zero byte");

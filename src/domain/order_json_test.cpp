@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <iterator>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -57,6 +59,46 @@ TEST(OrderToJsonTest, Utf8ComesBackAsItWentIn) {
     EXPECT_NE(
         order_to_json(ordered("create-simple.json")).find("S\xC3\xA3o Paulo"), std::string::npos
     );
+}
+
+// Aim: nothing of a request is lost or changed on its way to the answer, and totals add up. Method:
+// seeded requests; the answer holds a request's members under the same names, so it is read as one.
+TEST(OrderToJsonTest, TheAnswerReadAsARequestIsTheSameRequest) {
+    const auto seed = test::seed();
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    const auto number = [&](int least, int most) {
+        return std::uniform_int_distribution<int>(least, most)(random);
+    };
+    const auto text = [&] {
+        std::string chosen;
+        for (int length = number(1, 20); length > 0; --length) {
+            constexpr const char* kParts[] = {
+                "a", "ã", "€", "😀", "\"", "\\", "\n", "\x1f", "/", " "
+            };
+            chosen += kParts[number(0, std::size(kParts) - 1)];
+        }
+        return chosen;
+    };
+    for (int i = 0; i < 500; ++i) {
+        auto request = test::a_request();
+        request.customer_id = text();
+        request.order_number = text();
+        request.shipping_address.complement = number(0, 1) == 0 ? "" : text();
+        request.billing_address.street = text();
+        request.items.clear();
+        std::int64_t cents = 0;
+        for (int items = number(1, 8); items > 0; --items) {
+            const auto price = number(0, 1'000'000);
+            const auto quantity = number(1, 500);
+            cents += std::int64_t{price} * quantity;
+            request.items.push_back({text(), text(), quantity, Money::from_cents(price)});
+        }
+        const auto order = place_order(request, kId, Timestamp()).value();
+        ASSERT_EQ(order.total_amount.cents(), cents);
+        const auto json = order_to_json(order);
+        ASSERT_EQ(parse_create_order(json).value(), request) << json;
+    }
 }
 
 TEST(OrdersToJsonTest, AListIsABareArray) {
