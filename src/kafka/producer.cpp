@@ -37,6 +37,11 @@ public:
         queue_.reset(rd_kafka_queue_get_main(client_.get()));
         static constexpr std::uint64_t kOne = 1;
         rd_kafka_queue_io_event_enable(queue_.get(), descriptor, &kOne, sizeof kOne);
+        // librdkafka's threads run since rd_kafka_new, and it wakes only for what enters an empty
+        // queue: without a first look, an event from before this line would keep it silent for ever.
+        const std::uint64_t first_look = 1;
+        if (::write(descriptor, &first_look, sizeof first_look) != sizeof first_look)
+            return fail(Code::unavailable, "cannot write to the wake-up descriptor of a Kafka producer");
         wait();
         return {};
     }
