@@ -1,0 +1,506 @@
+#include "relay/delivery.hpp"
+
+#include "base/assert.hpp"
+#include "domain/json_writer.hpp"
+#include "telemetry/log.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace txstream::relay {
+
+namespace {
+
+constexpr std::string_view kComponent = "relay";
+
+// After a producer gave up, the reports that say which record was to blame may still be queued.
+constexpr std::chrono::milliseconds kReportsGrace{200};
+
+double seconds(std::chrono::nanoseconds duration) {
+    return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+/// A page in wire form, with what has become of its events.
+struct Delivery::Page {
+    struct Range {
+        std::string_view topic;
+        std::int32_t partition;
+        std::int64_t first;
+        std::int64_t last;
+    };
+
+    Lane* lane;  ///< none: lost, nobody cares for its reports any more
+    LaneMachine::PageNumber number;
+    outbox::Events events;  // keeps what the records point into
+    std::string arena;
+    std::vector<WireEvent> wire;
+    std::vector<Slot> slots;
+    std::size_t next = 0;  ///< the first event that was not handed over
+    std::size_t open = 0;  ///< neither acknowledged by Kafka nor parked
+    std::size_t bytes = 0;
+    Clock::time_point read_at;
+    Clock::time_point handed_over_at;
+    telemetry::PageTally tally;
+    std::vector<Range> ranges;
+
+    void note(std::string_view topic, std::int32_t partition, std::int64_t offset) {
+        for (auto& range : ranges) {
+            if (range.partition != partition || range.topic != topic) continue;
+            range.first = std::min(range.first, offset);
+            range.last = std::max(range.last, offset);
+            return;
+        }
+        ranges.push_back({topic, partition, offset, offset});
+    }
+};
+
+Delivery::Delivery(Dependencies dependencies, Limits limits)
+    : dependencies_(std::move(dependencies)), limits_(limits), random_(std::random_device{}()) {
+}
+
+Delivery::~Delivery() = default;
+
+// --- owning lanes
+
+void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_until) {
+    const auto id = claimed.lane;
+    TXS_ASSERT(!owns(id), "a lane is claimed once");
+    lanes_.emplace(id, Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}});
+}
+
+void Delivery::renewed(const std::vector<LaneId>& lanes, Clock::time_point publish_until) {
+    std::vector<LaneId> lost;
+    for (auto& [id, lane] : lanes_) {
+        if (std::ranges::find(lanes, id) == lanes.end()) {
+            lost.push_back(id);
+        } else {
+            lane.publish_until = publish_until;
+        }
+    }
+    for (const auto id : lost) lose(id);
+}
+
+void Delivery::lose(LaneId id) {
+    const auto found = lanes_.find(id);
+    if (found == lanes_.end()) return;
+    auto& lane = found->second;
+    for (auto& page : lane.pages) {
+        if (page->next > 0) needs_restart_ = true;
+        in_flight_bytes_ -= page->bytes;
+        page->lane = nullptr;
+        orphans_.push_back(std::move(page));
+    }
+    if (lane.machine.is_acknowledging()) --acknowledging_;
+    lanes_.erase(found);
+    dependencies_.metrics.lane_lease_lost();
+    dependencies_.reader.notify();
+}
+
+std::size_t Delivery::lose_expired(Clock::time_point now) {
+    std::vector<LaneId> lost;
+    for (const auto& [id, lane] : lanes_) {
+        if (lane.publish_until <= now) lost.push_back(id);
+    }
+    for (const auto id : lost) lose(id);
+    return lost.size();
+}
+
+std::optional<Delivery::Clock::time_point> Delivery::first_expiry() const {
+    std::optional<Clock::time_point> first;
+    for (const auto& [id, lane] : lanes_) {
+        if (!first || lane.publish_until < *first) first = lane.publish_until;
+    }
+    return first;
+}
+
+// --- reading
+
+std::map<std::string, std::vector<LaneId>> Delivery::lanes_to_poll() const {
+    std::map<std::string, std::vector<LaneId>> groups;
+    for (const auto& [id, lane] : lanes_) {
+        if (lane.machine.is_paging() || !lane.machine.has_room()) continue;
+        groups[lane.machine.cursor().text()].push_back(id);
+    }
+    return groups;
+}
+
+std::optional<LaneId> Delivery::lane_to_page() {
+    if (lanes_.empty()) return std::nullopt;
+    auto next = lanes_.upper_bound(last_paged_);
+    for (std::size_t i = 0; i < lanes_.size(); ++i, ++next) {
+        if (next == lanes_.end()) next = lanes_.begin();
+        if (!next->second.machine.is_paging() || !next->second.machine.has_room()) continue;
+        last_paged_ = next->first;
+        return next->first;
+    }
+    return std::nullopt;
+}
+
+LaneMachine& Delivery::machine(LaneId lane) {
+    return lanes_.at(lane).machine;
+}
+
+void Delivery::add_page(
+    LaneId id,
+    const outbox::Events& events,
+    std::size_t begin,
+    std::size_t end,
+    const outbox::Snapshot& target,
+    bool ends_window
+) {
+    auto& lane = lanes_.at(id);
+    auto page = std::make_unique<Page>();
+    page->number = lane.machine.add_page(
+        target, events.id(begin), events.id(end - 1), end - begin, ends_window
+    );
+    page->lane = &lane;
+    page->events = events;
+    page->read_at = Clock::now();
+    append_wire_events(events, begin, end, dependencies_.topic, page->arena, page->wire);
+    page->open = page->wire.size();
+    page->slots.reserve(page->wire.size());
+    for (std::size_t i = 0; i < page->wire.size(); ++i) {
+        page->slots.push_back({page.get(), i});
+        page->bytes += page->wire[i].bytes();
+    }
+    in_flight_bytes_ += page->bytes;
+    lane.pages.push_back(std::move(page));
+}
+
+bool Delivery::is_idle() const {
+    return std::ranges::all_of(lanes_, [](const auto& entry) {
+        return entry.second.pages.empty();
+    });
+}
+
+// --- publishing
+
+void Delivery::pump() {
+    blocked_ = false;
+    for (auto& [id, lane] : lanes_) {
+        if (needs_restart_) return;
+        pump(lane);
+    }
+}
+
+void Delivery::pump(Lane& lane) {
+    for (auto& page : lane.pages) {
+        if (page->next == page->wire.size()) continue;
+        if (!hand_over(lane, *page)) {
+            blocked_ = true;
+            return;
+        }
+    }
+}
+
+// False: the rest of the page, and with it the lane, has to wait.
+bool Delivery::hand_over(Lane& lane, Page& page) {
+    const auto now = Clock::now();
+    if (needs_restart_ || now >= lane.publish_until) return false;
+    if (auto ready = ensure_publisher(); !ready) {
+        fail("publish_error", ready.error());
+        needs_restart_ = true;
+        return false;
+    }
+    if (page.next == 0) page.handed_over_at = now;
+    const auto before = in_flight_events_;
+    while (page.next < page.wire.size() && publish_next(lane, page)) {
+    }
+    if (in_flight_events_ > before) dependencies_.gate.sent(now);
+    return page.next == page.wire.size();
+}
+
+// Takes one step: the next event is in flight, or parked. False: not now.
+bool Delivery::publish_next(Lane& lane, Page& page) {
+    const auto& event = page.wire[page.next];
+    switch (lane.machine.admit(page.number, event.id, event.key)) {
+        case LaneMachine::Admission::wait:
+            return false;
+        case LaneMachine::Admission::parked:
+            ++page.next;
+            settled(page);
+            return true;
+        case LaneMachine::Admission::publish:
+            break;
+    }
+    Record record;
+    record.topic = event.topic;
+    record.key = event.key;
+    record.value = event.value;
+    record.is_tombstone = event.is_tombstone;
+    record.headers = headers_.of(event);
+    record.timestamp_ms =
+        std::chrono::floor<std::chrono::milliseconds>(event.created_at).time_since_epoch().count();
+    record.context = &page.slots[page.next];
+    auto taken = publisher_->publish(record);
+    if (taken) {
+        ++page.next;
+        ++in_flight_events_;
+        return true;
+    }
+    if (taken.error().code() == Code::rejected) {
+        lane.machine.park(
+            page.number, event.id, event.key, taken.error().origin(), taken.error().what()
+        );
+        ++page.next;
+        settled(page);
+        return true;
+    }
+    lane.machine.withdraw(page.number);
+    if (taken.error().code() != Code::overloaded) {
+        fail("publish_error", taken.error());
+        needs_restart_ = true;
+    }
+    return false;
+}
+
+Result<> Delivery::ensure_publisher() {
+    if (publisher_) return {};
+    PublisherEvents events;
+    events.reports = [this](std::span<const Report> reports) { on_reports(reports); };
+    events.fatal = [this](const Error& error) {
+        // The record that caused it is not known yet: its report is on its way.
+        needs_restart_ = true;
+        restart_at_ = std::max(restart_at_, Clock::now() + kReportsGrace);
+        fail("producer_fatal", error);
+        dependencies_.reader.notify();
+    };
+    events.brokers_down = [this](const Error& error) { fail("brokers_down", error); };
+    TXS_TRY(publisher_, dependencies_.publisher(dependencies_.executor, std::move(events)));
+    return {};
+}
+
+void Delivery::fail(std::string_view kind, const Error& error) {
+    const double uniform = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
+    const auto failure = dependencies_.gate.failed(Clock::now(), uniform);
+    if (!failure) return;
+    dependencies_.metrics.retry_delay(failure->retry, failure->delay);
+    count_retried(failure->retry);
+    log::warn(
+        kComponent,
+        "publishing pauses; events wait and no attempt is counted",
+        {{"error_type", kind},
+         {"error", error.what()},
+         {"attempt", failure->retry},
+         {"delay_ms", failure->delay.count()}}
+    );
+    dependencies_.reader.notify();
+}
+
+void Delivery::restart() {
+    TXS_ASSERT(!is_acknowledging(), "a lane goes back only between acknowledgements");
+    publisher_.reset();
+    orphans_.clear();
+    for (auto& [id, lane] : lanes_) {
+        lane.pages.clear();
+        lane.machine.restart();
+    }
+    in_flight_bytes_ = 0;
+    in_flight_events_ = 0;
+    needs_restart_ = false;
+    blocked_ = false;
+    dependencies_.gate.forgotten();
+}
+
+// --- reports
+
+void Delivery::on_reports(std::span<const Report> reports) {
+    bool any_acknowledged = false;
+    for (const auto& report : reports) {
+        auto& slot = *static_cast<Slot*>(report.context);
+        --in_flight_events_;
+        auto& page = *slot.page;
+        if (page.lane == nullptr) continue;
+        switch (report.outcome) {
+            case Outcome::acknowledged:
+                any_acknowledged = true;
+                on_acknowledged(*page.lane, page, slot.index, report);
+                break;
+            case Outcome::refused_event:
+                on_refused(*page.lane, page, slot.index, report);
+                break;
+            case Outcome::retryable:
+            case Outcome::refused_topic:
+                // The producer goes down with it, and takes along what was queued behind it: a
+                // later event of the key must not pass.
+                if (!needs_restart_) {
+                    fail(
+                        "publish_error",
+                        Error(
+                            Code::unavailable,
+                            publisher_->explain(report.error, page.wire[slot.index].bytes()),
+                            std::string(report.error)
+                        )
+                    );
+                }
+                needs_restart_ = true;
+                break;
+        }
+    }
+    if (any_acknowledged) dependencies_.gate.acknowledged(Clock::now(), in_flight_events_ > 0);
+    if (blocked_ && !needs_restart_) pump();
+    dependencies_.reader.notify();
+    if (has_acknowledgements()) dependencies_.keeper.notify();
+}
+
+void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report) {
+    const auto& event = page.wire[index];
+    lane.machine.published(page.number);
+    page.note(event.topic, report.partition, report.offset);
+    page.tally.published(
+        event.topic,
+        event.event_type,
+        seconds(Clock::now() - page.handed_over_at),
+        seconds(std::chrono::system_clock::now() - event.created_at)
+    );
+    if (log::enabled(log::Level::debug)) {
+        log::debug(
+            kComponent,
+            "published",
+            {{"event_id", event.event_id},
+             {"topic", event.topic},
+             {"partition", report.partition},
+             {"offset", report.offset},
+             {"lane", lane.machine.lane().value()}}
+        );
+    }
+    settled(page);
+}
+
+void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Report& report) {
+    const auto& event = page.wire[index];
+    auto why = publisher_->explain(report.error, event.bytes());
+    log::warn(
+        kComponent,
+        "Kafka refused an event",
+        {{"event_id", event.event_id},
+         {"topic", event.topic},
+         {"lane", lane.machine.lane().value()},
+         {"error_type", report.error},
+         {"error", why}}
+    );
+    dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
+    lane.machine.refused(event.id, std::string(report.error), std::move(why));
+    dependencies_.metrics.retried(
+        static_cast<unsigned>(lane.machine.attempts(event.id)) + 1, event.event_type
+    );
+    needs_restart_ = true;
+    restart_at_ = Clock::now() + limits_.refused_retry_delay;
+}
+
+void Delivery::settled(Page& page) {
+    if (--page.open > 0) return;
+    if (page.tally.events() > 0) dependencies_.metrics.published(page.tally);
+    dependencies_.keeper.notify();
+}
+
+// --- acknowledging
+
+bool Delivery::has_acknowledgements() const {
+    return std::ranges::any_of(lanes_, [](const auto& entry) {
+        const auto& lane = entry.second;
+        return !lane.pages.empty() && lane.pages.front()->open == 0;
+    });
+}
+
+bool Delivery::is_acknowledgement_urgent() const {
+    return !has_room() || std::ranges::any_of(lanes_, [](const auto& entry) {
+        const auto& lane = entry.second;
+        return !lane.machine.has_room() && lane.pages.front()->open == 0;
+    });
+}
+
+std::vector<LaneMachine::Acknowledgement> Delivery::take_acknowledgements() {
+    std::vector<LaneMachine::Acknowledgement> taken;
+    for (auto& [id, lane] : lanes_) {
+        lane.machine.settle();
+        auto next = lane.machine.next_acknowledgement();
+        if (!next) continue;
+        next->publication.records = records_json(lane, next->pages);
+        taken.push_back(std::move(*next));
+        ++acknowledging_;
+    }
+    return taken;
+}
+
+void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement) {
+    const auto found = lanes_.find(acknowledgement.progress.lane);
+    if (found == lanes_.end()) return;
+    auto& lane = found->second;
+    const auto now = Clock::now();
+    lane.machine.acknowledged();
+    --acknowledging_;
+    for (std::size_t i = 0; i < acknowledgement.pages; ++i) {
+        auto& page = *lane.pages.front();
+        if (page.tally.events() > 0)
+            dependencies_.metrics.processed(page.tally, seconds(now - page.read_at));
+        count_parked(acknowledgement, page);
+        in_flight_bytes_ -= page.bytes;
+        lane.pages.pop_front();
+    }
+    dependencies_.reader.notify();
+}
+
+void Delivery::count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page) {
+    for (const auto& parked : acknowledgement.parked) {
+        const auto event = std::ranges::find(page.wire, parked.id, &WireEvent::id);
+        if (event == page.wire.end()) continue;
+        dependencies_.metrics.processed(
+            telemetry::Processed::permanently_failed, event->event_type
+        );
+        // Those that the broker refused were counted at each refusal.
+        if (parked.attempts == 1)
+            dependencies_.metrics.failed(telemetry::Failure::publish_error, event->event_type);
+        log::error(
+            kComponent,
+            "parked an event",
+            {{"event_id", event->event_id},
+             {"lane", page.lane->machine.lane().value()},
+             {"attempt", parked.attempts},
+             {"error_type", parked.error_class},
+             {"error", parked.error}}
+        );
+    }
+    if (!acknowledgement.parked.empty())
+        dependencies_.metrics.dead_lettered(acknowledgement.parked.size());
+}
+
+void Delivery::count_retried(unsigned retry) {
+    std::map<std::string_view, std::uint64_t> by_type;
+    for (const auto& [id, lane] : lanes_) {
+        for (const auto& page : lane.pages) {
+            if (page->open > 0 && page->next > 0)
+                by_type[page->wire.front().event_type] += page->open;
+        }
+    }
+    for (const auto& [type, events] : by_type) dependencies_.metrics.retried(retry, type, events);
+}
+
+std::string Delivery::records_json(const Lane& lane, std::size_t pages) {
+    std::map<std::pair<std::string_view, std::int32_t>, std::pair<std::int64_t, std::int64_t>> all;
+    for (std::size_t i = 0; i < pages; ++i) {
+        for (const auto& range : lane.pages[i]->ranges) {
+            const auto [place, is_new] =
+                all.try_emplace({range.topic, range.partition}, range.first, range.last);
+            place->second.first = std::min(place->second.first, range.first);
+            place->second.second = std::max(place->second.second, range.last);
+        }
+    }
+    std::string json;
+    domain::JsonWriter out(json);
+    out.begin_array();
+    for (const auto& [where, offsets] : all) {
+        out.begin_object();
+        out.key("topic").string(where.first);
+        out.key("partition").integer(where.second);
+        out.key("first").integer(offsets.first);
+        out.key("last").integer(offsets.second);
+        out.end_object();
+    }
+    out.end_array();
+    return json;
+}
+
+}  // namespace txstream::relay

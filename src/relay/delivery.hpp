@@ -1,0 +1,157 @@
+#pragma once
+
+#include "outbox/event.hpp"
+#include "relay/delivery_gate.hpp"
+#include "relay/lane_machine.hpp"
+#include "relay/ports.hpp"
+#include "relay/record_format.hpp"
+#include "runtime/wakeup.hpp"
+#include "telemetry/metrics.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace txstream::relay {
+
+/// The lanes that a worker owns, with everything of them that is in flight.
+///
+/// Takes pages from the reader, hands their events to the publisher, takes its reports, and gives
+/// complete pages to whoever moves the cursors. Never waits. Belongs to the worker's thread; wakes
+/// the reader when there is room again and the keeper when there is something to acknowledge.
+class Delivery {
+public:
+    using Clock = Deadline::Clock;
+
+    struct Limits {
+        LaneMachine::Limits lane;
+        std::size_t in_flight_bytes_max = 32 * 1024 * 1024;
+        std::chrono::milliseconds refused_retry_delay{1000};
+    };
+    struct Dependencies {
+        asio::any_io_executor executor;
+        std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>
+            publisher;
+        DeliveryGate& gate;
+        telemetry::Metrics& metrics;
+        runtime::Wakeup& reader;
+        runtime::Wakeup& keeper;
+        std::string topic;  ///< for events without their own
+    };
+
+    Delivery(Dependencies dependencies, Limits limits);
+    ~Delivery();
+    Delivery(const Delivery&) = delete;
+    Delivery& operator=(const Delivery&) = delete;
+
+    // Owning lanes.
+
+    void add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_until);
+    /// The leases of these lanes were prolonged; the others that we thought ours are lost.
+    void renewed(const std::vector<LaneId>& lanes, Clock::time_point publish_until);
+    /// Forgets the lane. What of it is in flight cannot be called back but by ending the publisher.
+    void lose(LaneId lane);
+    /// Loses the lanes that may not be published any more; returns how many.
+    std::size_t lose_expired(Clock::time_point now);
+    std::optional<Clock::time_point> first_expiry() const;
+    std::size_t lane_count() const noexcept { return lanes_.size(); }
+    bool owns(LaneId lane) const { return lanes_.contains(lane); }
+
+    // Reading.
+
+    /// Caught-up lanes with room for a page, grouped by their cursor.
+    std::map<std::string, std::vector<LaneId>> lanes_to_poll() const;
+    /// The next lane with a page to read, each in its turn.
+    std::optional<LaneId> lane_to_page();
+    LaneMachine& machine(LaneId lane);
+    /// Events [begin, end) of one lane were read; pump() hands them over.
+    void add_page(
+        LaneId lane,
+        const outbox::Events& events,
+        std::size_t begin,
+        std::size_t end,
+        const outbox::Snapshot& target,
+        bool ends_window
+    );
+    bool has_room() const noexcept { return in_flight_bytes_ < limits_.in_flight_bytes_max; }
+    std::size_t events_in_flight() const noexcept { return in_flight_events_; }
+    /// No page is left that is not acknowledged.
+    bool is_idle() const;
+
+    // Publishing.
+
+    /// Hands over what may be handed over.
+    void pump();
+    /// Counts a failure that is not an event's, and pauses.
+    void fail(std::string_view kind, const Error& error);
+    /// The publisher must be ended before anything else is read: its order is broken, or a lane in
+    /// it is lost.
+    bool needs_restart() const noexcept { return needs_restart_; }
+    /// Not before this: other reports may be on their way, and a refused event is not tried in a
+    /// hot loop.
+    Clock::time_point restart_at() const noexcept { return restart_at_; }
+    /// Ends the publisher and sends all lanes back to their last acknowledged page. No
+    /// acknowledgement may be under way.
+    void restart();
+    /// No record leaves this process any more.
+    void end_publisher() { publisher_.reset(); }
+
+    // Acknowledging.
+
+    /// Everything that is complete now, to be written in one go. acknowledged() or lose() must
+    /// follow for each lane.
+    std::vector<LaneMachine::Acknowledgement> take_acknowledgements();
+    bool has_acknowledgements() const;
+    /// True when a lane can read no further before something is acknowledged.
+    bool is_acknowledgement_urgent() const;
+    bool is_acknowledging() const noexcept { return acknowledging_ > 0; }
+    void acknowledged(const LaneMachine::Acknowledgement& acknowledgement);
+
+private:
+    struct Page;
+    struct Slot {
+        Page* page;
+        std::size_t index;
+    };
+    struct Lane {
+        LaneMachine machine;
+        Clock::time_point publish_until;
+        std::deque<std::unique_ptr<Page>> pages;
+    };
+
+    Result<> ensure_publisher();
+    void pump(Lane& lane);
+    bool hand_over(Lane& lane, Page& page);
+    bool publish_next(Lane& lane, Page& page);
+    void on_reports(std::span<const Report> reports);
+    void on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report);
+    void on_refused(Lane& lane, Page& page, std::size_t index, const Report& report);
+    void settled(Page& page);
+    void count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page);
+    void count_retried(unsigned retry);
+    static std::string records_json(const Lane& lane, std::size_t pages);
+
+    Dependencies dependencies_;
+    Limits limits_;
+    std::mt19937_64 random_;
+    RecordHeaders headers_;
+    std::map<LaneId, Lane> lanes_;
+    /// Of lost lanes: the publisher still points into them.
+    std::vector<std::unique_ptr<Page>> orphans_;
+    std::unique_ptr<Publisher> publisher_;  // last: ended before what its records point into
+    LaneId last_paged_{-1};
+    std::size_t in_flight_bytes_ = 0;
+    std::size_t in_flight_events_ = 0;
+    std::size_t acknowledging_ = 0;  ///< lanes
+    bool needs_restart_ = false;
+    bool blocked_ = false;  ///< a page waits to be handed over
+    Clock::time_point restart_at_{};
+};
+
+}  // namespace txstream::relay

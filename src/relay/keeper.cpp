@@ -1,0 +1,296 @@
+#include "relay/keeper.hpp"
+
+#include "base/assert.hpp"
+#include "telemetry/log.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace txstream::relay {
+
+namespace {
+
+constexpr std::string_view kComponent = "relay";
+constexpr std::chrono::milliseconds kReconnectMin{100};
+constexpr std::chrono::milliseconds kReconnectMax{2000};
+// Of the lease: how often it is prolonged, and how long before its end we stop.
+constexpr int kRenewalsPerLease = 3;
+constexpr int kMarginPart = 5;
+
+std::string joined(std::string_view left, std::string_view right) {
+    if (left == "[]") return std::string(right);
+    if (right == "[]") return std::string(left);
+    std::string both(left.substr(0, left.size() - 1));
+    both += ',';
+    both += right.substr(1);
+    return both;
+}
+
+}  // namespace
+
+Keeper::Keeper(
+    Delivery& delivery,
+    LaneKeeper& lanes,
+    telemetry::Metrics& metrics,
+    runtime::Wakeup& wakeup,
+    runtime::Wakeup& reader,
+    WorkerLimits limits,
+    OnStatus on_status
+)
+    : delivery_(delivery),
+      lanes_(lanes),
+      metrics_(metrics),
+      wakeup_(wakeup),
+      reader_(reader),
+      limits_(limits),
+      on_status_(std::move(on_status)),
+      random_(std::random_device{}()) {
+}
+
+void Keeper::stop(Deadline deadline) {
+    if (!stop_at_) stop_at_ = deadline;
+    wakeup_.notify();
+}
+
+Task<> Keeper::run() {
+    while (!stop_at_ || !(delivery_.is_idle() || delivery_.needs_restart() || stop_at_->passed())) {
+        lose_expired();
+        if (!lanes_.is_open()) {
+            if (auto opened = co_await lanes_.open(deadline()); !opened) {
+                co_await recover(opened.error());
+                continue;
+            }
+        }
+        if (auto done = co_await step(); !done) {
+            co_await recover(done.error());
+            continue;
+        }
+        failures_ = 0;
+        co_await wakeup_.wait(next_due());
+    }
+    co_await hand_back();
+}
+
+Task<Result<>> Keeper::step() {
+    const auto now = Clock::now();
+    if (now >= renew_at_ && delivery_.lane_count() > 0) TXS_CO_CHECK(co_await renew());
+    if (!stop_at_ && now >= claim_at_) TXS_CO_CHECK(co_await claim());
+    const bool has_something = !under_way_.empty() || delivery_.has_acknowledgements();
+    if (has_something &&
+        (now >= acknowledge_at_ || stop_at_ || delivery_.is_acknowledgement_urgent())) {
+        TXS_CO_CHECK(co_await acknowledge());
+    }
+    co_return Result<>();
+}
+
+Keeper::Clock::time_point Keeper::next_due() const {
+    auto due = Clock::time_point::max();
+    if (!stop_at_) due = claim_at_;
+    if (delivery_.lane_count() > 0) due = std::min(due, renew_at_);
+    if (const auto expiry = delivery_.first_expiry()) due = std::min(due, *expiry);
+    if (delivery_.has_acknowledgements()) due = std::min(due, acknowledge_at_);
+    if (stop_at_) due = std::min(due, stop_at_->at());
+    return due;
+}
+
+// A statement may not outlast the leases: what it holds up includes prolonging them.
+Deadline Keeper::deadline() const {
+    const auto whole = Deadline::in(limits_.statement_timeout);
+    if (stop_at_) return stop_at_->sooner(whole);
+    return Deadline::in(limits_.lease / kRenewalsPerLease).sooner(whole);
+}
+
+Keeper::Clock::time_point Keeper::publish_until(Clock::time_point asked) const {
+    return asked + limits_.lease - limits_.lease / kMarginPart;
+}
+
+void Keeper::lose_expired() {
+    const auto lost = delivery_.lose_expired(Clock::now());
+    if (lost == 0) return;
+    is_alive_ = false;
+    forget_lost();
+    tell();
+    claim_at_ = Clock::now();
+    log::warn(
+        kComponent,
+        "leases ended before they could be prolonged; publishing of these lanes stops",
+        {{"lanes", lost}}
+    );
+}
+
+// What was to be written about a lane that is gone, or that came back under another epoch.
+void Keeper::forget_lost() {
+    std::erase_if(under_way_, [&](const auto& one) {
+        return !delivery_.owns(one.progress.lane) ||
+               delivery_.machine(one.progress.lane).epoch() != one.progress.epoch;
+    });
+}
+
+void Keeper::tell() {
+    on_status_({delivery_.lane_count(), is_alive_});
+}
+
+// --- lanes
+
+Task<Result<>> Keeper::claim() {
+    const auto asked = Clock::now();
+    const double factor = std::uniform_real_distribution<double>(0.75, 1.25)(random_);
+    claim_at_ =
+        asked + std::chrono::duration_cast<Clock::duration>(
+                    std::chrono::duration<double, std::milli>(limits_.claim_interval) * factor
+                );
+    if (delivery_.lane_count() >= limits_.lanes_max) co_return Result<>();
+    TXS_CO_TRY(
+        auto claimed,
+        co_await lanes_.claim(limits_.lanes_max - delivery_.lane_count(), limits_.lease, deadline())
+    );
+    if (!std::exchange(is_alive_, true)) tell();
+    if (claimed.empty()) co_return Result<>();
+    const bool was_empty = delivery_.lane_count() == 0;
+    if (was_empty) renew_at_ = asked + limits_.lease / kRenewalsPerLease;
+    const auto count = claimed.size();
+    for (auto& lane : claimed) {
+        // We thought it lost, and the database did not: what we know of it is stale.
+        if (delivery_.owns(lane.lane)) delivery_.lose(lane.lane);
+        delivery_.add_lane(std::move(lane), publish_until(asked));
+    }
+    forget_lost();
+    tell();
+    log::info(
+        kComponent, "claimed lanes", {{"lanes", count}, {"lanes_owned", delivery_.lane_count()}}
+    );
+    reader_.notify();
+    co_return Result<>();
+}
+
+Task<Result<>> Keeper::renew() {
+    const auto asked = Clock::now();
+    TXS_CO_TRY(const auto renewed, co_await lanes_.renew(limits_.lease, deadline()));
+    renew_at_ = asked + limits_.lease / kRenewalsPerLease;
+    is_alive_ = true;
+    const auto before = delivery_.lane_count();
+    delivery_.renewed(renewed, publish_until(asked));
+    forget_lost();
+    tell();
+    if (const auto lost = before - delivery_.lane_count(); lost > 0) {
+        metrics_.failed(telemetry::Failure::lock_error, "", lost);
+        log::warn(kComponent, "another relay has taken lanes over", {{"lanes", lost}});
+    }
+    co_return Result<>();
+}
+
+// --- acknowledging
+
+Task<Result<>> Keeper::acknowledge() {
+    acknowledge_at_ = Clock::now() + limits_.acknowledge_interval;
+    // What failed before goes again as it was: it may have been applied, and applying it twice
+    // changes nothing.
+    if (under_way_.empty()) under_way_ = delivery_.take_acknowledgements();
+    if (under_way_.empty()) co_return Result<>();
+
+    std::vector<const LaneMachine::Acknowledgement*> plain;
+    for (const auto& one : under_way_) {
+        if (one.parked.empty()) plain.push_back(&one);
+    }
+    if (!plain.empty()) {
+        std::vector<outbox::LaneProgress> progress;
+        for (const auto* one : plain) progress.push_back(one->progress);
+        TXS_CO_TRY(
+            const auto moved,
+            co_await lanes_.advance(std::move(progress), grouped(plain), deadline())
+        );
+        for (const auto* one : plain) {
+            if (std::ranges::find(moved, one->progress.lane) != moved.end()) {
+                delivery_.acknowledged(*one);
+            } else {
+                delivery_.lose(one->progress.lane);
+            }
+        }
+        std::erase_if(under_way_, [](const auto& one) { return one.parked.empty(); });
+    }
+    while (!under_way_.empty()) {
+        const auto& one = under_way_.back();
+        TXS_CO_TRY(
+            const bool moved,
+            co_await lanes_.park(one.progress, one.parked, one.publication, deadline())
+        );
+        if (moved) {
+            delivery_.acknowledged(one);
+        } else {
+            delivery_.lose(one.progress.lane);
+        }
+        under_way_.pop_back();
+    }
+    co_return Result<>();
+}
+
+// Lanes that went from the same cursor to the same target share one publication.
+std::vector<outbox::Publication> Keeper::grouped(
+    const std::vector<const LaneMachine::Acknowledgement*>& all
+) {
+    std::map<std::pair<std::string, std::string>, outbox::Publication> groups;
+    for (const auto* one : all) {
+        const auto& next = one->publication;
+        const auto [place, is_new] =
+            groups.try_emplace({next.cursor.text(), next.target.text()}, next);
+        if (is_new) continue;
+        auto& group = place->second;
+        group.lanes.insert(group.lanes.end(), next.lanes.begin(), next.lanes.end());
+        group.first_id = std::min(group.first_id, next.first_id);
+        group.last_id = std::max(group.last_id, next.last_id);
+        group.events += next.events;
+        group.records = joined(group.records, next.records);
+    }
+    std::vector<outbox::Publication> publications;
+    for (auto& [snapshots, publication] : groups) publications.push_back(std::move(publication));
+    return publications;
+}
+
+// --- the end
+
+Task<> Keeper::hand_back() {
+    const auto lanes = delivery_.lane_count();
+    if (!delivery_.is_idle()) {
+        // Before anybody else can have the lanes.
+        delivery_.end_publisher();
+        log::warn(
+            kComponent,
+            "stopped with events in flight; their lanes are given back and they are published "
+            "again",
+            {{"events", delivery_.events_in_flight()}}
+        );
+    }
+    if (!lanes_.is_open()) co_return;
+    const auto released = co_await lanes_.release(Deadline::in(std::chrono::seconds(2)));
+    if (!released) {
+        log::warn(
+            kComponent,
+            "could not give lanes back; others wait for the leases to end",
+            {{"error", released.error().what()}}
+        );
+    } else if (lanes > 0) {
+        log::info(kComponent, "gave lanes back", {{"lanes", lanes}});
+    }
+}
+
+Task<> Keeper::recover(const Error& error) {
+    if (stop_at_ && stop_at_->passed()) co_return;
+    ++failures_;
+    metrics_.failed(
+        under_way_.empty() ? telemetry::Failure::database_error : telemetry::Failure::update_error,
+        ""
+    );
+    const auto pause = std::min(kReconnectMax, kReconnectMin * (1U << std::min(failures_ - 1, 5U)));
+    log::warn(
+        kComponent,
+        "cannot reach the lanes; trying again",
+        {{"error", error.what()}, {"error_type", error.origin()}, {"delay_ms", pause.count()}}
+    );
+    auto until = Clock::now() + pause;
+    if (const auto expiry = delivery_.first_expiry()) until = std::min(until, *expiry);
+    if (stop_at_) until = std::min(until, stop_at_->at());
+    while (Clock::now() < until && !(stop_at_ && stop_at_->passed())) co_await wakeup_.wait(until);
+}
+
+}  // namespace txstream::relay

@@ -1,0 +1,79 @@
+#pragma once
+
+#include "relay/delivery.hpp"
+#include "relay/worker_limits.hpp"
+
+#include <functional>
+#include <random>
+
+namespace txstream::relay {
+
+/// Claims lanes for a worker, prolongs their leases, and moves their cursors when Kafka has
+/// acknowledged.
+///
+/// A lane may be published until a fifth of the lease before its end by our own clock, counted from
+/// before the statement that prolonged it: whoever claims it next, by the database's clock, must
+/// not meet us.
+class Keeper {
+public:
+    using Clock = Deadline::Clock;
+
+    /// What the world may know of a worker.
+    struct Status {
+        std::size_t lanes = 0;
+        /// False while leases cannot be prolonged, or nothing could be claimed yet.
+        bool is_alive = false;
+    };
+    using OnStatus = std::function<void(Status)>;
+
+    Keeper(
+        Delivery& delivery,
+        LaneKeeper& lanes,
+        telemetry::Metrics& metrics,
+        runtime::Wakeup& wakeup,
+        runtime::Wakeup& reader,
+        WorkerLimits limits,
+        OnStatus on_status
+    );
+
+    /// Until stop(); then it acknowledges what Kafka still confirms, until nothing is in flight or
+    /// the deadline passes, and gives the lanes back.
+    Task<> run();
+    void stop(Deadline deadline);
+
+private:
+    Task<Result<>> step();
+    Task<Result<>> claim();
+    Task<Result<>> renew();
+    Task<Result<>> acknowledge();
+    Task<> hand_back();
+    Task<> recover(const Error& error);
+
+    void lose_expired();
+    void forget_lost();
+    void tell();
+    Clock::time_point next_due() const;
+    Clock::time_point publish_until(Clock::time_point asked) const;
+    Deadline deadline() const;
+    static std::vector<outbox::Publication> grouped(
+        const std::vector<const LaneMachine::Acknowledgement*>& all
+    );
+
+    Delivery& delivery_;
+    LaneKeeper& lanes_;
+    telemetry::Metrics& metrics_;
+    runtime::Wakeup& wakeup_;
+    runtime::Wakeup& reader_;
+    WorkerLimits limits_;
+    OnStatus on_status_;
+    std::mt19937_64 random_;
+    std::vector<LaneMachine::Acknowledgement> under_way_;
+    std::optional<Deadline> stop_at_;
+    Clock::time_point claim_at_{};
+    Clock::time_point renew_at_{};
+    Clock::time_point acknowledge_at_{};
+    unsigned failures_ = 0;
+    bool is_alive_ = false;
+};
+
+}  // namespace txstream::relay

@@ -1,0 +1,149 @@
+#pragma once
+
+#include "base/error.hpp"
+#include "base/strong.hpp"
+#include "outbox/event.hpp"
+#include "outbox/lane_store.hpp"
+#include "outbox/snapshot.hpp"
+#include "runtime/deadline.hpp"
+#include "runtime/task.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What a worker needs of the world. The room `app` fills these with PostgreSQL and Kafka, tests
+// with fakes, so that any schedule of failures can be played through.
+namespace txstream::relay {
+
+/// A session that reads events. One call at a time; after a failure is_open() tells whether the
+/// session can go on. Belongs to the worker's thread.
+class EventSource {
+public:
+    virtual ~EventSource() = default;
+
+    virtual Task<Result<>> open(Deadline deadline) = 0;
+    virtual bool is_open() const = 0;
+
+    /// See outbox/reader.hpp for each.
+    virtual Task<Result<outbox::Snapshot>> current_snapshot(Deadline deadline) = 0;
+    virtual Task<Result<outbox::Events>> read_window(
+        std::vector<LaneId> lanes,
+        outbox::Snapshot cursor,
+        outbox::Snapshot target,
+        std::size_t limit,
+        Deadline deadline
+    ) = 0;
+    virtual Task<Result<std::map<LaneId, EventSeq>>> first_ids(
+        std::vector<LaneId> lanes,
+        outbox::Snapshot cursor,
+        outbox::Snapshot target,
+        Deadline deadline
+    ) = 0;
+    virtual Result<> send_page(
+        LaneId lane,
+        const outbox::Snapshot& cursor,
+        const outbox::Snapshot& target,
+        EventSeq after,
+        std::size_t limit
+    ) = 0;
+    virtual Task<Result<outbox::Events>> receive_page(Deadline deadline) = 0;
+};
+
+/// A session that owns lanes and moves their cursors. As EventSource otherwise.
+class LaneKeeper {
+public:
+    virtual ~LaneKeeper() = default;
+
+    virtual Task<Result<>> open(Deadline deadline) = 0;
+    virtual bool is_open() const = 0;
+
+    /// See outbox/lane_store.hpp for each.
+    virtual Task<Result<std::vector<outbox::ClaimedLane>>> claim(
+        std::size_t limit, std::chrono::milliseconds lease, Deadline deadline
+    ) = 0;
+    virtual Task<Result<std::vector<LaneId>>> renew(
+        std::chrono::milliseconds lease, Deadline deadline
+    ) = 0;
+    virtual Task<Result<std::vector<LaneId>>> advance(
+        std::vector<outbox::LaneProgress> lanes,
+        std::vector<outbox::Publication> publications,
+        Deadline deadline
+    ) = 0;
+    virtual Task<Result<bool>> park(
+        outbox::LaneProgress lane,
+        std::vector<outbox::ParkedEvent> parked,
+        outbox::Publication publication,
+        Deadline deadline
+    ) = 0;
+    virtual Task<Result<>> release(Deadline deadline) = 0;
+};
+
+struct Header {
+    std::string_view name;
+    std::string_view value;
+};
+
+/// What Kafka is to hold. Key and value must live until the record's report, or the publisher's
+/// end.
+struct Record {
+    std::string_view topic;
+    std::string_view key;
+    std::string_view value;
+    bool is_tombstone = false;
+    std::span<const Header> headers = {};
+    std::int64_t timestamp_ms = 0;
+    void* context = nullptr;
+};
+
+/// What a failed record means (design: errors are sorted once, in kafka/kafka_error).
+enum class Outcome : std::uint8_t {
+    acknowledged,
+    retryable,      ///< nothing wrong with event or topic: wait and do it again
+    refused_event,  ///< this record will never be taken
+    refused_topic,  ///< nothing of this topic will be taken until somebody changes something
+};
+
+struct Report {
+    void* context;
+    Outcome outcome;
+    std::int32_t partition;
+    std::int64_t offset;
+    std::string_view error;  ///< Kafka's name of it, when not acknowledged; lives for ever
+};
+
+/// Hands records to Kafka in the order of the calls and reports each at most once. Destroying it
+/// ends all deliveries at once; then no report comes any more. Belongs to the worker's thread.
+class Publisher {
+public:
+    virtual ~Publisher() = default;
+    /// Code::overloaded: full, try again after a report. Code::rejected: this record is impossible
+    /// (what() names sizes and limit), origin() is Kafka's name for it.
+    virtual Result<> publish(const Record& record) = 0;
+    /// For people: why Kafka refused a record of this size, with the limit if there is one.
+    virtual std::string explain(std::string_view error, std::size_t bytes) const = 0;
+};
+
+struct PublisherEvents {
+    std::function<void(std::span<const Report>)> reports;
+    /// It cannot go on: destroy it and make another.
+    std::function<void(Error)> fatal;
+    /// No broker can be reached at the moment; it keeps trying by itself.
+    std::function<void(Error)> brokers_down;
+};
+
+/// Makes the world of one worker; called on the worker's thread.
+struct Ports {
+    std::function<std::unique_ptr<EventSource>(asio::any_io_executor)> source;
+    std::function<std::unique_ptr<LaneKeeper>(asio::any_io_executor, std::string owner)> keeper;
+    std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>
+        publisher;
+};
+
+}  // namespace txstream::relay

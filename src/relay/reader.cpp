@@ -1,0 +1,297 @@
+#include "relay/reader.hpp"
+
+#include "base/assert.hpp"
+#include "telemetry/log.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace txstream::relay {
+
+namespace {
+
+constexpr std::string_view kComponent = "relay";
+constexpr auto kForever = Deadline::Clock::time_point::max();
+// Nothing is known before the first page: a guess on the safe side, corrected by each page.
+constexpr double kFirstGuessBytes = 4096;
+constexpr std::size_t kPageRowsMin = 16;
+// The weight of a page in the average; small, since sizes jump.
+constexpr double kSizeWeight = 0.25;
+constexpr std::chrono::milliseconds kReconnectMin{100};
+constexpr std::chrono::milliseconds kReconnectMax{5000};
+
+std::size_t event_bytes(const outbox::Event& event) {
+    return event.payload.size() + event.metadata.size() + event.headers.size() +
+           event.aggregate_id.size() + 200;
+}
+
+}  // namespace
+
+Reader::Reader(
+    Delivery& delivery,
+    DeliveryGate& gate,
+    EventSource& source,
+    telemetry::Metrics& metrics,
+    runtime::Wakeup& wakeup,
+    WorkerLimits limits
+)
+    : delivery_(delivery),
+      gate_(gate),
+      source_(source),
+      metrics_(metrics),
+      wakeup_(wakeup),
+      limits_(limits),
+      random_(std::random_device{}()),
+      pause_(limits.poll_min),
+      bytes_per_event_(kFirstGuessBytes) {
+}
+
+void Reader::stop() {
+    stopping_ = true;
+    wakeup_.notify();
+}
+
+void Reader::nudge() {
+    nudged_ = true;
+    wakeup_.notify();
+}
+
+Task<> Reader::run() {
+    while (!stopping_) {
+        if (delivery_.needs_restart()) {
+            co_await restart_delivery();
+            continue;
+        }
+        if (!source_.is_open()) {
+            request_.reset();
+            if (auto opened = co_await source_.open(deadline()); !opened) {
+                co_await recover(opened.error());
+                continue;
+            }
+        }
+        auto stepped = co_await step();
+        if (!stepped) {
+            co_await recover(stepped.error());
+            continue;
+        }
+        database_failures_ = 0;
+    }
+    // The answer of a page that nobody wants any more ends with the session.
+}
+
+// One reading, or one wait. True: something was read.
+Task<Result<bool>> Reader::step() {
+    const auto now = Clock::now();
+    if (const auto timeout = gate_.times_out_at(); timeout && now >= *timeout) {
+        delivery_.fail(
+            "publish_timeout",
+            Error(Code::timed_out, "Kafka acknowledges nothing; the records stay queued")
+        );
+    }
+    if (delivery_.lane_count() == 0) {
+        TXS_CO_CHECK(co_await drop_request());
+        co_await wakeup_.wait(gate_.times_out_at().value_or(kForever));
+        co_return false;
+    }
+    const bool poll_is_due = nudged_ || now >= poll_at_;
+    const bool may_read = delivery_.has_room() && gate_.may_send(now);
+    bool has_read = false;
+    if (may_read) {
+        if (request_) {
+            TXS_CO_CHECK(co_await receive_page());
+            has_read = true;
+        }
+        if (poll_is_due) {
+            TXS_CO_TRY(const bool found, co_await poll());
+            has_read = has_read || found;
+        }
+        // Before the pages just read are handed over: the server works while we do.
+        if (delivery_.has_room() && !delivery_.needs_restart()) {
+            TXS_CO_TRY(const bool requested, request_page());
+            has_read = has_read || requested;
+        }
+        delivery_.pump();
+        if (!has_read) gate_.nothing_sent();
+    }
+    if (has_read || stopping_ || delivery_.needs_restart()) co_return has_read;
+    auto until = gate_.times_out_at().value_or(kForever);
+    if (const auto again = gate_.ask_again_at()) until = std::min(until, *again);
+    if (may_read || gate_.state() == DeliveryGate::State::flowing)
+        until = std::min(until, poll_at_);
+    // Without room only a report or an acknowledgement changes anything, and both wake us.
+    if (!delivery_.has_room()) until = std::max(until, now + limits_.poll_min);
+    co_await wakeup_.wait(until);
+    co_return false;
+}
+
+// --- windows
+
+Task<Result<bool>> Reader::poll() {
+    nudged_ = false;
+    const auto groups = delivery_.lanes_to_poll();
+    bool any = false;
+    if (!groups.empty()) {
+        TXS_CO_TRY(const auto target, co_await source_.current_snapshot(deadline()));
+        for (const auto& [cursor, lanes] : groups) {
+            if (cursor == target.text()) continue;
+            TXS_CO_TRY(const bool found, co_await poll_group(lanes, target));
+            any = any || found;
+        }
+    }
+    pause_ = any ? limits_.poll_min : std::min(2 * pause_, limits_.poll_max);
+    poll_at_ = next_poll();
+    co_return any;
+}
+
+// Jitter, so that workers do not poll in step.
+Reader::Clock::time_point Reader::next_poll() {
+    const double factor = std::uniform_real_distribution<double>(0.75, 1.25)(random_);
+    const auto pause = std::chrono::duration<double, std::milli>(pause_) * factor;
+    return Clock::now() + std::chrono::duration_cast<Clock::duration>(pause);
+}
+
+Task<Result<bool>> Reader::poll_group(std::vector<LaneId> lanes, outbox::Snapshot target) {
+    const auto cursor = delivery_.machine(lanes.front()).cursor();
+    const auto limit = page_rows() + 1;
+    TXS_CO_TRY(
+        const auto events, co_await source_.read_window(lanes, cursor, target, limit, deadline())
+    );
+    // While we waited, lanes may have been lost; or everything goes back to the last
+    // acknowledgement, and then this window is read again.
+    if (delivery_.needs_restart()) co_return false;
+    std::erase_if(lanes, [&](LaneId lane) {
+        return !delivery_.owns(lane) || !(delivery_.machine(lane).cursor() == cursor);
+    });
+    if (events.size() == limit) co_return co_await begin_paging(std::move(lanes), target);
+    give_window(events, std::move(lanes), target);
+    co_return !events.empty();
+}
+
+void Reader::give_window(
+    const outbox::Events& events, std::vector<LaneId> lanes, const outbox::Snapshot& target
+) {
+    std::size_t begin = 0;
+    learn_size(events, 0, events.size());
+    while (begin < events.size()) {
+        const auto lane = events.lane(begin);
+        auto end = begin + 1;
+        while (end < events.size() && events.lane(end) == lane) ++end;
+        if (std::erase(lanes, lane) > 0) delivery_.add_page(lane, events, begin, end, target, true);
+        begin = end;
+    }
+    for (const auto lane : lanes) delivery_.machine(lane).skip_to(target);
+}
+
+Task<Result<bool>> Reader::begin_paging(std::vector<LaneId> lanes, outbox::Snapshot target) {
+    if (lanes.empty()) co_return false;
+    const auto cursor = delivery_.machine(lanes.front()).cursor();
+    TXS_CO_TRY(const auto first, co_await source_.first_ids(lanes, cursor, target, deadline()));
+    if (delivery_.needs_restart()) co_return false;
+    for (const auto lane : lanes) {
+        if (!delivery_.owns(lane) || !(delivery_.machine(lane).cursor() == cursor)) continue;
+        if (const auto found = first.find(lane); found != first.end()) {
+            delivery_.machine(lane).begin_paging(target, found->second);
+        } else {
+            delivery_.machine(lane).skip_to(target);
+        }
+    }
+    co_return true;
+}
+
+// --- pages
+
+Result<bool> Reader::request_page() {
+    const auto lane = delivery_.lane_to_page();
+    if (!lane) return false;
+    const auto& machine = delivery_.machine(*lane);
+    const auto limit = page_rows();
+    TXS_CHECK(
+        source_.send_page(*lane, machine.cursor(), machine.target(), machine.read_up_to(), limit)
+    );
+    request_ = PageRequest{*lane, machine.epoch(), limit};
+    return true;
+}
+
+Task<Result<>> Reader::receive_page() {
+    const auto request = *std::exchange(request_, std::nullopt);
+    TXS_CO_TRY(const auto events, co_await source_.receive_page(deadline()));
+    if (!owns(request) || delivery_.needs_restart()) co_return Result<>();
+    auto& machine = delivery_.machine(request.lane);
+    if (events.empty()) {
+        machine.end_window();
+        co_return Result<>();
+    }
+    learn_size(events, 0, events.size());
+    const bool ends_window = events.size() < request.limit;
+    const auto target = machine.target();
+    delivery_.add_page(request.lane, events, 0, events.size(), target, ends_window);
+    co_return Result<>();
+}
+
+bool Reader::owns(const PageRequest& request) const {
+    return delivery_.owns(request.lane) && delivery_.machine(request.lane).epoch() == request.epoch;
+}
+
+Task<Result<>> Reader::drop_request() {
+    if (!request_) co_return Result<>();
+    request_.reset();
+    TXS_CO_TRY(const auto ignored, co_await source_.receive_page(deadline()));
+    co_return Result<>();
+}
+
+// The limit of a page is in rows, its bound in bytes: the average of what was read makes one of the
+// other. One page of suddenly larger events may be larger than the bound.
+void Reader::learn_size(const outbox::Events& events, std::size_t begin, std::size_t end) {
+    if (begin == end) return;
+    std::size_t bytes = 0;
+    for (auto i = begin; i < end; ++i) bytes += event_bytes(events.at(i));
+    const double average = static_cast<double>(bytes) / static_cast<double>(end - begin);
+    // Up at once, down slowly.
+    bytes_per_event_ =
+        std::max(average, bytes_per_event_ + kSizeWeight * (average - bytes_per_event_));
+}
+
+std::size_t Reader::page_rows() const {
+    const auto fit = static_cast<double>(limits_.page_bytes_max) / bytes_per_event_;
+    const auto rows = std::min(fit, static_cast<double>(limits_.page_rows_max));
+    return std::max(std::min(kPageRowsMin, limits_.page_rows_max), static_cast<std::size_t>(rows));
+}
+
+// --- trouble
+
+Task<> Reader::restart_delivery() {
+    const auto now = Clock::now();
+    if (delivery_.is_acknowledging() || now < delivery_.restart_at()) {
+        co_await wakeup_.wait(
+            now < delivery_.restart_at() ? delivery_.restart_at() : now + limits_.poll_max
+        );
+        co_return;
+    }
+    if (source_.is_open()) {
+        if (auto dropped = co_await drop_request(); !dropped) {
+            co_await recover(dropped.error());
+            co_return;
+        }
+    }
+    request_.reset();
+    if (delivery_.is_acknowledging()) co_return;
+    delivery_.restart();
+}
+
+Task<> Reader::recover(const Error& error) {
+    request_.reset();
+    if (stopping_) co_return;
+    ++database_failures_;
+    metrics_.failed(telemetry::Failure::database_error, "");
+    const auto pause =
+        std::min(kReconnectMax, kReconnectMin * (1U << std::min(database_failures_ - 1, 6U)));
+    log::warn(
+        kComponent,
+        "cannot read the outbox; trying again",
+        {{"error", error.what()}, {"error_type", error.origin()}, {"delay_ms", pause.count()}}
+    );
+    const auto until = Clock::now() + pause;
+    while (!stopping_ && Clock::now() < until) co_await wakeup_.wait(until);
+}
+
+}  // namespace txstream::relay

@@ -1,0 +1,81 @@
+#pragma once
+
+#include "relay/delivery.hpp"
+#include "relay/worker_limits.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <vector>
+
+namespace txstream::relay {
+
+/// Reads the windows of a worker's lanes and gives their pages to Delivery.
+///
+/// All caught-up lanes are polled with one statement; a lane whose window is larger than a page is
+/// paged on its own, each such lane in its turn. The statement for the next page is sent before the
+/// events of this one are handed over, so that the server reads while we publish.
+class Reader {
+public:
+    using Clock = Deadline::Clock;
+
+    Reader(
+        Delivery& delivery,
+        DeliveryGate& gate,
+        EventSource& source,
+        telemetry::Metrics& metrics,
+        runtime::Wakeup& wakeup,
+        WorkerLimits limits
+    );
+
+    /// Until stop(). Failures of the database are logged and tried again.
+    Task<> run();
+    /// Nothing new is read from now on; run() returns soon.
+    void stop();
+    /// Somebody has just committed an event.
+    void nudge();
+
+private:
+    struct PageRequest {
+        LaneId lane;
+        Epoch epoch;
+        std::size_t limit;
+    };
+
+    Task<Result<bool>> step();
+    Task<Result<bool>> poll();
+    Task<Result<bool>> poll_group(std::vector<LaneId> lanes, outbox::Snapshot target);
+    Task<Result<bool>> begin_paging(std::vector<LaneId> lanes, outbox::Snapshot target);
+    void give_window(
+        const outbox::Events& events, std::vector<LaneId> lanes, const outbox::Snapshot& target
+    );
+    Result<bool> request_page();
+    Task<Result<>> receive_page();
+    Task<Result<>> drop_request();
+    Task<> restart_delivery();
+    Task<> recover(const Error& error);
+
+    void learn_size(const outbox::Events& events, std::size_t begin, std::size_t end);
+    std::size_t page_rows() const;
+    Clock::time_point next_poll();
+    Deadline deadline() const { return Deadline::in(limits_.statement_timeout); }
+    bool owns(const PageRequest& request) const;
+
+    Delivery& delivery_;
+    DeliveryGate& gate_;
+    EventSource& source_;
+    telemetry::Metrics& metrics_;
+    runtime::Wakeup& wakeup_;
+    WorkerLimits limits_;
+    std::mt19937_64 random_;
+    bool stopping_ = false;
+    bool nudged_ = false;
+    std::optional<PageRequest> request_;
+    std::chrono::milliseconds pause_;
+    Clock::time_point poll_at_{};
+    unsigned database_failures_ = 0;
+    double bytes_per_event_;
+};
+
+}  // namespace txstream::relay

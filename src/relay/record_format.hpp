@@ -1,0 +1,63 @@
+#pragma once
+
+#include "outbox/event.hpp"
+#include "relay/ports.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace txstream::relay {
+
+/// One event in wire form. The views point into the event and into the page's arena.
+struct WireEvent {
+    EventSeq id;
+    std::string_view topic;
+    std::string_view key;
+    std::string_view value;
+    bool is_tombstone = false;
+    std::string_view event_id;
+    std::string_view event_type;
+    std::string_view aggregate_type;
+    std::string_view content_type;
+    std::string_view extra_headers;  ///< JSON object, empty: none
+    std::chrono::sys_time<std::chrono::microseconds> created_at;
+
+    /// Everything the broker counts, about: key, value and headers.
+    std::size_t bytes() const noexcept;
+};
+
+/// Turns the events [begin, end) into records of the format `txstream`, the earlier system's:
+///
+///     key     aggregate_id (or the event's own key)
+///     headers event_type, aggregate_type, event_id, content-type, then the event's own
+///     value   {"event_id","aggregate_id","aggregate_type","event_type","event_data":<payload as it
+///             was written>,"created_at","event_metadata"?}
+///
+/// A payload that is not JSON travels as it is, without envelope, under its own content type; no
+/// payload is a null value (a tombstone). Appends to `wire` and writes into `arena`, which must not
+/// be touched as long as the records are used.
+void append_wire_events(
+    const outbox::Events& events,
+    std::size_t begin,
+    std::size_t end,
+    std::string_view default_topic,
+    std::string& arena,
+    std::vector<WireEvent>& wire
+);
+
+/// The headers of a record, for the duration of one publish(). Reused from event to event.
+class RecordHeaders {
+public:
+    std::span<const Header> of(const WireEvent& event);
+
+private:
+    void append_extra(std::string_view json);
+
+    std::vector<Header> headers_;
+    std::vector<std::string> texts_;
+};
+
+}  // namespace txstream::relay

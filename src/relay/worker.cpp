@@ -1,0 +1,56 @@
+#include "relay/worker.hpp"
+
+#include <utility>
+
+namespace txstream::relay {
+
+Worker::Worker(
+    asio::any_io_executor executor,
+    std::string owner,
+    const Ports& ports,
+    SharedBreaker& breaker,
+    telemetry::Metrics& metrics,
+    WorkerOptions options,
+    Keeper::OnStatus on_status
+)
+    : reader_wakeup_(executor),
+      keeper_wakeup_(executor),
+      gate_(options.gate, breaker),
+      source_(ports.source(executor)),
+      lanes_(ports.keeper(executor, std::move(owner))),
+      delivery_(
+          {executor,
+           ports.publisher,
+           gate_,
+           metrics,
+           reader_wakeup_,
+           keeper_wakeup_,
+           std::move(options.topic)},
+          options.delivery
+      ),
+      reader_(delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits),
+      keeper_(
+          delivery_,
+          *lanes_,
+          metrics,
+          keeper_wakeup_,
+          reader_wakeup_,
+          options.limits,
+          std::move(on_status)
+      ),
+      tasks_(executor) {
+}
+
+Task<> Worker::run() {
+    tasks_.spawn(reader_.run());
+    tasks_.spawn(keeper_.run());
+    (void)co_await tasks_.join();  // neither ends with an error
+    gate_.leave();
+}
+
+void Worker::stop(Deadline deadline) {
+    reader_.stop();
+    keeper_.stop(deadline);
+}
+
+}  // namespace txstream::relay

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "relay/keeper.hpp"
+#include "relay/reader.hpp"
+#include "runtime/task_group.hpp"
+
+#include <memory>
+#include <string>
+
+namespace txstream::relay {
+
+struct WorkerOptions {
+    std::string topic;
+    DeliveryGate::Limits gate;
+    Delivery::Limits delivery;
+    WorkerLimits limits;
+};
+
+/// Publishes some of the lanes: a reader, a keeper, and the delivery between them, on one thread.
+///
+/// Belongs to the thread of its executor. After run() returned nothing of its lanes is in flight
+/// from here.
+class Worker {
+public:
+    /// `owner` names this worker in the table of lanes; no two that live may share it.
+    Worker(
+        asio::any_io_executor executor,
+        std::string owner,
+        const Ports& ports,
+        SharedBreaker& breaker,
+        telemetry::Metrics& metrics,
+        WorkerOptions options,
+        Keeper::OnStatus on_status
+    );
+
+    Task<> run();
+    /// Reads nothing more; publishes and acknowledges what was read, until the deadline at most.
+    void stop(Deadline deadline);
+    void nudge() { reader_.nudge(); }
+
+private:
+    runtime::Wakeup reader_wakeup_;
+    runtime::Wakeup keeper_wakeup_;
+    DeliveryGate gate_;
+    std::unique_ptr<EventSource> source_;
+    std::unique_ptr<LaneKeeper> lanes_;
+    Delivery delivery_;
+    Reader reader_;
+    Keeper keeper_;
+    runtime::TaskGroup tasks_;
+};
+
+}  // namespace txstream::relay

@@ -1,0 +1,153 @@
+#include "relay/worker_pool.hpp"
+
+#include "base/assert.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace txstream::relay {
+
+namespace {
+
+// How often stop() looks whether the threads have ended.
+constexpr std::chrono::milliseconds kLook{5};
+
+WorkerOptions part_of(const WorkerPool::Options& options) {
+    auto worker = options.worker;
+    const auto part = (options.lanes + options.workers - 1) / options.workers;
+    worker.limits.lanes_max = std::min(worker.limits.lanes_max, part);
+    worker.delivery.in_flight_bytes_max /= options.workers;
+    return worker;
+}
+
+}  // namespace
+
+/// One worker with its thread.
+struct WorkerPool::Seat {
+    std::string owner;
+    asio::io_context loop{1};
+    std::unique_ptr<Worker> worker;
+    std::atomic<std::size_t> lanes{0};
+    std::atomic<bool> is_alive{false};
+    std::atomic<bool> is_nudged{false};
+    std::atomic<bool> has_ended{false};
+    std::thread thread;  // last: it uses all of the above
+};
+
+WorkerPool::WorkerPool(Options options, Ports ports, telemetry::Metrics& metrics)
+    : options_(std::move(options)),
+      ports_(std::move(ports)),
+      metrics_(metrics),
+      breaker_(options_.breaker, [this](policy::CircuitBreaker::Transition transition) {
+          const auto from = policy::to_string(transition.from);
+          const auto to = policy::to_string(transition.to);
+          metrics_.breaker_moved(from, to);
+          metrics_.breaker_state(static_cast<int>(transition.to));
+          metrics_.relay_paused(transition.to == policy::BreakerState::open);
+          log::warn("breaker", "circuit breaker moved", {{"from", from}, {"to", to}});
+      }) {
+    TXS_ASSERT(options_.workers > 0 && options_.lanes > 0, "a pool has workers and lanes");
+}
+
+WorkerPool::~WorkerPool() {
+    TXS_ASSERT(seats_.empty(), "a worker pool is stopped before it is destroyed");
+}
+
+void WorkerPool::start() {
+    TXS_ASSERT(seats_.empty(), "a worker pool starts once");
+    metrics_.worker_pool_size(options_.workers);
+    metrics_.breaker_state(static_cast<int>(policy::BreakerState::closed));
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+        auto seat = std::make_unique<Seat>();
+        seat->owner = options_.name + "/" + std::to_string(i + 1);
+        seat->worker = std::make_unique<Worker>(
+            seat->loop.get_executor(),
+            seat->owner,
+            ports_,
+            breaker_,
+            metrics_,
+            part_of(options_),
+            [this, place = seat.get()](Keeper::Status status) {
+                place->lanes = status.lanes;
+                place->is_alive = status.is_alive;
+                publish_status();
+            }
+        );
+        seats_.push_back(std::move(seat));
+    }
+    for (auto& seat : seats_)
+        seat->thread = std::thread([this, place = seat.get()] { work(*place); });
+}
+
+void WorkerPool::work(Seat& seat) {
+    {
+        runtime::TaskGroup group(seat.loop.get_executor());
+        group.spawn(seat.worker->run());
+        seat.loop.run();
+    }
+    // On this thread, since librdkafka's reports are bound to it.
+    seat.worker.reset();
+    seat.lanes = 0;
+    seat.is_alive = false;
+    seat.has_ended = true;
+}
+
+Task<> WorkerPool::stop(Deadline deadline) {
+    for (auto& seat : seats_) {
+        asio::post(seat->loop, [place = seat.get(), deadline] {
+            if (place->worker) place->worker->stop(deadline);
+        });
+    }
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (auto& seat : seats_) {
+        while (!seat->has_ended) {
+            timer.expires_after(kLook);
+            co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+        seat->thread.join();
+    }
+    seats_.clear();
+    metrics_.lanes_owned(0);
+    metrics_.active_workers(0);
+}
+
+void WorkerPool::nudge() {
+    for (auto& seat : seats_) {
+        if (seat->is_nudged.exchange(true)) continue;
+        asio::post(seat->loop, [place = seat.get()] {
+            place->is_nudged = false;
+            if (place->worker) place->worker->nudge();
+        });
+    }
+}
+
+WorkerPool::Status WorkerPool::status() const {
+    Status status;
+    status.workers = seats_.size();
+    status.breaker = breaker_.state();
+    for (const auto& seat : seats_) {
+        status.lanes += seat->lanes;
+        status.alive += seat->is_alive ? 1 : 0;
+    }
+    return status;
+}
+
+void WorkerPool::publish_status() {
+    std::size_t lanes = 0;
+    std::size_t active = 0;
+    for (const auto& seat : seats_) {
+        lanes += seat->lanes;
+        active += seat->lanes > 0 ? 1 : 0;
+    }
+    metrics_.lanes_owned(lanes);
+    metrics_.active_workers(active);
+}
+
+}  // namespace txstream::relay

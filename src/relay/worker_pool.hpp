@@ -1,0 +1,64 @@
+#pragma once
+
+#include "relay/worker.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace txstream::relay {
+
+/// The workers of a relay process, each on a thread of its own. They share the circuit breaker and
+/// nothing else; which of them publishes a lane is settled in the table of lanes, as it is between
+/// processes.
+///
+/// start() and stop() belong to one thread, nudge() and status() may be called from any.
+class WorkerPool {
+public:
+    struct Options {
+        std::size_t workers = 3;
+        std::size_t lanes = 32;  ///< of the outbox; each worker takes its part, rounded up
+        std::string name;        ///< of the process; unique among those that live
+        policy::CircuitBreaker::Limits breaker;
+        WorkerOptions worker;
+    };
+    struct Status {
+        std::size_t workers = 0;
+        std::size_t alive = 0;  ///< can reach the database and hold their leases
+        std::size_t lanes = 0;
+        policy::BreakerState breaker = policy::BreakerState::closed;
+    };
+
+    WorkerPool(Options options, Ports ports, telemetry::Metrics& metrics);
+    /// Asserts that it was stopped.
+    ~WorkerPool();
+    WorkerPool(const WorkerPool&) = delete;
+    WorkerPool& operator=(const WorkerPool&) = delete;
+
+    void start();
+    /// Drains all workers at the same time; returns when all threads have ended, soon after the
+    /// deadline at the latest. May be called twice, and without start().
+    Task<> stop(Deadline deadline);
+
+    /// An event was committed in this process: polls now. Cheap; calls that come while one is on
+    /// its way are one.
+    void nudge();
+    Status status() const;
+
+private:
+    struct Seat;
+
+    void work(Seat& seat);
+    void publish_status();
+
+    Options options_;
+    Ports ports_;
+    telemetry::Metrics& metrics_;
+    SharedBreaker breaker_;
+    std::vector<std::unique_ptr<Seat>> seats_;
+};
+
+}  // namespace txstream::relay
