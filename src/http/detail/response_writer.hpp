@@ -1,0 +1,26 @@
+#pragma once
+
+#include "http/response.hpp"
+
+#include <ctime>
+#include <string>
+#include <string_view>
+
+namespace txstream::http::detail {
+
+/// How the response leaves, which its handler does not decide.
+struct Framing {
+    bool close = false;
+    bool is_http_1_0 = false;
+    bool without_body = false;  ///< HEAD: the length is told, the bytes are not sent
+    std::string_view request_id;
+    std::time_t now = 0;
+};
+
+/// Gives a failure without a body the standard one.
+void complete(Response& response, std::string_view request_id);
+
+/// Appends status line and headers to `out`. Returns whether the body follows.
+bool write_head(std::string& out, const Response& response, const Framing& framing);
+
+}  // namespace txstream::http::detail

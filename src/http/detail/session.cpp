@@ -1,0 +1,273 @@
+#include "http/detail/session.hpp"
+
+#include "http/detail/response_writer.hpp"
+#include "http/problem.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <algorithm>
+#include <ctime>
+#include <exception>
+#include <utility>
+
+namespace txstream::http::detail {
+namespace {
+
+constexpr std::size_t kInputBytesMin = 4 * 1024;
+// A body up to this size is copied behind its head and leaves in one piece with it.
+constexpr std::size_t kBodyCopyMax = 16 * 1024;
+// What a refused client may still send before we no longer care whether it reads our answer.
+constexpr std::size_t kLingerBytesMax = 8 * 1024 * 1024;
+constexpr std::size_t kRequestIdMax = 128;
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+
+bool is_sane_id(std::string_view id) noexcept {
+    return !id.empty() && id.size() <= kRequestIdMax &&
+           std::all_of(id.begin(), id.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                      c == '-' || c == '_' || c == '.' || c == ':';
+           });
+}
+
+}  // namespace
+
+Session::Session(asio::ip::tcp::socket socket, Shared& shared)
+    : socket_(std::move(socket)),
+      shared_(shared),
+      parser_({shared.limits.header_bytes_max, shared.limits.body_bytes_max}),
+      input_(std::min(kInputBytesMin, shared.limits.header_bytes_max)) {
+    // Neither can fail on a socket that is open; if they did, only speed would suffer.
+    boost::system::error_code ignored;
+    socket_.non_blocking(true, ignored);
+    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+}
+
+Task<> Session::run() {
+    do {
+        parser_.begin(Deadline(Clock::time_point::max()));
+        if (!co_await read_request()) co_return;
+    } while (co_await answer());
+    co_await close();
+}
+
+Task<> Session::run_refused() {
+    auto response = problem(503, "too many connections, try again later").with("Retry-After", "1");
+    Framing framing;
+    framing.close = true;
+    framing.now = std::time(nullptr);
+    write_head(output_, response, framing);
+    parser_.refuse(503, "too many connections");
+    if (co_await write(output_, response.body)) co_await close();
+}
+
+void Session::look_at(Clock::time_point now) {
+    if (now < until_) return;
+    until_ = Clock::time_point::max();
+    expired_ = true;
+    if (waiting_ == Wait::read || waiting_ == Wait::write) ++shared_.stats.timed_out;
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+}
+
+void Session::drain() {
+    if (waiting_ != Wait::idle && waiting_ != Wait::linger) return;
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+}
+
+// True when there is something to answer, be it a refusal.
+Task<bool> Session::read_request() {
+    const auto& limits = shared_.limits;
+    bool continued = false;
+    wait(Wait::idle, first_ ? limits.read_timeout : limits.idle_timeout);
+    for (;;) {
+        if (input_begin_ < input_end_) {
+            if (waiting_ != Wait::read) wait(Wait::read, limits.read_timeout);
+            input_begin_ += parser_.feed({input_.data() + input_begin_, input_end_ - input_begin_});
+            if (parser_.finished()) co_return true;
+            if (!continued && parser_.wants_continue()) {
+                continued = true;
+                if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n", {})) co_return false;
+                wait(Wait::read, limits.read_timeout);
+            }
+        }
+        if (input_begin_ == input_end_) {
+            input_begin_ = input_end_ = 0;
+        } else if (input_begin_ > 0) {
+            std::copy(
+                input_.begin() + static_cast<std::ptrdiff_t>(input_begin_),
+                input_.begin() + static_cast<std::ptrdiff_t>(input_end_),
+                input_.begin()
+            );
+            input_end_ -= input_begin_;
+            input_begin_ = 0;
+        }
+        if (input_end_ == input_.size()) {
+            // The parser takes body bytes as they come and answers 431 by itself: what it left
+            // here is a line of a chunked body.
+            if (input_.size() > limits.header_bytes_max) {
+                parser_.refuse(400, "a line of the chunked body is too long");
+                co_return true;
+            }
+            input_.resize(std::min(input_.size() * 2, limits.header_bytes_max + 1));
+        }
+        if (waiting_ == Wait::idle && !may_be_idle()) co_return false;
+        const auto [error, size] = co_await socket_.async_read_some(
+            asio::buffer(input_.data() + input_end_, input_.size() - input_end_), kAwait
+        );
+        input_end_ += size;
+        if (!error) continue;
+        if (error == asio::error::operation_aborted) {
+            if (!expired_) continue;  // the server drains; the loop decides
+            if (parser_.started()) {
+                parser_.refuse(408, "the request did not arrive in time");
+                co_return true;
+            }
+        }
+        co_return false;
+    }
+}
+
+// True when the connection goes on.
+Task<bool> Session::answer() {
+    const auto started = Clock::now();
+    wait(Wait::none, Clock::duration::max());
+    first_ = false;
+    Request& request = parser_.request();
+    request.deadline = Deadline(started + shared_.limits.handler_timeout);
+    request.id = id_for(request);
+    const std::string id = request.id;
+    const std::string target = request.target;
+    const Method method = request.method;
+    const std::size_t bytes_in = request.body.size();
+    Response response;
+    std::string_view route = "malformed";
+    if (const auto& refusal = parser_.refusal()) {
+        response = problem(refusal->status, refusal->text);
+    } else {
+        auto match = shared_.router.find(request);
+        route = match.route;
+        response = co_await respond(std::move(request), std::move(match));
+    }
+    complete(response, id);
+
+    Framing framing;
+    framing.close = !parser_.keep_alive() || shared_.draining;
+    framing.is_http_1_0 = parser_.is_http_1_0();
+    framing.without_body = method == Method::head;
+    framing.request_id = id;
+    framing.now = std::time(nullptr);
+    output_.clear();
+    const bool has_body = write_head(output_, response, framing);
+    const bool written = co_await write(output_, has_body ? response.body : std::string_view());
+    if (shared_.observer.request) {
+        shared_.observer.request(
+            {method,
+             route,
+             target,
+             id,
+             response.status,
+             bytes_in,
+             has_body ? response.body.size() : 0,
+             Clock::now() - started,
+             response.failure}
+        );
+    }
+    co_return written && !framing.close;
+}
+
+// The request boundary: no exception of a handler goes further, but for the one that says that we
+// ourselves were cancelled.
+Task<Response> Session::respond(Request request, Router::Match match) {
+    if (match.handler == nullptr) co_return std::move(match.refusal);
+    std::string failure;
+    try {
+        co_return co_await (*match.handler)(std::move(request));
+    } catch (const std::exception& error) {
+        if (shared_.cancelled) throw;
+        failure = std::string("exception: ") + error.what();
+    } catch (...) {
+        failure = "exception of an unknown type";
+    }
+    Response response(500);
+    response.failure = std::move(failure);
+    co_return response;
+}
+
+Task<bool> Session::write(std::string_view head, std::string_view body) {
+    if (head.data() == output_.data() && body.size() <= kBodyCopyMax) {
+        output_ += body;
+        head = output_;
+        body = {};
+    }
+    std::array<asio::const_buffer, 2> buffers = {asio::buffer(head), asio::buffer(body)};
+    const std::size_t total = head.size() + body.size();
+    // Nearly always the socket takes all at once, and no wait is needed.
+    boost::system::error_code error;
+    const std::size_t size = socket_.write_some(buffers, error);
+    if (size == total) co_return true;
+    if (error && error != asio::error::would_block) co_return false;
+    const std::size_t from_head = std::min(size, head.size());
+    buffers[0] += from_head;
+    buffers[1] += size - from_head;
+    wait(Wait::write, shared_.limits.write_timeout);
+    const auto [failed, rest] = co_await asio::async_write(socket_, buffers, kAwait);
+    wait(Wait::none, Clock::duration::max());
+    co_return !failed;
+}
+
+// Closing a socket that holds unread bytes resets the connection, and a reset may overtake the
+// answer that says why. So the client gets time to read it.
+Task<> Session::close() {
+    boost::system::error_code error;
+    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
+    if (error || !has_unread()) co_return;
+    wait(Wait::linger, shared_.limits.linger_timeout);
+    std::size_t read = 0;
+    while (read < kLingerBytesMax && !expired_) {
+        const auto [failed, size] = co_await socket_.async_read_some(asio::buffer(input_), kAwait);
+        if (failed) co_return;
+        read += size;
+    }
+}
+
+void Session::wait(Wait what, Clock::duration how_long) {
+    waiting_ = what;
+    expired_ = false;
+    until_ =
+        how_long == Clock::duration::max() ? Clock::time_point::max() : Clock::now() + how_long;
+}
+
+bool Session::has_unread() const {
+    if (parser_.refusal() || input_begin_ < input_end_) return true;
+    boost::system::error_code ignored;
+    return socket_.available(ignored) > 0;
+}
+
+// While the server drains, only a request that is already here is waited for.
+bool Session::may_be_idle() const {
+    if (!shared_.draining) return true;
+    boost::system::error_code ignored;
+    return socket_.available(ignored) > 0;
+}
+
+std::string Session::id_for(const Request& request) {
+    if (const auto sent = request.header("X-Request-Id"); sent && is_sane_id(*sent)) {
+        return std::string(*sent);
+    }
+    constexpr std::string_view kHex = "0123456789abcdef";
+    std::string id(16, '0');
+    auto bits = shared_.random();
+    for (auto& digit : id) {
+        digit = kHex[bits & 15];
+        bits >>= 4;
+    }
+    return id;
+}
+
+}  // namespace txstream::http::detail

@@ -1,0 +1,72 @@
+#pragma once
+
+#include "http/detail/request_parser.hpp"
+#include "http/server.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <array>
+#include <cstddef>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace txstream::http::detail {
+
+/// What the sessions of a server share.
+struct Shared {
+    const Router& router;
+    const Limits limits;
+    const Observer observer;
+    std::mt19937_64 random;
+    Server::Stats stats{};
+    bool draining = false;
+    bool cancelled = false;  ///< the deadline of stop() has passed
+};
+
+/// One connection. Waiting costs no timer of its own: a session knows until when it waits, and the
+/// server looks at all sessions now and then.
+class Session {
+public:
+    using Clock = Deadline::Clock;
+
+    Session(asio::ip::tcp::socket socket, Shared& shared);
+
+    /// Serves until either side has enough.
+    Task<> run();
+    /// Tells the client that there are too many of it.
+    Task<> run_refused();
+    /// Ends the wait if it is over.
+    void look_at(Clock::time_point now);
+    /// The server stops: a session that waits for a request need not.
+    void drain();
+
+private:
+    enum class Wait : std::uint8_t { none, idle, read, write, linger };
+
+    Task<bool> read_request();
+    Task<bool> answer();
+    Task<Response> respond(Request request, Router::Match match);
+    Task<bool> write(std::string_view head, std::string_view body);
+    Task<> close();
+
+    void wait(Wait what, Clock::duration how_long);
+    bool has_unread() const;
+    bool may_be_idle() const;
+    std::string id_for(const Request& request);
+
+    asio::ip::tcp::socket socket_;
+    Shared& shared_;
+    RequestParser parser_;
+    std::vector<char> input_;
+    std::size_t input_begin_ = 0;
+    std::size_t input_end_ = 0;
+    std::string output_;
+    Wait waiting_ = Wait::none;
+    bool expired_ = false;
+    bool first_ = true;
+    Clock::time_point until_ = Clock::time_point::max();
+};
+
+}  // namespace txstream::http::detail

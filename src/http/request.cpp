@@ -1,0 +1,122 @@
+#include "http/request.hpp"
+
+#include "http/detail/text.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace txstream::http {
+namespace {
+
+template <class Pairs>
+auto named(const Pairs& pairs, std::string_view name) noexcept {
+    return std::find_if(pairs.begin(), pairs.end(), [name](const auto& pair) {
+        return pair.first == name;
+    });
+}
+
+// Cuts off and returns what precedes the first `separator`; all if there is none.
+std::string_view cut(std::string_view& text, char separator) {
+    const auto end = std::min(text.find(separator), text.size());
+    const auto piece = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return piece;
+}
+
+}  // namespace
+
+std::string_view to_string(Method method) noexcept {
+    constexpr std::array<std::string_view, 8> kNames = {
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "OTHER"
+    };
+    return kNames[static_cast<std::size_t>(method)];
+}
+
+void Headers::add(std::string_view name, std::string_view value) {
+    const Field field{text_.size(), name.size(), text_.size() + name.size(), value.size()};
+    text_ += name;
+    text_ += value;
+    fields_.push_back(field);
+}
+
+std::optional<std::string_view> Headers::find(std::string_view name) const noexcept {
+    const std::string_view text = text_;
+    for (const auto& field : fields_) {
+        if (detail::same_name(text.substr(field.name_at, field.name_size), name)) {
+            return text.substr(field.value_at, field.value_size);
+        }
+    }
+    return std::nullopt;
+}
+
+std::size_t Headers::count(std::string_view name) const noexcept {
+    const std::string_view text = text_;
+    return static_cast<std::size_t>(std::count_if(
+        fields_.begin(),
+        fields_.end(),
+        [&](const Field& field) {
+            return detail::same_name(text.substr(field.name_at, field.name_size), name);
+        }
+    ));
+}
+
+Result<Request> Request::make(Method method, std::string_view target, std::string body) {
+    Request request(Deadline::in(std::chrono::seconds(30)));
+    request.method = method;
+    request.body = std::move(body);
+    TXS_CHECK(request.set_target(target));
+    return request;
+}
+
+std::string_view Request::param(std::string_view name) const noexcept {
+    const auto found = named(params_, name);
+    return found == params_.end() ? std::string_view() : std::string_view(found->second);
+}
+
+std::optional<std::string_view> Request::query(std::string_view name) const noexcept {
+    const auto found = named(query_, name);
+    if (found == query_.end()) return std::nullopt;
+    return found->second;
+}
+
+void Request::add_param(std::string_view name, std::string value) {
+    params_.emplace_back(name, std::move(value));
+}
+
+Result<> Request::set_target(std::string_view sent) {
+    target = sent;
+    std::string_view rest = sent.substr(0, sent.find('#'));
+    // Proxies send the absolute form, "http://host/path"; the host part says nothing to us.
+    for (const std::string_view scheme : {"http://", "https://"}) {
+        if (!rest.starts_with(scheme)) continue;
+        rest.remove_prefix(scheme.size());
+        rest.remove_prefix(std::min(rest.find_first_of("/?"), rest.size()));
+    }
+    std::string_view path = cut(rest, '?');
+    if (path == "*" || path.empty()) path = "/";
+    if (path.front() != '/') return fail(Code::invalid_input, "the path must begin with '/'");
+    path.remove_prefix(1);
+    while (!path.empty()) {
+        const bool last = path.find('/') == std::string_view::npos;
+        auto segment = detail::percent_decoded(cut(path, '/'), detail::Plus::stays);
+        if (!segment) {
+            return fail(Code::invalid_input, "the path is not percent-encoded UTF-8 text");
+        }
+        segments.push_back(std::move(*segment));
+        // "/orders/" is not "/orders": the slash leaves an empty segment behind.
+        if (!last && path.empty()) segments.emplace_back();
+    }
+    while (!rest.empty()) {
+        std::string_view value = cut(rest, '&');
+        if (value.empty()) continue;
+        auto name = detail::percent_decoded(cut(value, '='), detail::Plus::is_space);
+        auto text = detail::percent_decoded(value, detail::Plus::is_space);
+        if (!name || !text) {
+            return fail(Code::invalid_input, "the query is not percent-encoded UTF-8 text");
+        }
+        query_.emplace_back(std::move(*name), std::move(*text));
+    }
+    return {};
+}
+
+}  // namespace txstream::http

@@ -1,0 +1,23 @@
+#include "http/response.hpp"
+
+namespace txstream::http {
+
+Response& Response::with(std::string_view name, std::string value) & {
+    headers.emplace_back(name, std::move(value));
+    return *this;
+}
+
+Response&& Response::with(std::string_view name, std::string value) && {
+    headers.emplace_back(name, std::move(value));
+    return std::move(*this);
+}
+
+Response json(int status, std::string body) {
+    return Response(status, "application/json", std::move(body));
+}
+
+Response text(int status, std::string body) {
+    return Response(status, "text/plain; charset=utf-8", std::move(body));
+}
+
+}  // namespace txstream::http

@@ -1,0 +1,107 @@
+#include "http/router.hpp"
+
+#include "base/assert.hpp"
+#include "http/problem.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace txstream::http {
+
+void Router::add(Method method, std::string_view route, Handler handler) {
+    TXS_ASSERT(route.starts_with('/'), "a route begins with '/'");
+    TXS_ASSERT(method != Method::other, "a route has a method we know");
+    auto found = std::find_if(routes_.begin(), routes_.end(), [route](const Route& known) {
+        return known.text == route;
+    });
+    if (found == routes_.end()) {
+        Route added{std::string(route), parse(route), {}};
+        const auto place = std::find_if(routes_.begin(), routes_.end(), [&](const Route& known) {
+            return more_literal(added, known);
+        });
+        found = routes_.insert(place, std::move(added));
+    }
+    TXS_ASSERT(endpoint(*found, method) == nullptr, "a route is added once for each method");
+    found->endpoints.push_back({method, std::move(handler)});
+}
+
+Router::Match Router::find(Request& request) const {
+    const auto route = std::find_if(routes_.begin(), routes_.end(), [&](const Route& known) {
+        return matches(known, request.segments);
+    });
+    if (route == routes_.end()) return {nullptr, "unmatched", problem(404, "no such path")};
+    const Handler* handler = endpoint(*route, request.method);
+    if (handler == nullptr && request.method == Method::head) {
+        handler = endpoint(*route, Method::get);
+    }
+    if (handler == nullptr) {
+        auto refusal = request.method == Method::options
+                           ? Response(204)
+                           : problem(405, "this path does not take that method");
+        return {nullptr, route->text, std::move(refusal).with("Allow", allowed(*route))};
+    }
+    for (std::size_t i = 0; i < route->segments.size(); ++i) {
+        const auto& segment = route->segments[i];
+        if (segment.is_param) request.add_param(segment.text, request.segments[i]);
+    }
+    return {handler, route->text, Response()};
+}
+
+std::vector<Router::Segment> Router::parse(std::string_view route) {
+    std::vector<Segment> segments;
+    route.remove_prefix(1);
+    while (!route.empty()) {
+        const auto end = std::min(route.find('/'), route.size());
+        const auto text = route.substr(0, end);
+        route.remove_prefix(std::min(end + 1, route.size()));
+        const bool is_param = text.starts_with('{') && text.ends_with('}');
+        segments.push_back(
+            {std::string(is_param ? text.substr(1, text.size() - 2) : text), is_param}
+        );
+    }
+    return segments;
+}
+
+bool Router::matches(const Route& route, const std::vector<std::string>& path) {
+    return std::equal(
+        route.segments.begin(),
+        route.segments.end(),
+        path.begin(),
+        path.end(),
+        [](const Segment& segment, const std::string& text) {
+            return segment.is_param ? !text.empty() : segment.text == text;
+        }
+    );
+}
+
+bool Router::more_literal(const Route& left, const Route& right) {
+    return std::lexicographical_compare(
+        left.segments.begin(),
+        left.segments.end(),
+        right.segments.begin(),
+        right.segments.end(),
+        [](const Segment& a, const Segment& b) { return a.is_param < b.is_param; }
+    );
+}
+
+const Router::Handler* Router::endpoint(const Route& route, Method method) {
+    const auto found = std::find_if(
+        route.endpoints.begin(),
+        route.endpoints.end(),
+        [method](const Endpoint& known) { return known.method == method; }
+    );
+    return found == route.endpoints.end() ? nullptr : &found->handler;
+}
+
+std::string Router::allowed(const Route& route) {
+    std::string methods;
+    for (const auto& known : route.endpoints) {
+        methods.append(to_string(known.method)).append(", ");
+        if (known.method == Method::get && endpoint(route, Method::head) == nullptr) {
+            methods += "HEAD, ";
+        }
+    }
+    return methods += "OPTIONS";
+}
+
+}  // namespace txstream::http

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "http/request.hpp"
+#include "http/response.hpp"
+#include "runtime/task.hpp"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace txstream::http {
+
+/// Which handler answers which method and path. Filled at start, then only read.
+class Router {
+public:
+    using Handler = std::function<Task<Response>(Request)>;
+
+    /// `route` is a template such as "/api/v1/orders/{id}"; a literal segment wins over a
+    /// parameter. Adding the same method and route twice is a bug.
+    void add(Method method, std::string_view route, Handler handler);
+
+    struct Match {
+        const Handler* handler;  ///< none: `refusal` is the answer
+        std::string_view route;  ///< the template, for metrics; "unmatched" if the path is unknown
+        Response refusal;        ///< 404, 405 with Allow, or 204 with Allow for OPTIONS
+    };
+    /// Fills in the request's params. HEAD finds the handler of GET.
+    Match find(Request& request) const;
+
+private:
+    struct Segment {
+        std::string text;  ///< the literal, or the parameter's name
+        bool is_param;
+    };
+    struct Endpoint {
+        Method method;
+        Handler handler;
+    };
+    struct Route {
+        std::string text;
+        std::vector<Segment> segments;
+        std::vector<Endpoint> endpoints;
+    };
+
+    static std::vector<Segment> parse(std::string_view route);
+    static bool matches(const Route& route, const std::vector<std::string>& path);
+    static bool more_literal(const Route& left, const Route& right);
+    static const Handler* endpoint(const Route& route, Method method);
+    static std::string allowed(const Route& route);
+
+    std::vector<Route> routes_;  ///< the more literal one first
+};
+
+}  // namespace txstream::http

@@ -1,0 +1,249 @@
+#include "http/server.hpp"
+
+#include "base/assert.hpp"
+#include "http/detail/session.hpp"
+#include "runtime/task_group.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <list>
+#include <random>
+#include <utility>
+
+namespace txstream::http {
+namespace {
+
+using asio::ip::tcp;
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+// How long accepting pauses when it fails for want of descriptors or memory.
+constexpr std::chrono::milliseconds kAcceptPause{100};
+
+Error listen_error(const std::string& host, std::uint16_t port, boost::system::error_code error) {
+    const std::string where = host + ":" + std::to_string(port);
+    if (error == asio::error::address_in_use) {
+        return Error(
+            Code::conflict,
+            "cannot listen on " + where + ": port " + std::to_string(port) +
+                " is already in use; stop the program that has it, or choose another port",
+            "EADDRINUSE"
+        );
+    }
+    if (error == asio::error::access_denied) {
+        return Error(
+            Code::rejected,
+            "cannot listen on " + where + ": ports below 1024 need privileges; choose a higher one",
+            "EACCES"
+        );
+    }
+    return Error(Code::invalid_input, "cannot listen on " + where + ": " + error.message());
+}
+
+}  // namespace
+
+class Server::Impl {
+public:
+    Impl(asio::any_io_executor executor, const Router& router, Limits limits, Observer observer)
+        : shared_{router, limits, std::move(observer), std::mt19937_64(std::random_device()())},
+          acceptor_(executor),
+          pause_(executor),
+          look_(executor, Deadline::Clock::time_point::max()),
+          drained_(executor, Deadline::Clock::time_point::max()),
+          tasks_(executor, [this](std::string_view what) { trouble(what); }) {
+        const auto& l = shared_.limits;
+        const auto least =
+            std::min({l.read_timeout, l.write_timeout, l.idle_timeout, l.linger_timeout});
+        tick_ = std::clamp<std::chrono::milliseconds>(
+            least / 4, std::chrono::milliseconds(1), std::chrono::milliseconds(1000)
+        );
+    }
+
+    ~Impl() { TXS_ASSERT(tasks_.size() == 0, "a server is stopped before it is destroyed"); }
+
+    Result<std::uint16_t> listen(const std::string& host, std::uint16_t port);
+    Task<> stop(Deadline deadline);
+
+    Stats stats() const noexcept {
+        auto stats = shared_.stats;
+        stats.connections = sessions_.size();
+        return stats;
+    }
+
+private:
+    // A session for as long as its task lives, also if that is cancelled before its first step.
+    class Seat {
+    public:
+        Seat(Impl& server, tcp::socket socket)
+            : server_(&server),
+              session_(server.sessions_.emplace(
+                  server.sessions_.end(), std::move(socket), server.shared_
+              )) {}
+        Seat(Seat&& other) noexcept
+            : server_(std::exchange(other.server_, nullptr)), session_(other.session_) {}
+        Seat& operator=(Seat&&) = delete;
+        ~Seat() {
+            if (server_ != nullptr) server_->leave(session_);
+        }
+        detail::Session* operator->() const noexcept { return &*session_; }
+
+    private:
+        Impl* server_;
+        std::list<detail::Session>::iterator session_;
+    };
+
+    Task<> accept();
+    Task<> watch();
+    void admit(tcp::socket socket);
+    void admit_pending();
+    void leave(std::list<detail::Session>::iterator session);
+    void trouble(std::string_view what) const {
+        if (shared_.observer.trouble) shared_.observer.trouble(what);
+    }
+
+    // Parameters live in the task's frame and so does the seat.
+    static Task<> serve(Seat seat) { co_await seat->run(); }
+    static Task<> refuse(Seat seat) { co_await seat->run_refused(); }
+
+    detail::Shared shared_;
+    tcp::acceptor acceptor_;
+    asio::steady_timer pause_;
+    asio::steady_timer look_;     ///< never expires while there is no session to look at
+    asio::steady_timer drained_;  ///< the sooner of the deadlines of stop(), or no session is left
+    std::chrono::milliseconds tick_{};
+    std::list<detail::Session> sessions_;
+    bool listened_ = false;
+    runtime::TaskGroup tasks_;
+};
+
+Result<std::uint16_t> Server::Impl::listen(const std::string& host, std::uint16_t port) {
+    TXS_ASSERT(!listened_, "a server listens once");
+    boost::system::error_code error;
+    tcp::endpoint endpoint(asio::ip::make_address(host, error), port);
+    if (error) {
+        tcp::resolver resolver(acceptor_.get_executor());
+        const auto found =
+            resolver.resolve(host, std::to_string(port), tcp::resolver::passive, error);
+        if (error || found.empty()) {
+            return fail(
+                Code::invalid_input, "cannot listen on " + host + ": no such host or address"
+            );
+        }
+        // "localhost" may be both ::1 and 127.0.0.1; most clients try the latter.
+        const auto v4 = std::find_if(found.begin(), found.end(), [](const auto& entry) {
+            return entry.endpoint().address().is_v4();
+        });
+        endpoint = (v4 == found.end() ? found.begin() : v4)->endpoint();
+    }
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) acceptor_.non_blocking(true, error);
+    if (error) {
+        boost::system::error_code ignored;
+        acceptor_.close(ignored);
+        return tl::unexpected<Error>(listen_error(host, port, error));
+    }
+    listened_ = true;
+    tasks_.spawn(accept());
+    tasks_.spawn(watch());
+    return acceptor_.local_endpoint(error).port();
+}
+
+Task<> Server::Impl::accept() {
+    while (acceptor_.is_open()) {
+        auto [error, socket] = co_await acceptor_.async_accept(kAwait);
+        if (!error) {
+            admit(std::move(socket));
+        } else if (error == asio::error::operation_aborted) {
+            co_return;
+        } else if (error != asio::error::connection_aborted) {
+            trouble("accept a connection: " + error.message());
+            pause_.expires_after(kAcceptPause);
+            co_await pause_.async_wait(kAwait);
+        }
+    }
+}
+
+void Server::Impl::admit(tcp::socket socket) {
+    if (sessions_.empty()) look_.cancel();
+    const auto& limits = shared_.limits;
+    if (sessions_.size() < limits.connections_max) {
+        ++shared_.stats.accepted;
+        tasks_.spawn(serve(Seat(*this, std::move(socket))));
+        return;
+    }
+    ++shared_.stats.refused;
+    if (sessions_.size() < limits.connections_max + limits.refused_connections_max) {
+        tasks_.spawn(refuse(Seat(*this, std::move(socket))));
+    }
+}
+
+// Connections that the kernel has already accepted for us would be reset by closing the acceptor.
+void Server::Impl::admit_pending() {
+    boost::system::error_code error;
+    while (!error) {
+        tcp::socket socket(acceptor_.get_executor());
+        acceptor_.accept(socket, error);
+        if (!error) admit(std::move(socket));
+    }
+}
+
+Task<> Server::Impl::watch() {
+    for (;;) {
+        look_.expires_after(sessions_.empty() ? std::chrono::hours(24) : tick_);
+        co_await look_.async_wait(kAwait);
+        const auto now = Deadline::Clock::now();
+        for (auto& session : sessions_) session.look_at(now);
+    }
+}
+
+void Server::Impl::leave(std::list<detail::Session>::iterator session) {
+    sessions_.erase(session);
+    if (sessions_.empty()) drained_.cancel();
+}
+
+Task<> Server::Impl::stop(Deadline deadline) {
+    if (acceptor_.is_open()) {
+        shared_.draining = true;
+        admit_pending();
+        boost::system::error_code ignored;
+        acceptor_.close(ignored);
+        pause_.cancel();
+        for (auto& session : sessions_) session.drain();
+    }
+    if (deadline.at() < drained_.expiry()) drained_.expires_at(deadline.at());
+    while (!sessions_.empty() && Deadline::Clock::now() < drained_.expiry()) {
+        co_await drained_.async_wait(kAwait);
+    }
+    shared_.cancelled = true;
+    tasks_.cancel();
+    // Our own tasks report no errors, so there is none to return.
+    (void)co_await tasks_.join();
+}
+
+Server::Server(
+    asio::any_io_executor executor, const Router& router, Limits limits, Observer observer
+)
+    : impl_(std::make_unique<Impl>(std::move(executor), router, limits, std::move(observer))) {
+}
+
+Server::~Server() = default;
+
+Result<std::uint16_t> Server::listen(const std::string& host, std::uint16_t port) {
+    return impl_->listen(host, port);
+}
+
+Task<> Server::stop(Deadline deadline) {
+    return impl_->stop(deadline);
+}
+
+Server::Stats Server::stats() const noexcept {
+    return impl_->stats();
+}
+
+}  // namespace txstream::http

@@ -1,0 +1,81 @@
+#pragma once
+
+#include "base/error.hpp"
+#include "http/router.hpp"
+#include "runtime/deadline.hpp"
+#include "runtime/task.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace txstream::http {
+
+struct Limits {
+    std::size_t connections_max = 1024;        ///< one more is answered 503 and closed
+    std::size_t refused_connections_max = 64;  ///< being told so; beyond it they are just closed
+    std::size_t body_bytes_max = 1024 * 1024;  ///< 413
+    std::size_t header_bytes_max = 16 * 1024;  ///< request line and headers together: 431
+    std::chrono::milliseconds read_timeout{15000};   ///< from a request's first byte to its last
+    std::chrono::milliseconds write_timeout{15000};  ///< for a whole response
+    std::chrono::milliseconds idle_timeout{60000};   ///< between requests
+    std::chrono::milliseconds linger_timeout{2000};  ///< reading on after a refusal, so it arrives
+    std::chrono::milliseconds handler_timeout{30000};  ///< the Deadline in each Request
+};
+
+/// What is known when a response has left. The texts live only during the call.
+struct RequestLog {
+    Method method;
+    std::string_view route;   ///< the template, or "unmatched", or "malformed"
+    std::string_view target;  ///< as it was sent
+    std::string_view request_id;
+    int status;
+    std::size_t body_bytes_in;
+    std::size_t body_bytes_out;
+    std::chrono::nanoseconds duration;  ///< from the whole request to the whole response
+    std::string_view failure;           ///< what the client was not told; usually empty
+};
+
+/// Either may be empty. Called on the server's thread; must not throw.
+struct Observer {
+    std::function<void(const RequestLog&)> request;
+    std::function<void(std::string_view)> trouble;  ///< not about one request: out of descriptors
+};
+
+/// An HTTP/1.1 server: one task for each connection, requests of a connection in order.
+///
+/// Belongs to the thread of its executor, which must be the only one. The router outlives it.
+/// Owns all its tasks: after stop() returned none is left, and then it may be destroyed.
+class Server {
+public:
+    struct Stats {
+        std::size_t connections = 0;
+        std::uint64_t accepted = 0;
+        std::uint64_t refused = 0;  ///< by connections_max
+        std::uint64_t timed_out = 0;
+    };
+
+    Server(asio::any_io_executor executor, const Router& router, Limits limits, Observer observer);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    /// Starts to accept; port 0 is any free one. Returns the port. Once in a server's life.
+    Result<std::uint16_t> listen(const std::string& host, std::uint16_t port);
+    /// Accepts nobody any more, closes idle connections, answers what is in flight with
+    /// "Connection: close"; what is not answered at the deadline is cancelled. May be called
+    /// twice, and without listen().
+    Task<> stop(Deadline deadline);
+
+    Stats stats() const noexcept;
+
+private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace txstream::http
