@@ -1,0 +1,79 @@
+#pragma once
+
+#include "base/assert.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace txstream::pg {
+
+/// Parameters of one statement, in order. Copies what it is given, so it outlives the caller's
+/// buffers.
+///
+/// Numbers and booleans go as text; the server converts by the type it infers (write $1::bigint
+/// where it cannot). bytea goes in binary. Arrays are written in PostgreSQL's array literal form.
+class Params {
+public:
+    Params() = default;
+
+    /// Takes text, string_view, integers, bool, double, std::optional of these, std::nullopt.
+    template <class... Args>
+    static Params of(Args&&... args) {
+        Params params;
+        params.values_.reserve(sizeof...(args));
+        (params.add(std::forward<Args>(args)), ...);
+        return params;
+    }
+
+    Params& add(std::nullopt_t);
+    Params& add(std::string_view text);
+    Params& add(std::string&& text);
+    Params& add(const std::string& text) { return add(std::string_view(text)); }
+    Params& add(const char* text) { return add(std::string_view(text)); }
+    Params& add(bool value);
+    Params& add(double value);
+    template <class T>
+        requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
+    Params& add(T value) {
+        TXS_ASSERT(std::in_range<std::int64_t>(value), "PostgreSQL has no integer of this size");
+        return add_integer(static_cast<std::int64_t>(value));
+    }
+    template <class T>
+    Params& add(const std::optional<T>& value) {
+        return value ? add(*value) : add(std::nullopt);
+    }
+    Params& add_bytes(std::span<const std::byte> bytes);
+    /// `{1,2,3}` for any integer range; `project` may turn an element into an integer.
+    template <class Range, class Project>
+    Params& add_integers(const Range& range, Project project) {
+        std::string text = "{";
+        for (const auto& element : range) {
+            if (text.size() > 1) text += ',';
+            text += std::to_string(project(element));
+        }
+        text += '}';
+        return add(std::move(text));
+    }
+    /// Quoted array literal of texts; an empty optional is NULL.
+    Params& add_texts(std::span<const std::string> texts);
+    Params& add_texts(std::span<const std::optional<std::string>> texts);
+
+    struct Value {
+        std::string bytes;
+        bool is_null = false;
+        bool is_binary = false;
+    };
+    std::span<const Value> values() const noexcept { return values_; }
+
+private:
+    Params& add_integer(std::int64_t value);
+    std::vector<Value> values_;
+};
+
+}  // namespace txstream::pg
