@@ -111,6 +111,8 @@ CREATE TABLE txstream.publications (
     events          integer     NOT NULL,
     cursor          pg_snapshot NOT NULL,
     target          pg_snapshot NOT NULL,
+    -- [{"topic": …, "partition": …, "first": …, "last": …}]: offsets in Kafka. Records of other producers may lie between.
+    records         json        NOT NULL DEFAULT '[]',
     acknowledged_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX publications_last_id ON txstream.publications (last_id);
@@ -148,6 +150,7 @@ SELECT
                     OR (l.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, l.target) AND o.id <= l.last_id)
                   THEN 'published' ELSE 'pending' END) AS status,
     coalesce(o.payload::text, encode(o.payload_bytes, 'base64')) AS payload,
+    o.payload AS payload_json,
     o.metadata, o.headers, o.created_at,
     CASE WHEN d.id IS NULL THEN (
         SELECT p.acknowledged_at FROM txstream.publications p
@@ -164,7 +167,7 @@ LEFT JOIN txstream.dead_letters d ON d.id = o.id;
 -- The earlier system's table, as a view: its queries and habits keep working ('parked' was called 'failed').
 CREATE VIEW txstream.outbox_compat AS
 SELECT
-    event_id AS id, aggregate_id, aggregate_type, event_type, payload AS event_data, metadata AS event_metadata,
+    event_id AS id, aggregate_id, aggregate_type, event_type, payload_json AS event_data, metadata AS event_metadata,
     CASE status WHEN 'parked' THEN 'failed' WHEN 'replaying' THEN 'pending' WHEN 'replayed' THEN 'published' ELSE status END
         AS status,
     created_at, published_at, attempts AS retry_count, last_error AS error_message

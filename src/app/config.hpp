@@ -1,0 +1,136 @@
+#pragma once
+
+#include "base/error.hpp"
+#include "policy/circuit_breaker.hpp"
+#include "policy/retry_policy.hpp"
+#include "telemetry/log.hpp"
+
+#include <tl/expected.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace txstream::app {
+
+/// Everything that can be set, as plain values. Defaults, limits and meaning of each stand in one
+/// table (detail/config_table.cpp), from which docs/configuration.md and .env.example are made.
+struct Config {
+    using Milliseconds = std::chrono::milliseconds;
+    using Properties = std::map<std::string, std::string>;
+
+    struct Server {
+        std::string host;
+        std::uint16_t port = 0;  ///< 0: any free one
+        Milliseconds read_timeout{};
+        Milliseconds write_timeout{};
+        Milliseconds idle_timeout{};
+        std::size_t body_bytes_max = 0;
+        std::size_t header_bytes_max = 0;
+        std::size_t connections_max = 0;
+    };
+    struct Database {
+        std::string host;  ///< or several, with as many ports, separated by commas
+        std::string port;
+        std::string user;
+        std::string password;  ///< empty: libpq looks into its password file
+        std::string name;
+        std::string ssl_mode;
+        Properties parameters;  ///< further libpq parameters, from DATABASE_URL
+        std::size_t connections_max = 0;
+        Milliseconds connect_timeout{};
+
+        /// For libpq; holds the password, so it must not be logged.
+        std::string conninfo() const;
+        /// The same without the password, for messages.
+        std::string where() const;
+    };
+    struct Kafka {
+        std::string brokers;
+        std::string topic;
+        int topic_partitions = 0;
+        int topic_replication_factor = 0;  ///< -1: what the broker has as default
+        std::size_t message_bytes_max = 0;
+        Milliseconds publish_timeout{};  ///< so long without an acknowledgement is a failure
+        Milliseconds probe_timeout{};    ///< the same for a probe of the circuit breaker
+        Properties client;               ///< librdkafka's, for any client: brokers, security
+        Properties producer;             ///< librdkafka's, complete, for the relay's producer
+    };
+    struct Relay {
+        std::size_t workers = 0;
+        std::size_t page_rows_max = 0;
+        std::size_t page_bytes_max = 0;
+        std::size_t in_flight_bytes_max = 0;
+        Milliseconds poll_min{};
+        Milliseconds poll_max{};
+        Milliseconds lease{};
+        std::size_t lanes_max = 0;  ///< 0: no limit
+        unsigned refused_retries_max = 0;
+        Milliseconds refused_retry_delay{};
+    };
+    struct Metrics {
+        bool enabled = false;
+        std::string host;
+        std::uint16_t port = 0;  ///< 0: any free one
+        std::string path;
+    };
+    struct Shutdown {
+        Milliseconds timeout{};
+        Milliseconds delay{};
+    };
+
+    Server server;
+    Database database;
+    Kafka kafka;
+    policy::RetryPolicy retry;
+    policy::CircuitBreaker::Limits breaker;
+    Relay relay;
+    Metrics metrics;
+    log::Options logging;
+    Shutdown shutdown;
+};
+
+/// One thing to change. `message` is complete: variable, value (never of a secret), what is
+/// allowed.
+struct Problem {
+    std::string name;
+    std::string message;
+};
+using Problems = std::vector<Problem>;
+
+/// What was chosen for one setting and where it comes from, for `config print`.
+struct Effective {
+    std::string name;
+    std::string value;  ///< "****" for a secret that is set
+    std::string source;
+};
+
+struct Loaded {
+    Config config;
+    std::vector<Effective> effective;
+    std::vector<Problem> warnings;  ///< allowed, but somebody should know
+};
+
+/// Where values come from; earlier ones win.
+struct Sources {
+    std::map<std::string, std::string> command_line;  ///< by the names of the variables
+    std::map<std::string, std::string> environment;
+    std::string dotenv;  ///< text of the .env file
+    std::string dotenv_name = ".env";
+    /// For the `_FILE` variants of secrets.
+    std::function<Result<std::string>(const std::string& path)> read_file;
+};
+
+/// Pure: reports all problems at once.
+tl::expected<Loaded, Problems> load(const Sources& sources);
+
+/// The real environment and the real file. Without a name it is `.env` in the working directory,
+/// which may be missing; a file that was named must exist.
+tl::expected<Sources, Problems> gather(const std::string& dotenv_name = {});
+
+}  // namespace txstream::app

@@ -1,0 +1,621 @@
+#include "app/detail/config_table.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace txstream::app {
+namespace {
+
+using namespace std::chrono_literals;
+using kinds::Kind;
+namespace k = kinds;
+
+constexpr std::int64_t kKiB = 1024;
+constexpr std::int64_t kMiB = 1024 * kKiB;
+
+Kind acks() {
+    return {
+        "all (or -1, the same): with less, an event that Kafka has acknowledged can be lost when a "
+        "broker fails, and the outbox would call it published",
+        [](Config&, std::string_view value) -> k::Complaint {
+            if (k::lower(value) == "all" || value == "-1") return std::nullopt;
+            return "";
+        }
+    };
+}
+
+Kind not_empty(std::string allowed, std::function<void(Config&, std::string_view)> set) {
+    auto refuse_empty =
+        [set = std::move(set)](Config& config, std::string_view value) -> k::Complaint {
+        if (value.empty()) return "";
+        set(config, value);
+        return std::nullopt;
+    };
+    return {std::move(allowed), std::move(refuse_empty)};
+}
+
+template <class Member>
+Kind name_text(std::string allowed, Member member) {
+    return not_empty(std::move(allowed), [member](Config& config, std::string_view value) {
+        member(config) = std::string(value);
+    });
+}
+
+/// Goes to librdkafka under that name when it is set.
+Kind client_property(std::string allowed, std::string property) {
+    return k::text(std::move(allowed), [property](Config& config, std::string_view value) {
+        if (!value.empty()) config.kafka.client[property] = std::string(value);
+    });
+}
+
+Kind client_choice(std::vector<std::string> words, std::string property) {
+    return k::choice(std::move(words), [property](Config& config, const std::string& word) {
+        config.kafka.client[property] = word;
+    });
+}
+
+Kind topic_name() {
+    return {
+        "a topic name: 1 … 249 of a-z A-Z 0-9 . _ -",
+        [](Config& config, std::string_view value) -> k::Complaint {
+            const auto is_legal = [](char c) {
+                return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '_' || c == '-';
+            };
+            if (value.empty() || value.size() > 249 || value == "." || value == "..") return "";
+            if (!std::ranges::all_of(value, is_legal)) return "";
+            config.kafka.topic = std::string(value);
+            return std::nullopt;
+        }
+    };
+}
+
+Kind path_text() {
+    return {
+        "a path that begins with /",
+        [](Config& config, std::string_view value) -> k::Complaint {
+            if (!value.starts_with('/')) return "";
+            config.metrics.path = std::string(value);
+            return std::nullopt;
+        }
+    };
+}
+
+std::vector<Setting> server_settings() {
+    return {
+        {"API",
+         "SERVER_HOST",
+         {},
+         "127.0.0.1",
+         name_text("an address to listen on", TXS_MEMBER(server.host)),
+         "Where the API listens. Loopback unless told otherwise."},
+        {"API",
+         "SERVER_PORT",
+         {},
+         "8080",
+         k::number("a port", 0, 65535, TXS_MEMBER(server.port)),
+         "0 is any free port; the log says which."},
+        {"API",
+         "SERVER_READ_TIMEOUT",
+         {},
+         "15s",
+         k::duration(1ms, 1h, TXS_MEMBER(server.read_timeout)),
+         "From a request's first byte to its last."},
+        {"API",
+         "SERVER_WRITE_TIMEOUT",
+         {},
+         "15s",
+         k::duration(1ms, 1h, TXS_MEMBER(server.write_timeout)),
+         "For a whole response."},
+        {"API",
+         "SERVER_IDLE_TIMEOUT",
+         {},
+         "1m",
+         k::duration(1ms, 24h, TXS_MEMBER(server.idle_timeout)),
+         "Between the requests of a connection."},
+        {"API",
+         "SERVER_BODY_BYTES_MAX",
+         {},
+         "1MiB",
+         k::bytes(kKiB, 64 * kMiB, TXS_MEMBER(server.body_bytes_max)),
+         "A larger body is answered 413."},
+        {"API",
+         "SERVER_HEADER_BYTES_MAX",
+         {},
+         "16KiB",
+         k::bytes(kKiB, kMiB, TXS_MEMBER(server.header_bytes_max)),
+         "A longer head is answered 431."},
+        {"API",
+         "SERVER_CONNECTIONS_MAX",
+         {},
+         "1024",
+         k::number("a number", 1, 100'000, TXS_MEMBER(server.connections_max)),
+         "One more is answered 503 and closed."},
+    };
+}
+
+std::vector<Setting> database_settings() {
+    return {
+        {"PostgreSQL",
+         "DATABASE_HOST",
+         {},
+         "localhost",
+         name_text("a host name, an address or a socket directory", TXS_MEMBER(database.host)),
+         "Several, separated by commas, are tried in turn. libpq's PGHOST counts when this is not "
+         "set; so do PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE for theirs."},
+        {"PostgreSQL",
+         "DATABASE_PORT",
+         {},
+         "5432",
+         name_text("a port, or one for each host", TXS_MEMBER(database.port)),
+         ""},
+        {"PostgreSQL",
+         "DATABASE_USER",
+         {},
+         "txstream_user",
+         name_text("a role's name", TXS_MEMBER(database.user)),
+         ""},
+        {"PostgreSQL",
+         "DATABASE_PASSWORD",
+         {},
+         "",
+         k::word("any text", TXS_MEMBER(database.password)),
+         "Empty: libpq looks into its password file.",
+         true},
+        {"PostgreSQL",
+         "DATABASE_NAME",
+         {},
+         "txstream_db",
+         name_text("a database's name", TXS_MEMBER(database.name)),
+         ""},
+        {"PostgreSQL",
+         "DATABASE_SSL_MODE",
+         {},
+         "prefer",
+         k::choice(
+             {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
+             [](Config& config, const std::string& word) { config.database.ssl_mode = word; }
+         ),
+         "As libpq's sslmode."},
+        {"PostgreSQL",
+         "DATABASE_URL",
+         {},
+         "",
+         k::anything(),
+         "postgresql://user:password@host:port/name?sslmode=…; sets the six names above, each of "
+         "which wins over it where both come from the same place.",
+         true},
+        {"PostgreSQL",
+         "DATABASE_MAX_OPEN_CONNS",
+         {},
+         "25",
+         k::number("a number", 1, 1000, TXS_MEMBER(database.connections_max)),
+         "Sessions of the API's pool. The relay has two for each worker besides."},
+        {"PostgreSQL",
+         "DATABASE_CONNECT_TIMEOUT",
+         {},
+         "10s",
+         k::duration(100ms, 5min, TXS_MEMBER(database.connect_timeout)),
+         "For one attempt to connect."},
+    };
+}
+
+std::vector<Setting> kafka_settings() {
+    return {
+        {"Kafka",
+         "KAFKA_BROKERS",
+         {},
+         "localhost:9092",
+         name_text("host:port, several separated by commas", TXS_MEMBER(kafka.brokers)),
+         ""},
+        {"Kafka",
+         "KAFKA_TOPIC_EVENTS",
+         {},
+         "txstream.events",
+         topic_name(),
+         "Where events go that name no topic of their own."},
+        {"Kafka",
+         "KAFKA_TOPIC_PARTITIONS",
+         {},
+         "12",
+         k::number("a number", 1, 10'000, TXS_MEMBER(kafka.topic_partitions)),
+         "For the topic, when it has to be created."},
+        {"Kafka",
+         "KAFKA_TOPIC_REPLICATION_FACTOR",
+         {},
+         "-1",
+         k::number("a number", -1, 32, TXS_MEMBER(kafka.topic_replication_factor)),
+         "For the topic, when it has to be created; -1 is the broker's default."},
+        {"Kafka", "KAFKA_REQUIRED_ACKS", {}, "all", acks(), "Cannot be less."},
+        {"Kafka",
+         "KAFKA_COMPRESSION",
+         {},
+         "lz4",
+         k::choice(
+             {"none", "lz4", "zstd", "snappy", "gzip"},
+             [](Config& config, const std::string& word) {
+                 config.kafka.producer["compression.type"] = word;
+             }
+         ),
+         ""},
+        {"Kafka",
+         "KAFKA_LINGER",
+         {},
+         "2ms",
+         k::duration_from_range(
+             0ns,
+             1s,
+             1ms,
+             [](Config& config, std::chrono::nanoseconds value) {
+                 config.kafka.producer["linger.ms"] = std::to_string(
+                     std::chrono::duration_cast<std::chrono::milliseconds>(value).count()
+                 );
+             }
+         ),
+         "How long a record waits for company."},
+        {"Kafka",
+         "KAFKA_MESSAGE_BYTES_MAX",
+         {},
+         "1000000",
+         k::bytes(1000, 100 * kMiB, TXS_MEMBER(kafka.message_bytes_max)),
+         "Larger records are parked without asking the broker. The topic's own limit counts when "
+         "it is lower."},
+        {"Kafka",
+         "KAFKA_TIMEOUT",
+         {},
+         "30s",
+         k::duration(1s, 1h, TXS_MEMBER(kafka.publish_timeout)),
+         "Records in flight and no acknowledgement for so long is a failure: publishing pauses, "
+         "nothing is lost or counted."},
+        {"Kafka",
+         "KAFKA_SECURITY_PROTOCOL",
+         {},
+         "plaintext",
+         client_choice({"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"}, "security.protocol"),
+         ""},
+        {"Kafka",
+         "KAFKA_SASL_MECHANISM",
+         {},
+         "",
+         {"PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, GSSAPI",
+          [](Config& config, std::string_view value) -> k::Complaint {
+              if (value.empty()) return std::nullopt;
+              for (const std::string_view word :
+                   {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"}) {
+                  if (k::lower(word) != k::lower(value)) continue;
+                  config.kafka.client["sasl.mechanisms"] = std::string(word);
+                  return std::nullopt;
+              }
+              return "";
+          }},
+         ""},
+        {"Kafka", "KAFKA_SASL_USERNAME", {}, "", client_property("any text", "sasl.username"), ""},
+        {"Kafka",
+         "KAFKA_SASL_PASSWORD",
+         {},
+         "",
+         client_property("any text", "sasl.password"),
+         "",
+         true},
+        {"Kafka",
+         "KAFKA_SSL_CA_LOCATION",
+         {},
+         "",
+         client_property("a PEM file", "ssl.ca.location"),
+         "Empty: the system's."},
+        {"Kafka",
+         "KAFKA_SSL_CERTIFICATE_LOCATION",
+         {},
+         "",
+         client_property("a PEM file", "ssl.certificate.location"),
+         ""},
+        {"Kafka",
+         "KAFKA_SSL_KEY_LOCATION",
+         {},
+         "",
+         client_property("a PEM file", "ssl.key.location"),
+         ""},
+        {"Kafka",
+         "KAFKA_SSL_KEY_PASSWORD",
+         {},
+         "",
+         client_property("any text", "ssl.key.password"),
+         "",
+         true},
+        {"Kafka",
+         "KAFKA_SSL_ENDPOINT_IDENTIFICATION_ALGORITHM",
+         {},
+         "https",
+         client_choice({"https", "none"}, "ssl.endpoint.identification.algorithm"),
+         ""},
+    };
+}
+
+std::vector<Setting> policy_settings() {
+    return {
+        {"Retry and circuit breaker",
+         "KAFKA_EXPONENTIAL_RETRY_ENABLED",
+         {},
+         "true",
+         k::boolean([](Config& c, bool on) { c.retry.exponential = on; }),
+         "Off: every pause takes KAFKA_RETRY_DELAY."},
+        {"Retry and circuit breaker",
+         "KAFKA_RETRY_DELAY",
+         {},
+         "1s",
+         k::duration(1ms, 1h, TXS_MEMBER(retry.fixed_delay)),
+         ""},
+        {"Retry and circuit breaker",
+         "KAFKA_BASE_DELAY",
+         {},
+         "1s",
+         k::duration(1ms, 1h, TXS_MEMBER(retry.base_delay)),
+         "The first pause after a failure; each further one is KAFKA_MULTIPLIER times as long, "
+         "times a random factor from 0.5 to 1.5."},
+        {"Retry and circuit breaker",
+         "KAFKA_MAX_DELAY",
+         {},
+         "30s",
+         k::duration(1ms, 1h, TXS_MEMBER(retry.max_delay)),
+         "The longest pause."},
+        {"Retry and circuit breaker",
+         "KAFKA_MULTIPLIER",
+         {},
+         "2",
+         k::real_from_range(1, 100, [](Config& c, double v) { c.retry.multiplier = v; }),
+         ""},
+        {"Retry and circuit breaker",
+         "KAFKA_CIRCUIT_BREAKER_ENABLED",
+         {},
+         "true",
+         k::boolean([](Config& c, bool on) { c.breaker.enabled = on; }),
+         "An open breaker pauses the relay; it never fails, parks or counts anything."},
+        {"Retry and circuit breaker",
+         "KAFKA_FAILURE_THRESHOLD",
+         {},
+         "5",
+         k::number("a number", 1, 1000, TXS_MEMBER(breaker.failure_threshold)),
+         "Failures in a row that open the breaker."},
+        {"Retry and circuit breaker",
+         "KAFKA_SUCCESS_THRESHOLD",
+         {},
+         "3",
+         k::number("a number", 1, 1000, TXS_MEMBER(breaker.success_threshold)),
+         "Successful probes that close it."},
+        {"Retry and circuit breaker",
+         "KAFKA_RESET_TIMEOUT",
+         {},
+         "30s",
+         k::duration(1ms, 1h, TXS_MEMBER(breaker.reset_timeout)),
+         "From the last failure to the first probe."},
+        {"Retry and circuit breaker",
+         "KAFKA_TIMEOUT_DURATION",
+         {},
+         "10s",
+         k::duration(1ms, 1h, TXS_MEMBER(kafka.probe_timeout)),
+         "A probe without an acknowledgement for so long has failed."},
+    };
+}
+
+std::vector<Setting> relay_settings() {
+    return {
+        {"Relay",
+         "WORKER_POOL_SIZE",
+         {"WORKER_CONCURRENCY"},
+         "3",
+         k::number("a number", 1, 64, TXS_MEMBER(relay.workers)),
+         "Workers of a relay process; each publishes its part of the lanes on a thread of its own."
+        },
+        {"Relay",
+         "WORKER_BATCH_SIZE",
+         {},
+         "1000",
+         k::number("a number", 1, 10'000, TXS_MEMBER(relay.page_rows_max)),
+         "Events in a page, at most."},
+        {"Relay",
+         "WORKER_BATCH_BYTES",
+         {},
+         "4MiB",
+         k::bytes(64 * kKiB, 64 * kMiB, TXS_MEMBER(relay.page_bytes_max)),
+         "Aimed-at size of a page; large events make pages of fewer rows."},
+        {"Relay",
+         "WORKER_IN_FLIGHT_BYTES",
+         {},
+         "32MiB",
+         k::bytes(kMiB, 4096 * kMiB, TXS_MEMBER(relay.in_flight_bytes_max)),
+         "Read and not yet acknowledged, over all workers."},
+        {"Relay",
+         "WORKER_POLL_MIN",
+         {},
+         "2ms",
+         k::duration(1ms, 1min, TXS_MEMBER(relay.poll_min)),
+         "Pause between two looks while events come."},
+        {"Relay",
+         "WORKER_INTERVAL",
+         {"WORKER_POLLING_INTERVAL"},
+         "100ms",
+         k::duration(1ms, 1min, TXS_MEMBER(relay.poll_max)),
+         "The longest pause between two looks, when nothing has come for a while. A backlog is "
+         "never waited for."},
+        {"Relay",
+         "WORKER_LEASE",
+         {},
+         "10s",
+         k::duration(500ms, 10min, TXS_MEMBER(relay.lease)),
+         "How long a lane stays with a relay that is not heard of."},
+        {"Relay",
+         "WORKER_LANES_MAX",
+         {},
+         "0",
+         k::number("a number", 0, 256, TXS_MEMBER(relay.lanes_max)),
+         "Lanes this process takes, at most; 0 is all."},
+        {"Relay",
+         "WORKER_MAX_RETRIES",
+         {},
+         "3",
+         k::number("a number", 0, 100, TXS_MEMBER(relay.refused_retries_max)),
+         "How often an event that Kafka refuses for its own sake (too large, invalid) is tried "
+         "again before it is parked. Failures of brokers are not counted."},
+        {"Relay",
+         "WORKER_RETRY_DELAY",
+         {},
+         "1s",
+         k::duration(1ms, 1h, TXS_MEMBER(relay.refused_retry_delay)),
+         "Between those tries."},
+    };
+}
+
+std::vector<Setting> other_settings() {
+    return {
+        {"Metrics",
+         "METRICS_ENABLED",
+         {},
+         "true",
+         k::boolean([](Config& c, bool on) { c.metrics.enabled = on; }),
+         "The relay's own server for metrics and health."},
+        {"Metrics",
+         "METRICS_HOST",
+         {},
+         "127.0.0.1",
+         name_text("an address to listen on", TXS_MEMBER(metrics.host)),
+         ""},
+        {"Metrics",
+         "METRICS_PORT",
+         {},
+         "9091",
+         k::number("a port", 0, 65535, TXS_MEMBER(metrics.port)),
+         "0 is any free port."},
+        {"Metrics", "METRICS_PATH", {}, "/metrics", path_text(), ""},
+        {"Log",
+         "LOGGING_LEVEL",
+         {},
+         "info",
+         k::choice(
+             {"debug", "info", "warn", "error", "fatal"},
+             [](Config& c, const std::string& word) { c.logging.level = *log::level_from(word); }
+         ),
+         ""},
+        {"Log",
+         "LOGGING_FORMAT",
+         {},
+         "auto",
+         k::choice(
+             {"json", "text", "auto"},
+             [](Config& c, const std::string& word) { c.logging.format = *log::format_from(word); }
+         ),
+         "auto: text on a terminal, else JSON."},
+        {"Log",
+         "LOGGING_OUTPUT_PATH",
+         {},
+         "",
+         k::word("a file, stdout or stderr", TXS_MEMBER(logging.output_path)),
+         "Empty: standard output."},
+        {"Shutdown",
+         "SHUTDOWN_TIMEOUT",
+         {},
+         "30s",
+         k::duration(100ms, 1h, TXS_MEMBER(shutdown.timeout)),
+         "For draining after SIGTERM; what is in flight then is published again by the next relay."
+        },
+        {"Shutdown",
+         "SHUTDOWN_DELAY",
+         {},
+         "0",
+         k::duration(0s, 5min, TXS_MEMBER(shutdown.delay)),
+         "Between answering \"not ready\" and closing the door, for load balancers that are slow "
+         "to notice."},
+    };
+}
+
+std::vector<Setting> retired_settings() {
+    const auto retired = [](std::string name, std::string why) {
+        return Setting{
+            "Without effect", std::move(name), {}, "", k::anything(), std::move(why), false, true
+        };
+    };
+    return {
+        retired("DATABASE_MAX_IDLE_CONNS", "idle sessions are kept"),
+        retired("DATABASE_CONN_MAX_LIFETIME", "sessions are replaced when they break"),
+        retired("DATABASE_LOG_LEVEL", "SQL is never logged"),
+        retired("DATABASE_SLOW_QUERY_TIME", "use log_min_duration_statement of PostgreSQL"),
+        retired("KAFKA_GROUP_ID", "nothing consumes here"),
+        retired("KAFKA_AUTO_OFFSET_RESET", "nothing consumes here"),
+        retired("KAFKA_SESSION_TIMEOUT", "nothing consumes here"),
+        retired("KAFKA_MAX_RETRIES", "what can be retried is retried until it succeeds"),
+        retired("WORKER_PROCESS_TIMEOUT", "see KAFKA_TIMEOUT"),
+    };
+}
+
+}  // namespace
+
+const std::vector<Setting>& settings() {
+    static const std::vector<Setting> all = [] {
+        std::vector<Setting> table;
+        for (auto&& part :
+             {server_settings(),
+              database_settings(),
+              kafka_settings(),
+              policy_settings(),
+              relay_settings(),
+              other_settings(),
+              retired_settings()}) {
+            table.insert(table.end(), part.begin(), part.end());
+        }
+        return table;
+    }();
+    return all;
+}
+
+const Setting* find_setting(std::string_view name) {
+    for (const auto& setting : settings()) {
+        if (setting.name == name) return &setting;
+        if (std::ranges::find(setting.aliases, name) != setting.aliases.end()) return &setting;
+    }
+    return nullptr;
+}
+
+const std::vector<std::string>& our_prefixes() {
+    static const std::vector<std::string> prefixes{
+        "SERVER_", "DATABASE_", "KAFKA_", "WORKER_", "METRICS_", "LOGGING_", "SHUTDOWN_"
+    };
+    return prefixes;
+}
+
+std::string property_of(std::string_view variable) {
+    auto name = k::lower(variable.substr(kPropertyPrefix.size()));
+    for (auto at = name.find("__"); at != std::string::npos; at = name.find("__", at))
+        name.replace(at, 2, ".");
+    return name;
+}
+
+std::string_view property_refusal(std::string_view property) {
+    struct Refusal {
+        std::string_view property;
+        std::string_view why;
+    };
+    static constexpr std::string_view kDelivery =
+        "what was acknowledged must not be lost, doubled or reordered";
+    static constexpr std::string_view kOwn = "it has a setting of its own";
+    static constexpr std::array<Refusal, 14> kRefused{{
+        {"enable.idempotence", kDelivery},
+        {"enable.gapless.guarantee", kDelivery},
+        {"acks", kDelivery},
+        {"request.required.acks", kDelivery},
+        {"message.timeout.ms", "a record that is given up lets later ones of its key pass"},
+        {"delivery.timeout.ms", "a record that is given up lets later ones of its key pass"},
+        {"partitioner", "a key must stay in the partition where Java clients look for it"},
+        {"transactional.id", "the relay does not use transactions"},
+        {"bootstrap.servers", "set KAFKA_BROKERS"},
+        {"metadata.broker.list", "set KAFKA_BROKERS"},
+        {"message.max.bytes", "set KAFKA_MESSAGE_BYTES_MAX"},
+        {"compression.type", "set KAFKA_COMPRESSION"},
+        {"compression.codec", "set KAFKA_COMPRESSION"},
+        {"sasl.password", kOwn},
+    }};
+    for (const auto& refused : kRefused) {
+        if (refused.property == property) return refused.why;
+    }
+    return {};
+}
+
+}  // namespace txstream::app

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "http/router.hpp"
+#include "pg/pool.hpp"
+
+#include <functional>
+
+namespace txstream::orders {
+
+/// The routes of the orders API. Belongs to the thread of the pool; both outlive it.
+///
+///     POST /api/v1/orders                  201 and Location, 400, 409
+///     GET  /api/v1/orders?limit&offset     a bare array, newest first
+///     GET  /api/v1/orders/{id}             404 for an id that is no UUID too
+///     GET  /api/v1/orders/number/{number}
+///     GET  /api/v1/events?limit&offset     the newest events with what became of them
+///
+/// A database that cannot be reached is 503 with Retry-After. What else goes wrong in it is 500:
+/// its words go to the log and not to the client.
+class OrdersApi {
+public:
+    /// `committed` is called after each order's transaction has committed.
+    OrdersApi(pg::Pool& pool, std::function<void()> committed);
+
+    void add_routes(http::Router& router);
+
+private:
+    Task<http::Response> create(http::Request request);
+    Task<http::Response> list(http::Request request);
+    Task<http::Response> by_id(http::Request request);
+    Task<http::Response> by_number(http::Request request);
+    Task<http::Response> events(http::Request request);
+
+    pg::Pool& pool_;
+    std::function<void()> committed_;
+};
+
+}  // namespace txstream::orders

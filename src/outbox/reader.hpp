@@ -1,0 +1,79 @@
+#pragma once
+
+#include "base/error.hpp"
+#include "base/strong.hpp"
+#include "outbox/event.hpp"
+#include "outbox/snapshot.hpp"
+#include "pg/connection.hpp"
+
+#include <cstddef>
+#include <map>
+#include <span>
+
+// Snapshot cursor: reads the outbox without missing or repeating an event, however slow a writer
+// is.
+//
+// Ids are handed out when a row is inserted, but rows become visible when their transaction
+// commits. A reader that remembers "the highest id seen" skips the event whose transaction was
+// slower than its neighbour's.
+//
+// Each event stores the id of the transaction that wrote it, and a lane remembers a whole snapshot
+// (its cursor) instead of a number. The next window is exactly what is visible now and was not
+// visible in the cursor: transactions that began after it (xid >= xmax) and those that were running
+// in it (xid in xip). A slow transaction stays in the list of running ones and its events are
+// picked up, alone, when it ends; nobody waits for it.
+//
+// The target of a window is a snapshot taken by an earlier statement than the one that reads
+// events. What it sees had ended by then, so every committed event of it is visible to the later
+// statement; what it does not see is left to the next window.
+//
+// Price: eight bytes with each event, and a cursor that means nothing in another cluster.
+//
+// Refused: the xmin watermark (one forgotten transaction stops the relay), NOTIFY in the writer's
+// transaction (a global lock at commit), SKIP LOCKED on events (loses the order of a key, one dead
+// tuple for each event).
+namespace txstream::outbox {
+
+/// Settings of a session that reads the outbox, one SQL script. Wrong plans cost a factor of ten
+/// and more (docs/adr/0006-partitioning.md): enable_sort=off is what keeps paging on the (lane, id)
+/// index.
+extern const char* const kReaderSettings;
+
+/// The snapshot of this moment. Fails with Code::rejected on a hot standby, whose snapshots hide
+/// running transactions.
+Task<Result<Snapshot>> current_snapshot(pg::Connection& connection, Deadline deadline);
+
+/// Events of the lanes that `target` sees and `cursor` does not, in order of (lane, id), at most
+/// `limit`. When `limit` come back there may be more of lower id: throw them away and page each
+/// lane.
+Task<Result<Events>> read_window(
+    pg::Connection& connection,
+    std::span<const LaneId> lanes,
+    const Snapshot& cursor,
+    const Snapshot& target,
+    std::size_t limit,
+    Deadline deadline
+);
+
+/// The lowest id of each lane's window; lanes without events are missing. One scan of the window.
+Task<Result<std::map<LaneId, EventSeq>>> first_ids(
+    pg::Connection& connection,
+    std::span<const LaneId> lanes,
+    const Snapshot& cursor,
+    const Snapshot& target,
+    Deadline deadline
+);
+
+/// The statement for the next page of a lane's window, above `after`: send it, then receive the
+/// page, so that the server reads while the caller publishes.
+Result<> send_page(
+    pg::Connection& connection,
+    LaneId lane,
+    const Snapshot& cursor,
+    const Snapshot& target,
+    EventSeq after,
+    std::size_t limit
+);
+Task<Result<Events>> receive_page(pg::Connection& connection, Deadline deadline);
+
+}  // namespace txstream::outbox
