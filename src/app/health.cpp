@@ -1,0 +1,148 @@
+#include "app/health.hpp"
+
+#include "base/version.hpp"
+#include "domain/json_writer.hpp"
+#include "domain/timestamp.hpp"
+#include "telemetry/log.hpp"
+
+#include <utility>
+
+namespace txstream::app {
+
+namespace {
+
+constexpr std::chrono::seconds kDatabaseAnswerAge{1};
+constexpr std::chrono::seconds kDatabaseTimeout{2};
+constexpr pg::Statement kPing{"txs_ping", "SELECT 1"};
+
+domain::Timestamp now() {
+    return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+}
+
+}  // namespace
+
+Health::Health(Dependencies dependencies) : dependencies_(std::move(dependencies)) {
+}
+
+void Health::add_routes(http::Router& router) {
+    using http::Method;
+    using http::Request;
+    router.add(Method::get, "/livez", [](Request) -> Task<http::Response> {
+        co_return http::json(200, R"({"status":"alive"})");
+    });
+    router.add(Method::get, "/readyz", [this](Request) { return ready(); });
+    router.add(Method::get, "/ready", [this](Request) { return ready(); });
+    router.add(Method::get, "/health", [this](Request) { return health(); });
+    router.add(Method::get, dependencies_.metrics_path, [this](Request) -> Task<http::Response> {
+        const auto stats = dependencies_.pool.stats();
+        dependencies_.metrics.db_pool({stats.open - stats.in_use, stats.in_use, stats.waiting});
+        co_return http::Response(
+            200, telemetry::Metrics::kContentType, dependencies_.metrics.expose()
+        );
+    });
+}
+
+bool Health::is_probe(std::string_view route) {
+    return route == "/livez" || route == "/readyz" || route == "/ready" || route == "/health" ||
+           route == "/metrics";
+}
+
+bool Health::is_relay_ready() const {
+    if (!dependencies_.relay) return true;
+    const auto relay = dependencies_.relay();
+    return !relay.is_started || relay.workers_alive > 0;
+}
+
+std::string_view Health::kafka_word() const {
+    if (!dependencies_.relay) return "unknown";
+    const auto relay = dependencies_.relay();
+    const bool flows = relay.is_started && relay.breaker == policy::BreakerState::closed;
+    return flows ? "ready" : "degraded";
+}
+
+// One look at a time; who asks meanwhile gets the answer of before.
+Task<> Health::look_at_database() {
+    const auto started = Deadline::Clock::now();
+    if (is_looking_ || started - database_.checked_at < kDatabaseAnswerAge) co_return;
+    is_looking_ = true;
+    const auto deadline = Deadline::in(kDatabaseTimeout);
+    auto session = co_await dependencies_.pool.acquire(deadline);
+    Database found;
+    if (session) {
+        const auto answer = co_await (*session)->run(kPing, {}, deadline);
+        found.is_ok = answer.has_value();
+        if (!answer) found.detail = answer.error().what();
+    } else {
+        // A pool that is busy is a database that works.
+        found.is_ok = dependencies_.pool.stats().in_use > 0 && database_.is_ok;
+        found.detail = session.error().what();
+    }
+    if (!found.is_ok) log::warn("health", "the database cannot be used", {{"error", found.detail}});
+    found.checked_at = Deadline::Clock::now();
+    database_ = std::move(found);
+    is_looking_ = false;
+}
+
+Task<http::Response> Health::ready() {
+    co_await look_at_database();
+    const bool relay_is_ready = !dependencies_.is_relay || is_relay_ready();
+    const bool is_ready = database_.is_ok && relay_is_ready && !is_draining_;
+    std::string json;
+    domain::JsonWriter out(json);
+    out.begin_object();
+    out.key("status").string(is_ready ? "ready" : "not_ready");
+    out.key("timestamp").timestamp(now());
+    out.key("services").begin_object();
+    out.key("database").string(database_.is_ok ? "ready" : "not_ready");
+    out.key("kafka").string(kafka_word());
+    out.end_object();
+    out.key("checks").begin_object();
+    out.key("database").begin_object().key("status").string(database_.is_ok ? "ok" : "fail");
+    // What the database said goes to the log: it names hosts and users.
+    if (!database_.is_ok) out.key("detail").string("the database cannot be used");
+    out.end_object();
+    out.key("kafka").begin_object().key("status").string(kafka_word()).end_object();
+    if (dependencies_.is_relay)
+        out.key("relay")
+            .begin_object()
+            .key("status")
+            .string(relay_is_ready ? "ok" : "fail")
+            .end_object();
+    if (is_draining_) out.key("draining").begin_object().key("status").string("fail").end_object();
+    out.end_object();
+    out.end_object();
+    co_return http::json(is_ready ? 200 : 503, std::move(json));
+}
+
+Task<http::Response> Health::health() {
+    co_await look_at_database();
+    std::string json;
+    domain::JsonWriter out(json);
+    out.begin_object();
+    out.key("status").string(database_.is_ok ? "healthy" : "unhealthy");
+    out.key("timestamp").timestamp(now());
+    out.key("version").string(version());
+    const auto stats = dependencies_.pool.stats();
+    out.key("database_stats").begin_object();
+    out.key("status").string(database_.is_ok ? "up" : "down");
+    out.key("open_conns").integer(static_cast<std::int64_t>(stats.open));
+    out.key("in_use").integer(static_cast<std::int64_t>(stats.in_use));
+    out.key("idle").integer(static_cast<std::int64_t>(stats.open - stats.in_use));
+    out.key("wait_count").integer(static_cast<std::int64_t>(stats.waiting));
+    out.end_object();
+    if (!database_.is_ok) out.key("database_error").string("the database cannot be used");
+    out.key("kafka").begin_object().key("status").string(kafka_word()).end_object();
+    if (dependencies_.relay) {
+        const auto relay = dependencies_.relay();
+        out.key("relay").begin_object();
+        out.key("workers").integer(static_cast<std::int64_t>(relay.workers));
+        out.key("workers_alive").integer(static_cast<std::int64_t>(relay.workers_alive));
+        out.key("lanes").integer(static_cast<std::int64_t>(relay.lanes));
+        out.key("circuit_breaker").string(policy::to_string(relay.breaker));
+        out.end_object();
+    }
+    out.end_object();
+    co_return http::json(database_.is_ok ? 200 : 503, std::move(json));
+}
+
+}  // namespace txstream::app

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "app/relay_app.hpp"
+#include "http/router.hpp"
+#include "pg/pool.hpp"
+#include "telemetry/metrics.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace txstream::app {
+
+/// Routes that tell how the process is: /livez, /readyz, /health, /ready, and the metrics.
+///
+/// Live: the process answers; nothing else is asked. Ready: the database can be used and the
+/// process is not about to stop; for a relay also that its workers hold or look for lanes. Kafka
+/// being away makes nothing unready: orders are taken and events wait.
+///
+/// The database is asked once a second at most, however often somebody asks us. Belongs to the
+/// thread of the pool.
+class Health {
+public:
+    struct Dependencies {
+        pg::Pool& pool;
+        telemetry::Metrics& metrics;
+        /// Of this process; empty: it has no relay.
+        std::function<RelayHealth()> relay;
+        /// Whether it is the relay whose readiness is asked for, and not the API's.
+        bool is_relay = false;
+        std::string metrics_path = "/metrics";
+    };
+
+    explicit Health(Dependencies dependencies);
+
+    void add_routes(http::Router& router);
+    /// From now on: not ready.
+    void drain() { is_draining_ = true; }
+
+    static bool is_probe(std::string_view route);
+
+private:
+    struct Database {
+        bool is_ok = false;
+        std::string detail;
+        Deadline::Clock::time_point checked_at{};
+    };
+
+    Task<http::Response> ready();
+    Task<http::Response> health();
+    Task<> look_at_database();
+    bool is_relay_ready() const;
+    std::string_view kafka_word() const;
+
+    Dependencies dependencies_;
+    Database database_;
+    bool is_looking_ = false;
+    bool is_draining_ = false;
+};
+
+}  // namespace txstream::app

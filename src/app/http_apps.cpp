@@ -1,0 +1,146 @@
+#include "app/http_apps.hpp"
+
+#include "app/migrations.hpp"
+#include "telemetry/log.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace txstream::app {
+
+namespace {
+
+constexpr const char* kApiSettings =
+    "SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s'";
+constexpr const char* kOpsSettings =
+    "SET application_name = 'txstream ops'; SET statement_timeout = '5s'";
+
+http::Limits limits_of(const Config::Server& server) {
+    http::Limits limits;
+    limits.connections_max = server.connections_max;
+    limits.body_bytes_max = server.body_bytes_max;
+    limits.header_bytes_max = server.header_bytes_max;
+    limits.read_timeout = server.read_timeout;
+    limits.write_timeout = server.write_timeout;
+    limits.idle_timeout = server.idle_timeout;
+    return limits;
+}
+
+// A line for each request that failed on our side; the others are counted and, at debug, logged.
+http::Observer observer_of(telemetry::Metrics& metrics) {
+    http::Observer observer;
+    observer.request = [&metrics](const http::RequestLog& request) {
+        metrics.http_request(
+            http::to_string(request.method),
+            request.route,
+            request.status,
+            std::chrono::duration<double>(request.duration).count()
+        );
+        const bool is_failure = request.status >= 500 && !Health::is_probe(request.route);
+        if (!is_failure && (Health::is_probe(request.route) || !log::enabled(log::Level::debug)))
+            return;
+        const auto duration = std::chrono::duration<double, std::milli>(request.duration).count();
+        log::write(
+            is_failure ? log::Level::error : log::Level::debug,
+            "http",
+            is_failure ? "request failed" : "request",
+            {{"method", http::to_string(request.method)},
+             {"route", request.route},
+             {"status", request.status},
+             {"duration_ms", duration},
+             {"request_id", request.request_id},
+             {"error", request.failure}}
+        );
+    };
+    observer.trouble = [](std::string_view what) { log::error("http", what); };
+    return observer;
+}
+
+Error taken_port(Error error, std::string_view variable, std::uint16_t port) {
+    return Error(
+        error.code(),
+        fmt::format("port {}: {}; {} changes it", port, error.what(), variable),
+        error.origin()
+    );
+}
+
+}  // namespace
+
+ApiApp::ApiApp(Dependencies dependencies)
+    : dependencies_(std::move(dependencies)),
+      pool_(
+          dependencies_.executor,
+          dependencies_.config.database.conninfo(),
+          kApiSettings,
+          {.connections_max = dependencies_.config.database.connections_max}
+      ),
+      orders_(pool_, dependencies_.order_committed),
+      health_({pool_, dependencies_.metrics, dependencies_.relay, false, "/metrics"}),
+      server_(
+          dependencies_.executor,
+          router_,
+          limits_of(dependencies_.config.server),
+          observer_of(dependencies_.metrics)
+      ) {
+    orders_.add_routes(router_);
+    health_.add_routes(router_);
+}
+
+Task<Result<std::uint16_t>> ApiApp::start(Deadline deadline) {
+    {
+        TXS_CO_TRY(const auto session, co_await pool_.acquire(deadline));
+        TXS_CO_CHECK(co_await pg::check_schema(*session, migration_sets(), deadline));
+    }
+    const auto& server = dependencies_.config.server;
+    auto port = server_.listen(server.host, server.port);
+    if (!port)
+        co_return tl::unexpected(taken_port(std::move(port).error(), "SERVER_PORT", server.port));
+    log::info("api", "listening", {{"host", server.host}, {"port", *port}});
+    co_return *port;
+}
+
+Task<> ApiApp::stop(Deadline deadline) {
+    co_await server_.stop(deadline);
+    pool_.close();
+}
+
+OpsApp::OpsApp(Dependencies dependencies)
+    : dependencies_(std::move(dependencies)),
+      pool_(
+          dependencies_.executor,
+          dependencies_.config.database.conninfo(),
+          kOpsSettings,
+          {.connections_max = 1}
+      ),
+      health_(
+          {pool_,
+           dependencies_.metrics,
+           dependencies_.relay,
+           true,
+           dependencies_.config.metrics.path}
+      ),
+      server_(
+          dependencies_.executor,
+          router_,
+          limits_of(dependencies_.config.server),
+          observer_of(dependencies_.metrics)
+      ) {
+    health_.add_routes(router_);
+}
+
+Task<Result<std::uint16_t>> OpsApp::start() {
+    const auto& metrics = dependencies_.config.metrics;
+    auto port = server_.listen(metrics.host, metrics.port);
+    if (!port)
+        co_return tl::unexpected(taken_port(std::move(port).error(), "METRICS_PORT", metrics.port));
+    log::info("ops", "listening", {{"host", metrics.host}, {"port", *port}});
+    co_return *port;
+}
+
+Task<> OpsApp::stop(Deadline deadline) {
+    co_await server_.stop(deadline);
+    pool_.close();
+}
+
+}  // namespace txstream::app

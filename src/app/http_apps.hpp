@@ -1,0 +1,67 @@
+#pragma once
+
+#include "app/config.hpp"
+#include "app/health.hpp"
+#include "http/server.hpp"
+#include "orders/orders_api.hpp"
+#include "pg/pool.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+namespace txstream::app {
+
+/// The orders API as a service: pool, routes, server. Belongs to the thread of its executor.
+class ApiApp {
+public:
+    struct Dependencies {
+        asio::any_io_executor executor;
+        const Config& config;
+        telemetry::Metrics& metrics;
+        std::function<void()> order_committed;  ///< may be empty
+        std::function<RelayHealth()> relay;     ///< of this process; may be empty
+    };
+
+    explicit ApiApp(Dependencies dependencies);
+
+    /// Fails when the database cannot be used as it is, or the port is taken. Returns the port.
+    Task<Result<std::uint16_t>> start(Deadline deadline);
+    void drain() { health_.drain(); }
+    Task<> stop(Deadline deadline);
+
+private:
+    Dependencies dependencies_;
+    pg::Pool pool_;
+    orders::OrdersApi orders_;
+    Health health_;
+    http::Router router_;
+    http::Server server_;
+};
+
+/// Health and metrics of a relay process, on METRICS_PORT.
+class OpsApp {
+public:
+    struct Dependencies {
+        asio::any_io_executor executor;
+        const Config& config;
+        telemetry::Metrics& metrics;
+        std::function<RelayHealth()> relay;
+    };
+
+    explicit OpsApp(Dependencies dependencies);
+
+    Task<Result<std::uint16_t>> start();
+    void drain() { health_.drain(); }
+    Task<> stop(Deadline deadline);
+
+private:
+    Dependencies dependencies_;
+    pg::Pool pool_;
+    Health health_;
+    http::Router router_;
+    http::Server server_;
+};
+
+}  // namespace txstream::app

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "pg/migrator.hpp"
+
+#include <string>
+#include <vector>
+
+namespace txstream::app {
+
+/// The lanes of an outbox unless the migration is told otherwise.
+constexpr int kLanesStandard = 32;
+
+/// The migrations in this binary: "outbox" and "orders", or the one that is named. Asserts that
+/// they are well-formed; `lanes` counts when the outbox is made.
+std::vector<pg::MigrationSet> migration_sets(
+    const std::string& only = {}, int lanes = kLanesStandard
+);
+
+/// A power of two from 1 to 256.
+bool is_lane_count(int lanes) noexcept;
+
+}  // namespace txstream::app

@@ -1,0 +1,152 @@
+#include "app/pg_ports.hpp"
+
+#include "outbox/reader.hpp"
+#include "pg/connection.hpp"
+
+#include <utility>
+
+namespace txstream::app {
+
+namespace {
+
+/// A session that is opened anew after it broke.
+class Session {
+public:
+    Session(asio::any_io_executor executor, std::string conninfo, std::string settings)
+        : executor_(std::move(executor)),
+          conninfo_(std::move(conninfo)),
+          settings_(std::move(settings)) {}
+
+    Task<Result<>> open(Deadline deadline) {
+        connection_.reset();
+        TXS_CO_TRY(
+            connection_, co_await pg::Connection::open(executor_, conninfo_, settings_, deadline)
+        );
+        co_return Result<>();
+    }
+    bool is_open() const { return connection_ && connection_->is_open(); }
+    pg::Connection& operator*() const { return *connection_; }
+
+private:
+    asio::any_io_executor executor_;
+    std::string conninfo_;
+    std::string settings_;
+    std::unique_ptr<pg::Connection> connection_;
+};
+
+class PgEventSource final : public relay::EventSource {
+public:
+    PgEventSource(asio::any_io_executor executor, std::string conninfo)
+        : session_(
+              std::move(executor),
+              std::move(conninfo),
+              std::string(outbox::kReaderSettings) + "SET application_name = 'txstream reader'"
+          ) {}
+
+    Task<Result<>> open(Deadline deadline) override { return session_.open(deadline); }
+    bool is_open() const override { return session_.is_open(); }
+
+    Task<Result<outbox::Snapshot>> current_snapshot(Deadline deadline) override {
+        return outbox::current_snapshot(*session_, deadline);
+    }
+    Task<Result<outbox::Events>> read_window(
+        std::vector<LaneId> lanes,
+        outbox::Snapshot cursor,
+        outbox::Snapshot target,
+        std::size_t limit,
+        Deadline deadline
+    ) override {
+        co_return co_await outbox::read_window(*session_, lanes, cursor, target, limit, deadline);
+    }
+    Task<Result<std::map<LaneId, EventSeq>>> first_ids(
+        std::vector<LaneId> lanes,
+        outbox::Snapshot cursor,
+        outbox::Snapshot target,
+        Deadline deadline
+    ) override {
+        co_return co_await outbox::first_ids(*session_, lanes, cursor, target, deadline);
+    }
+    Result<> send_page(
+        LaneId lane,
+        const outbox::Snapshot& cursor,
+        const outbox::Snapshot& target,
+        EventSeq after,
+        std::size_t limit
+    ) override {
+        return outbox::send_page(*session_, lane, cursor, target, after, limit);
+    }
+    Task<Result<outbox::Events>> receive_page(Deadline deadline) override {
+        return outbox::receive_page(*session_, deadline);
+    }
+
+private:
+    Session session_;
+};
+
+class PgLaneKeeper final : public relay::LaneKeeper {
+public:
+    PgLaneKeeper(asio::any_io_executor executor, std::string conninfo, std::string owner)
+        : session_(
+              std::move(executor),
+              std::move(conninfo),
+              "SET application_name = 'txstream keeper'; SET jit = off"
+          ),
+          owner_(std::move(owner)) {}
+
+    Task<Result<>> open(Deadline deadline) override { return session_.open(deadline); }
+    bool is_open() const override { return session_.is_open(); }
+
+    Task<Result<std::vector<outbox::ClaimedLane>>> claim(
+        std::size_t limit, std::chrono::milliseconds lease, Deadline deadline
+    ) override {
+        return outbox::claim_lanes(*session_, owner_, limit, lease, deadline);
+    }
+    Task<Result<std::vector<LaneId>>> renew(std::chrono::milliseconds lease, Deadline deadline)
+        override {
+        return outbox::renew_lanes(*session_, owner_, lease, deadline);
+    }
+    Task<Result<std::vector<LaneId>>> advance(
+        std::vector<outbox::LaneProgress> lanes,
+        std::vector<outbox::Publication> publications,
+        Deadline deadline
+    ) override {
+        return outbox::advance_lanes(
+            *session_, std::move(lanes), std::move(publications), deadline
+        );
+    }
+    Task<Result<bool>> park(
+        outbox::LaneProgress lane,
+        std::vector<outbox::ParkedEvent> parked,
+        outbox::Publication publication,
+        Deadline deadline
+    ) override {
+        return outbox::park_and_advance(
+            *session_, std::move(lane), std::move(parked), std::move(publication), deadline
+        );
+    }
+    Task<Result<>> release(Deadline deadline) override {
+        return outbox::release_lanes(*session_, owner_, deadline);
+    }
+
+private:
+    Session session_;
+    std::string owner_;
+};
+
+}  // namespace
+
+std::unique_ptr<relay::EventSource> make_pg_event_source(
+    asio::any_io_executor executor, std::string conninfo
+) {
+    return std::make_unique<PgEventSource>(std::move(executor), std::move(conninfo));
+}
+
+std::unique_ptr<relay::LaneKeeper> make_pg_lane_keeper(
+    asio::any_io_executor executor, std::string conninfo, std::string owner
+) {
+    return std::make_unique<PgLaneKeeper>(
+        std::move(executor), std::move(conninfo), std::move(owner)
+    );
+}
+
+}  // namespace txstream::app

@@ -1,0 +1,274 @@
+#include "app/relay_app.hpp"
+
+#include "app/kafka_publisher.hpp"
+#include "app/migrations.hpp"
+#include "app/pg_ports.hpp"
+#include "kafka/admin.hpp"
+#include "outbox/backlog.hpp"
+#include "outbox/lane_store.hpp"
+#include "outbox/reader.hpp"
+#include "pg/connection.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/post.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+namespace txstream::app {
+
+namespace {
+
+constexpr std::string_view kComponent = "relay";
+constexpr std::chrono::seconds kBacklogInterval{2};
+constexpr std::chrono::seconds kBacklogTimeout{60};
+// One attempt; short, since stopping waits for it.
+constexpr std::chrono::milliseconds kTopicTimeout{2000};
+constexpr std::chrono::milliseconds kTopicPause{500};
+
+std::string process_name() {
+    std::array<char, 256> host{};
+    if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
+    // The number of a process is given again, on other machines at the same time even.
+    return fmt::format("{}:{}:{:08x}", host.data(), getpid(), std::random_device{}());
+}
+
+}  // namespace
+
+/// Looks the topic up, and creates it where it is missing, until that has worked: on a thread of
+/// its own, since librdkafka's admin interface blocks.
+class RelayApp::TopicWatch {
+public:
+    TopicWatch(
+        asio::any_io_executor executor, const Config::Kafka& config, std::function<void()> found
+    )
+        : executor_(std::move(executor)), config_(config), found_(std::move(found)) {
+        thread_ = std::thread([this] { run(); });
+    }
+    ~TopicWatch() {
+        {
+            const std::scoped_lock lock(mutex_);
+            is_stopping_ = true;
+        }
+        changed_.notify_all();
+        thread_.join();
+    }
+
+    /// What was found; nothing yet.
+    std::optional<kafka::TopicFacts> facts() const {
+        const std::scoped_lock lock(mutex_);
+        return facts_;
+    }
+
+private:
+    void run() {
+        std::string told;
+        const auto properties = to_kafka(config_.client);
+        std::unique_lock lock(mutex_);
+        while (!is_stopping_) {
+            lock.unlock();
+            auto facts = kafka::ensure_topic(
+                properties,
+                config_.topic,
+                config_.topic_partitions,
+                config_.topic_replication_factor,
+                Deadline::in(kTopicTimeout),
+                kafka_log()
+            );
+            lock.lock();
+            if (facts) {
+                facts_ = *facts;
+                asio::post(executor_, found_);
+                return;
+            }
+            if (facts.error().what() != told) {
+                told = facts.error().what();
+                log::warn(
+                    kComponent,
+                    "the topic cannot be used yet; events wait in their table",
+                    {{"topic", config_.topic},
+                     {"error", told},
+                     {"error_type", facts.error().origin()}}
+                );
+            }
+            changed_.wait_for(lock, kTopicPause, [this] { return is_stopping_; });
+        }
+    }
+
+    asio::any_io_executor executor_;
+    const Config::Kafka& config_;
+    std::function<void()> found_;
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    bool is_stopping_ = false;                // guarded by mutex_
+    std::optional<kafka::TopicFacts> facts_;  // guarded by mutex_
+    std::thread thread_;
+};
+
+RelayApp::RelayApp(
+    asio::any_io_executor executor, const Config& config, telemetry::Metrics& metrics
+)
+    : executor_(executor),
+      config_(config),
+      metrics_(metrics),
+      tasks_(executor),
+      topic_wakeup_(executor),
+      backlog_wakeup_(executor) {
+}
+
+RelayApp::~RelayApp() = default;
+
+Task<Result<>> RelayApp::start(Deadline deadline) {
+    TXS_CO_TRY(
+        auto connection,
+        co_await pg::Connection::open(executor_, config_.database.conninfo(), {}, deadline)
+    );
+    TXS_CO_CHECK(co_await pg::check_schema(*connection, migration_sets("outbox"), deadline));
+    TXS_CO_TRY(const auto snapshot, co_await outbox::current_snapshot(*connection, deadline));
+    TXS_CO_TRY(lanes_, co_await outbox::lane_count(*connection, deadline));
+    if (lanes_ == 0) {
+        co_return fail(
+            Code::corrupt, "txstream.lanes is empty; it must have the rows its migration made"
+        );
+    }
+    metrics_.worker_pool_size(config_.relay.workers);
+    metrics_.expect(config_.kafka.topic, "OrderCreated");
+    topic_ =
+        std::make_unique<TopicWatch>(executor_, config_.kafka, [this] { topic_wakeup_.notify(); });
+    tasks_.spawn(run_when_topic_is_there());
+    tasks_.spawn(measure_backlog());
+    co_return Result<>();
+}
+
+Task<> RelayApp::run_when_topic_is_there() {
+    while (!is_stopping_ && !topic_->facts())
+        co_await topic_wakeup_.wait(Deadline::Clock::time_point::max());
+    if (is_stopping_) co_return;
+    const auto facts = *topic_->facts();
+    auto bytes_max = config_.kafka.message_bytes_max;
+    if (facts.message_bytes_max > 0)
+        bytes_max = std::min(bytes_max, static_cast<std::size_t>(facts.message_bytes_max));
+    log::info(
+        kComponent,
+        facts.created ? "created the topic" : "found the topic",
+        {{"topic", config_.kafka.topic},
+         {"partitions", facts.partitions},
+         {"message_bytes_max", bytes_max}}
+    );
+    pool_ = std::make_unique<relay::WorkerPool>(pool_options(lanes_), ports(bytes_max), metrics_);
+    pool_->start();
+}
+
+relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
+    const auto& relay = config_.relay;
+    relay::WorkerPool::Options options;
+    options.workers = std::min(relay.workers, lanes);
+    options.lanes = relay.lanes_max == 0 ? lanes : std::min(lanes, relay.lanes_max);
+    options.name = process_name();
+    options.breaker = config_.breaker;
+    auto& worker = options.worker;
+    worker.topic = config_.kafka.topic;
+    worker.gate.retry = config_.retry;
+    worker.gate.publish_timeout = config_.kafka.publish_timeout;
+    worker.gate.probe_timeout = config_.kafka.probe_timeout;
+    worker.delivery.lane.attempts_max = static_cast<int>(relay.refused_retries_max) + 1;
+    worker.delivery.in_flight_bytes_max = relay.in_flight_bytes_max;
+    worker.delivery.refused_retry_delay = relay.refused_retry_delay;
+    worker.limits.lanes_max = lanes;
+    worker.limits.lease = relay.lease;
+    worker.limits.page_rows_max = relay.page_rows_max;
+    worker.limits.page_bytes_max = relay.page_bytes_max;
+    worker.limits.poll_min = relay.poll_min;
+    worker.limits.poll_max = relay.poll_max;
+    worker.limits.claim_interval =
+        std::min<std::chrono::milliseconds>(worker.limits.claim_interval, relay.lease / 4);
+    return options;
+}
+
+relay::Ports RelayApp::ports(std::size_t message_bytes_max) const {
+    relay::Ports ports;
+    const auto conninfo = config_.database.conninfo();
+    ports.source = [conninfo](asio::any_io_executor executor) {
+        return make_pg_event_source(std::move(executor), conninfo);
+    };
+    ports.keeper = [conninfo](asio::any_io_executor executor, std::string owner) {
+        return make_pg_lane_keeper(std::move(executor), conninfo, std::move(owner));
+    };
+    auto properties = config_.kafka.producer;
+    // What the topic would refuse is refused here, where it names its event.
+    properties["message.max.bytes"] = std::to_string(message_bytes_max);
+    ports.publisher = [properties = to_kafka(properties), message_bytes_max](
+                          asio::any_io_executor executor, relay::PublisherEvents events
+                      ) {
+        return make_kafka_publisher(
+            std::move(executor), properties, message_bytes_max, std::move(events)
+        );
+    };
+    return ports;
+}
+
+Task<> RelayApp::measure_backlog() {
+    std::unique_ptr<pg::Connection> connection;
+    outbox::BacklogMeter meter;
+    const auto settings =
+        std::string(outbox::kReaderSettings) + "SET application_name = 'txstream backlog'";
+    while (!is_stopping_) {
+        const auto deadline = Deadline::in(kBacklogTimeout);
+        if (!connection || !connection->is_open()) {
+            auto opened = co_await pg::Connection::open(
+                executor_, config_.database.conninfo(), settings, deadline
+            );
+            connection = opened ? std::move(*opened) : nullptr;
+        }
+        if (connection) {
+            const auto backlog = co_await meter.measure(*connection, deadline);
+            if (backlog) {
+                metrics_.events_in_queue("pending", backlog->pending);
+                metrics_.events_in_queue("dead_letter", backlog->parked);
+                metrics_.oldest_pending(backlog->oldest_pending);
+                metrics_.dead_letters(backlog->parked_by_event_type);
+            } else {
+                log::warn(
+                    kComponent, "cannot measure the backlog", {{"error", backlog.error().what()}}
+                );
+            }
+        }
+        if (!is_stopping_) co_await backlog_wakeup_.wait(Deadline::Clock::now() + kBacklogInterval);
+    }
+}
+
+Task<> RelayApp::stop(Deadline deadline) {
+    is_stopping_ = true;
+    topic_wakeup_.notify();
+    backlog_wakeup_.notify();
+    if (pool_) co_await pool_->stop(deadline);
+    (void)co_await tasks_.join();  // none ends with an error
+    pool_.reset();
+    topic_.reset();
+}
+
+void RelayApp::nudge() {
+    if (pool_) pool_->nudge();
+}
+
+RelayHealth RelayApp::health() const {
+    RelayHealth health;
+    if (!pool_) return health;
+    const auto status = pool_->status();
+    health.is_started = true;
+    health.workers = status.workers;
+    health.workers_alive = status.alive;
+    health.lanes = status.lanes;
+    health.breaker = status.breaker;
+    return health;
+}
+
+}  // namespace txstream::app

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "app/config.hpp"
+#include "relay/worker_pool.hpp"
+#include "runtime/task_group.hpp"
+#include "runtime/wakeup.hpp"
+#include "telemetry/metrics.hpp"
+
+#include <memory>
+#include <string>
+
+namespace txstream::app {
+
+/// What others may know of the relay in this process.
+struct RelayHealth {
+    bool is_started = false;  ///< the topic is known and the workers run
+    std::size_t workers = 0;
+    std::size_t workers_alive = 0;
+    std::size_t lanes = 0;
+    policy::BreakerState breaker = policy::BreakerState::closed;
+};
+
+/// The relay as a service: looks after the topic, runs the workers, measures the backlog.
+///
+/// Belongs to the thread of its executor.
+class RelayApp {
+public:
+    RelayApp(asio::any_io_executor executor, const Config& config, telemetry::Metrics& metrics);
+    ~RelayApp();
+
+    /// Fails when the database cannot be used as it is (schema, rights). Kafka need not be there:
+    /// it is waited for.
+    Task<Result<>> start(Deadline deadline);
+    /// Drains. May be called twice, and without start().
+    Task<> stop(Deadline deadline);
+
+    void nudge();
+    RelayHealth health() const;
+
+private:
+    class TopicWatch;
+
+    Task<> run_when_topic_is_there();
+    Task<> measure_backlog();
+    relay::WorkerPool::Options pool_options(std::size_t lanes) const;
+    relay::Ports ports(std::size_t message_bytes_max) const;
+
+    asio::any_io_executor executor_;
+    const Config& config_;
+    telemetry::Metrics& metrics_;
+    runtime::TaskGroup tasks_;
+    runtime::Wakeup topic_wakeup_;
+    runtime::Wakeup backlog_wakeup_;
+    std::unique_ptr<TopicWatch> topic_;
+    std::unique_ptr<relay::WorkerPool> pool_;
+    std::size_t lanes_ = 0;
+    bool is_stopping_ = false;
+};
+
+}  // namespace txstream::app

@@ -1,0 +1,155 @@
+#include "app/service.hpp"
+
+#include "app/http_apps.hpp"
+#include "app/relay_app.hpp"
+#include "base/version.hpp"
+#include "runtime/signals.hpp"
+#include "runtime/task_group.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace txstream::app {
+
+namespace {
+
+constexpr std::chrono::seconds kStartTimeout{30};
+constexpr std::chrono::milliseconds kStartPause{250};
+
+class Service {
+public:
+    Service(
+        asio::io_context& loop, const Config& config, Roles roles, std::function<void(Listening)> up
+    )
+        : executor_(loop.get_executor()),
+          config_(config),
+          up_(std::move(up)),
+          signals_(executor_),
+          stopping_(executor_, asio::steady_timer::time_point::max()) {
+        if (roles.relay) relay_.emplace(executor_, config_, metrics_);
+        const auto relay_health =
+            roles.relay ? std::function([this] { return relay_->health(); }) : nullptr;
+        if (roles.api) {
+            const auto nudge = roles.relay ? std::function([this] { relay_->nudge(); }) : nullptr;
+            api_.emplace(ApiApp::Dependencies{executor_, config_, metrics_, nudge, relay_health});
+        }
+        if (roles.relay && config_.metrics.enabled)
+            ops_.emplace(OpsApp::Dependencies{executor_, config_, metrics_, relay_health});
+    }
+
+    Task<Result<>> run() {
+        runtime::TaskGroup tasks(executor_);
+        tasks.spawn(watch_signals());
+        auto started = co_await start();
+        if (started && !is_stopped_) {
+            if (up_) up_(listening_);
+            co_await stopping_.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+        co_await stop(started.has_value());
+        signals_.cancel();
+        (void)co_await tasks.join();  // watching does not fail
+        co_return started;
+    }
+
+private:
+    Task<Result<>> start() {
+        const auto deadline = Deadline::in(kStartTimeout);
+        log::info(
+            "txstream",
+            "starting",
+            {{"version", version()},
+             {"revision", revision()},
+             {"database", config_.database.where()}}
+        );
+        // The cheap failure first: a taken port.
+        if (ops_) {
+            TXS_CO_TRY(listening_.metrics, co_await ops_->start());
+        }
+        if (api_) TXS_CO_CHECK(co_await patiently([&] { return start_api(deadline); }, deadline));
+        if (relay_)
+            TXS_CO_CHECK(co_await patiently([&] { return relay_->start(deadline); }, deadline));
+        co_return Result<>();
+    }
+
+    Task<Result<>> start_api(Deadline deadline) {
+        TXS_CO_TRY(listening_.api, co_await api_->start(deadline));
+        co_return Result<>();
+    }
+
+    // Services that start together need not come up in an order.
+    Task<Result<>> patiently(std::function<Task<Result<>>()> step, Deadline deadline) {
+        bool told = false;
+        asio::steady_timer pause(executor_);
+        while (true) {
+            auto done = co_await step();
+            if (done || !done.error().retryable() || deadline.passed() || is_stopped_)
+                co_return done;
+            if (!std::exchange(told, true))
+                log::warn("txstream", "waiting for the database", {{"error", done.error().what()}});
+            pause.expires_after(kStartPause);
+            co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+    }
+
+    Task<> watch_signals() {
+        const int signal = co_await signals_.next();
+        if (signal == 0) co_return;
+        is_stopped_ = true;
+        log::info("txstream", "stopping", {{"signal", signal}});
+        stopping_.cancel();
+        if (co_await signals_.next() != 0) std::_Exit(130);
+    }
+
+    Task<> stop(bool was_up) {
+        if (api_) api_->drain();
+        if (ops_) ops_->drain();
+        if (was_up && config_.shutdown.delay.count() > 0) {
+            asio::steady_timer pause(executor_, config_.shutdown.delay);
+            co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+        const auto deadline = Deadline::in(config_.shutdown.timeout);
+        // Orders first: what they commit last, the relay still publishes.
+        if (api_) co_await api_->stop(deadline);
+        if (relay_) co_await relay_->stop(deadline);
+        if (ops_) co_await ops_->stop(deadline);
+        if (was_up) log::info("txstream", "stopped");
+    }
+
+    asio::any_io_executor executor_;
+    const Config& config_;
+    std::function<void(Listening)> up_;
+    telemetry::Metrics metrics_;
+    runtime::StopSignals signals_;
+    asio::steady_timer stopping_;  ///< cancelled when it is time to stop
+    std::optional<RelayApp> relay_;
+    std::optional<ApiApp> api_;
+    std::optional<OpsApp> ops_;
+    Listening listening_;
+    bool is_stopped_ = false;
+};
+
+}  // namespace
+
+Result<> serve(const Config& config, Roles roles, std::function<void(Listening)> up) {
+    runtime::ignore_broken_pipes();
+    asio::io_context loop(1);
+    Service service(loop, config, roles, std::move(up));
+    runtime::TaskGroup tasks(loop.get_executor());
+    Result<> result;
+    const auto run = [](Service& running, Result<>& into) -> Task<> {
+        into = co_await running.run();
+    };
+    tasks.spawn(run(service, result));
+    loop.run();
+    return result;
+}
+
+}  // namespace txstream::app

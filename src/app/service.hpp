@@ -1,0 +1,31 @@
+#pragma once
+
+#include "app/config.hpp"
+#include "base/error.hpp"
+
+#include <cstdint>
+#include <functional>
+
+namespace txstream::app {
+
+/// Which parts of the system run in this process.
+struct Roles {
+    bool api = false;
+    bool relay = false;
+};
+
+/// What came up where, for those who start it from inside (txstream dev).
+struct Listening {
+    std::uint16_t api = 0;
+    std::uint16_t metrics = 0;
+};
+
+/// Runs the roles on the calling thread (and the relay's workers on theirs) until SIGINT or
+/// SIGTERM, then drains: not ready, no new work, what is in flight is finished, lanes are given
+/// back. A second signal ends the draining. `up` is called once everything listens.
+///
+/// A database that cannot be reached at the start is waited for, 30 seconds; one that refuses us is
+/// an error at once.
+Result<> serve(const Config& config, Roles roles, std::function<void(Listening)> up = {});
+
+}  // namespace txstream::app

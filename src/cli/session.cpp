@@ -1,0 +1,34 @@
+#include "cli/session.hpp"
+
+#include "runtime/task_group.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+namespace txstream::cli {
+
+Result<> with_session(
+    const app::Config& config,
+    std::chrono::milliseconds timeout,
+    const std::function<Task<Result<>>(pg::Connection&, Deadline)>& work
+) {
+    asio::io_context loop(1);
+    Result<> result;
+    const auto deadline = Deadline::in(timeout);
+    const auto run = [&]() -> Task<> {
+        const auto connect_by = Deadline::in(config.database.connect_timeout).sooner(deadline);
+        auto session = co_await pg::Connection::open(
+            loop.get_executor(), config.database.conninfo(), {}, connect_by
+        );
+        if (!session) {
+            result = tl::unexpected<Error>(std::move(session).error());
+            co_return;
+        }
+        result = co_await work(**session, deadline);
+    };
+    runtime::TaskGroup tasks(loop.get_executor());
+    tasks.spawn(run());
+    loop.run();
+    return result;
+}
+
+}  // namespace txstream::cli

@@ -1,0 +1,97 @@
+#include "outbox/backlog.hpp"
+
+namespace txstream::outbox {
+
+namespace {
+
+// What no cursor covers, index range by index range. A lane that is being paged has published its
+// window up to last_id.
+constexpr pg::Statement kFirst{
+    "txs_backlog_first",
+    "SELECT pg_current_snapshot()::text,"
+    " (SELECT coalesce(sum(published + parked), 0)::bigint FROM txstream.lanes),"
+    " coalesce(sum(w.n), 0)::bigint"
+    " FROM txstream.lanes l CROSS JOIN LATERAL (SELECT count(*) AS n FROM txstream.outbox o"
+    "  WHERE o.lane = l.lane AND o.xid >= pg_snapshot_xmin(l.cursor)"
+    "  AND NOT pg_visible_in_snapshot(o.xid, l.cursor)"
+    "  AND NOT (l.target IS NOT NULL AND o.id <= l.last_id"
+    "           AND pg_visible_in_snapshot(o.xid, l.target))) w"
+};
+
+// $1 the xmax of the earlier snapshot, $2 its running transactions.
+constexpr pg::Statement kNext{
+    "txs_backlog_next",
+    "SELECT pg_current_snapshot()::text,"
+    " (SELECT coalesce(sum(published + parked), 0)::bigint FROM txstream.lanes),"
+    " (SELECT count(*) FROM txstream.lanes l JOIN txstream.outbox o ON o.lane = l.lane"
+    "   AND o.xid >= $1::xid8)"
+    " + (SELECT count(*) FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
+    "     (SELECT 1 FROM txstream.lanes l CROSS JOIN LATERAL"
+    "       (SELECT 1 FROM txstream.outbox WHERE lane = l.lane AND xid = r.x OFFSET 0) o) w)"
+};
+
+// The first event that is not published: of a lane that is paged the next one by id, of the others
+// the one of the oldest transaction behind the cursor. Neither looks at what is published.
+constexpr pg::Statement kOldest{
+    "txs_backlog_oldest",
+    "SELECT min(w.created_at) FROM txstream.lanes l"
+    " CROSS JOIN LATERAL ("
+    "  (SELECT o.created_at FROM txstream.outbox o WHERE l.target IS NOT NULL"
+    "    AND o.lane = l.lane AND o.id > l.last_id AND pg_visible_in_snapshot(o.xid, l.target)"
+    "    AND NOT pg_visible_in_snapshot(o.xid, l.cursor) ORDER BY o.id LIMIT 1)"
+    "  UNION ALL"
+    "  (SELECT o.created_at FROM txstream.outbox o WHERE l.target IS NULL"
+    "    AND o.lane = l.lane AND o.xid >= pg_snapshot_xmax(l.cursor) ORDER BY o.xid LIMIT 1)"
+    "  UNION ALL"
+    "  (SELECT o.created_at FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.cursor))) AS r(x)"
+    "    CROSS JOIN LATERAL (SELECT created_at FROM txstream.outbox WHERE l.target IS NULL"
+    "     AND lane = l.lane AND xid = r.x LIMIT 1) o)"
+    " ) w"
+};
+
+constexpr pg::Statement kParked{
+    "txs_backlog_parked",
+    "SELECT event_type, count(*) FROM txstream.dead_letters"
+    " WHERE state IN ('parked', 'replaying') GROUP BY event_type"
+};
+
+}  // namespace
+
+Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline deadline) {
+    Backlog backlog;
+    std::int64_t settled = 0;
+    if (seen_) {
+        pg::Params params;
+        params.add(std::to_string(seen_->xmax()));
+        params.add_integers(seen_->running(), [](std::int64_t xid) { return xid; });
+        TXS_CO_TRY(const auto rows, co_await connection.run(kNext, std::move(params), deadline));
+        TXS_CO_TRY(seen_, Snapshot::parse(rows.bytes(0, 0)));
+        settled = rows.integer(0, 1);
+        appended_ += rows.integer(0, 2);
+    }
+    // Cursors that went back (a crash of the server, a restore) or forward (somebody's SQL) make
+    // the sums disagree: count again.
+    if (!seen_ || appended_ < settled) {
+        TXS_CO_TRY(const auto rows, co_await connection.run(kFirst, {}, deadline));
+        TXS_CO_TRY(seen_, Snapshot::parse(rows.bytes(0, 0)));
+        settled = rows.integer(0, 1);
+        appended_ = settled + rows.integer(0, 2);
+    }
+    backlog.pending = static_cast<std::uint64_t>(appended_ - settled);
+    if (backlog.pending > 0) {
+        TXS_CO_TRY(const auto oldest, co_await connection.run(kOldest, {}, deadline));
+        if (!oldest.is_null(0, 0)) {
+            const auto since_epoch = oldest.time(0, 0).time_since_epoch();
+            backlog.oldest_pending = std::chrono::duration<double>(since_epoch).count();
+        }
+    }
+    TXS_CO_TRY(const auto parked, co_await connection.run(kParked, {}, deadline));
+    for (std::size_t i = 0; i < parked.size(); ++i) {
+        const auto count = static_cast<std::uint64_t>(parked.integer(i, 1));
+        backlog.parked += count;
+        backlog.parked_by_event_type.emplace_back(parked.bytes(i, 0), count);
+    }
+    co_return backlog;
+}
+
+}  // namespace txstream::outbox

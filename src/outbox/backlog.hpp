@@ -1,0 +1,38 @@
+#pragma once
+
+#include "outbox/snapshot.hpp"
+#include "pg/connection.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace txstream::outbox {
+
+struct Backlog {
+    std::uint64_t pending = 0;
+    std::uint64_t parked = 0;
+    std::vector<std::pair<std::string, std::uint64_t>> parked_by_event_type;
+    double oldest_pending = 0;  ///< Unix time of the oldest event that is not published; 0: none
+};
+
+/// Knows how many events wait, without counting the table again and again.
+///
+/// The first measure() counts what the lanes' cursors do not cover. Later ones count only what has
+/// become visible since the one before, so each event is counted once in its life; what was
+/// published or parked meanwhile is known from the lanes' own counters. Both are read by one
+/// statement, in one snapshot. One owner; the sessions may change.
+class BacklogMeter {
+public:
+    Task<Result<Backlog>> measure(pg::Connection& connection, Deadline deadline);
+    /// What was known is not to be trusted any more: the next measure() counts anew.
+    void forget() { seen_.reset(); }
+
+private:
+    std::optional<Snapshot> seen_;  ///< up to here events are in `appended_`
+    std::int64_t appended_ = 0;
+};
+
+}  // namespace txstream::outbox
