@@ -58,6 +58,8 @@ struct Config {
         std::size_t message_bytes_max = 0;
         Milliseconds publish_timeout{};  ///< so long without an acknowledgement is a failure
         Milliseconds probe_timeout{};    ///< the same for a probe of the circuit breaker
+        /// Set by `txstream dev`, whose broker has no admin interface to ask.
+        bool is_development_broker = false;
         Properties client;               ///< librdkafka's, for any client: brokers, security
         Properties producer;             ///< librdkafka's, complete, for the relay's producer
     };

@@ -108,6 +108,8 @@ private:
 
 kafka::LogCallback kafka_log() {
     return [](int level, std::string_view text) {
+        // Said at each start of a producer, of the guarantee that we chose knowingly.
+        if (text.find("enable.gapless.guarantee is experimental") != std::string_view::npos) return;
         log::write(
             level <= kSyslogWarning ? log::Level::warn : log::Level::debug, "kafka", text, {}
         );

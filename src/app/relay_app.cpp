@@ -75,14 +75,7 @@ private:
         std::unique_lock lock(mutex_);
         while (!is_stopping_) {
             lock.unlock();
-            auto facts = kafka::ensure_topic(
-                properties,
-                config_.topic,
-                config_.topic_partitions,
-                config_.topic_replication_factor,
-                Deadline::in(kTopicTimeout),
-                kafka_log()
-            );
+            auto facts = look(properties);
             lock.lock();
             if (facts) {
                 facts_ = *facts;
@@ -101,6 +94,19 @@ private:
             }
             changed_.wait_for(lock, kTopicPause, [this] { return is_stopping_; });
         }
+    }
+
+    Result<kafka::TopicFacts> look(const kafka::Properties& properties) const {
+        if (config_.is_development_broker)
+            return kafka::TopicFacts{config_.topic_partitions, false, 0};
+        return kafka::ensure_topic(
+            properties,
+            config_.topic,
+            config_.topic_partitions,
+            config_.topic_replication_factor,
+            Deadline::in(kTopicTimeout),
+            kafka_log()
+        );
     }
 
     asio::any_io_executor executor_;
@@ -127,6 +133,7 @@ RelayApp::RelayApp(
 RelayApp::~RelayApp() = default;
 
 Task<Result<>> RelayApp::start(Deadline deadline) {
+    TXS_CO_CHECK(kafka::check_properties(to_kafka(config_.kafka.producer)));
     TXS_CO_TRY(
         auto connection,
         co_await pg::Connection::open(executor_, config_.database.conninfo(), {}, deadline)

@@ -201,6 +201,11 @@ private:
     bool closed_ = false;
 };
 
+Result<> check_properties(const Properties& properties) {
+    TXS_TRY(const auto conf, detail::make_conf(properties, nullptr));
+    return {};
+}
+
 Producer::Producer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {
 }
 Producer::~Producer() {

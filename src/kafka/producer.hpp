@@ -21,6 +21,9 @@ using Properties = std::vector<std::pair<std::string, std::string>>;
 /// Called from librdkafka's threads: (syslog level, text).
 using LogCallback = std::function<void(int level, std::string_view text)>;
 
+/// Code::invalid_input, naming the property, when librdkafka does not know one or its value.
+Result<> check_properties(const Properties& properties);
+
 struct Header {
     std::string_view name;
     std::string_view value;

@@ -46,6 +46,10 @@ Task<> Worker::run() {
     tasks_.spawn(keeper_.run());
     (void)co_await tasks_.join();  // neither ends with an error
     gate_.leave();
+    // What waits on the loop for them would keep it running.
+    delivery_.end_publisher();
+    source_.reset();
+    lanes_.reset();
 }
 
 void Worker::stop(Deadline deadline) {

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "app/config.hpp"
+#include "base/error.hpp"
+
+#include <memory>
+#include <string>
+
+namespace txstream::app {
+
+/// A PostgreSQL of our own, for `txstream dev`: made by initdb in a directory, listening on a free
+/// loopback port, ended with this object. When we are root it runs as the user `postgres`, since it
+/// refuses to run as root.
+class PrivatePostgres {
+public:
+    /// `directory` empty: a temporary one, removed at the end. Blocks until it answers, 30 s at
+    /// most.
+    static Result<std::unique_ptr<PrivatePostgres>> start(const std::string& directory);
+    ~PrivatePostgres();
+    PrivatePostgres(const PrivatePostgres&) = delete;
+    PrivatePostgres& operator=(const PrivatePostgres&) = delete;
+
+    /// How to reach it; the database exists.
+    const Config::Database& database() const noexcept;
+    const std::string& directory() const noexcept;
+
+private:
+    class Impl;
+    explicit PrivatePostgres(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace txstream::app

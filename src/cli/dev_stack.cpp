@@ -1,0 +1,196 @@
+#include "cli/dev_stack.hpp"
+
+#include "app/kafka_publisher.hpp"
+#include "app/migrations.hpp"
+#include "app/private_postgres.hpp"
+#include "app/service.hpp"
+#include "cli/session.hpp"
+#include "kafka/dev_broker.hpp"
+#include "kafka/tail.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+namespace txstream::cli {
+
+namespace {
+
+constexpr std::chrono::minutes kMigrateTimeout{5};
+constexpr const char* kDatabase = "txstream_db";
+
+Result<> make_database(app::Config& config) {
+    auto created = with_session(
+        config,
+        kMigrateTimeout,
+        [](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
+            co_return co_await session.run_script(
+                std::string("CREATE DATABASE ") + kDatabase, deadline
+            );
+        }
+    );
+    // 42P04: it is there, from the last time with this --data.
+    if (!created && created.error().origin() != "42P04") return created;
+    config.database.name = kDatabase;
+    return with_session(
+        config,
+        kMigrateTimeout,
+        [](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
+            TXS_CO_TRY(
+                const auto applied,
+                co_await pg::migrate_up(session, app::migration_sets(), deadline)
+            );
+            co_return Result<>();
+        }
+    );
+}
+
+std::string sample_order(int number) {
+    constexpr const char* kAddress =
+        R"({"street":"Rua Demo","number":"123","city":"São Paulo","state":"SP","zip_code":"01234-567","country":"Brasil"})";
+    const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+    return fmt::format(
+        R"({{"customer_id":"demo-{0}","order_number":"DEV-{1}-{0}","items":[{{"product_id":"prod-{0}","product_name":"Produto Demo","quantity":{0},"unit_price":19.90}}],"shipping_address":{2},"billing_address":{2}}})",
+        number,
+        now,
+        kAddress
+    );
+}
+
+/// Posts as any client would, over the loopback.
+bool post(std::uint16_t port, const std::string& body) {
+    asio::ip::tcp::iostream connection;
+    connection.expires_after(std::chrono::seconds(10));
+    connection.connect("127.0.0.1", std::to_string(port));
+    connection
+        << "POST /api/v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        << "Content-Length: " << body.size() << "\r\nConnection: close\r\n\r\n"
+        << body << std::flush;
+    std::string version;
+    int status = 0;
+    connection >> version >> status;
+    return status == 201;
+}
+
+void print(const kafka::TailedRecord& record, const std::string& topic) {
+    const auto now = std::chrono::system_clock::now();
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() -
+        record.timestamp_ms;
+    std::string type = "?";
+    for (const auto& [name, value] : record.headers) {
+        if (name == "event_type") type = value;
+    }
+    fmt::print(
+        "{:%H:%M:%S}  {:<14} {}  {}[{}]@{}  {} bytes, {} ms after it was written\n",
+        std::chrono::floor<std::chrono::seconds>(now),
+        type,
+        record.key,
+        topic,
+        record.partition,
+        record.offset,
+        record.value.size(),
+        age
+    );
+    std::fflush(stdout);
+}
+
+/// Follows the topic on a thread of its own, and posts the sample orders first.
+class Show {
+public:
+    Show(const app::Config& config, int orders) : config_(config), orders_(orders) {}
+    ~Show() {
+        is_stopping_ = true;
+        if (thread_.joinable()) thread_.join();
+    }
+    Show(const Show&) = delete;
+    Show& operator=(const Show&) = delete;
+
+    void start(app::Listening listening) {
+        print_urls(listening);
+        thread_ = std::thread([this, listening] { run(listening); });
+    }
+
+private:
+    void print_urls(app::Listening listening) const {
+        fmt::print(
+            "\n  API          http://127.0.0.1:{}\n  Metrics      http://127.0.0.1:{}{}\n"
+            "  Kafka        {}   (development broker, topic {})\n"
+            "  PostgreSQL   postgresql://postgres:{}@127.0.0.1:{}/{}\n\n"
+            "Next:\n"
+            "  curl -s http://127.0.0.1:{}/api/v1/orders\n"
+            "  kcat -C -e -b {} -t {}\n"
+            "  Ctrl-C ends it all and leaves nothing behind\n\n",
+            listening.api,
+            listening.metrics,
+            config_.metrics.path,
+            config_.kafka.brokers,
+            config_.kafka.topic,
+            config_.database.password,
+            config_.database.port,
+            config_.database.name,
+            listening.api,
+            config_.kafka.brokers,
+            config_.kafka.topic
+        );
+        std::fflush(stdout);
+    }
+
+    void run(app::Listening listening) {
+        auto tail = kafka::Tail::open(
+            app::to_kafka(config_.kafka.client),
+            config_.kafka.topic,
+            config_.kafka.topic_partitions,
+            app::kafka_log()
+        );
+        if (!tail) {
+            log::error("dev", "cannot read the topic", {{"error", tail.error().what()}});
+            return;
+        }
+        for (int i = 1; i <= orders_ && !is_stopping_; ++i) {
+            if (!post(listening.api, sample_order(i)))
+                log::error("dev", "a sample order was not taken", {{"order", i}});
+        }
+        while (!is_stopping_) {
+            if (const auto record = (*tail)->next(std::chrono::milliseconds(100)))
+                print(*record, config_.kafka.topic);
+        }
+    }
+
+    const app::Config& config_;
+    int orders_;
+    std::atomic<bool> is_stopping_{false};
+    std::thread thread_;
+};
+
+}  // namespace
+
+Result<> run_dev(app::Config config, const DevOptions& options) {
+    // The events are what is to be seen; what is wrong is still said.
+    if (config.logging.level == log::Level::info) {
+        config.logging.level = log::Level::warn;
+        TXS_CHECK(log::setup(config.logging));
+    }
+    fmt::print("starting a private PostgreSQL and a development broker ...\n");
+    std::fflush(stdout);
+    TXS_TRY(const auto postgres, app::PrivatePostgres::start(options.data));
+    config.database = postgres->database();
+    TXS_CHECK(make_database(config));
+    TXS_TRY(const auto broker, kafka::DevBroker::start());
+    TXS_CHECK(broker->create_topic(config.kafka.topic, config.kafka.topic_partitions));
+    config.kafka.is_development_broker = true;
+    config.kafka.brokers = broker->bootstrap();
+    config.kafka.client["bootstrap.servers"] = broker->bootstrap();
+    config.kafka.producer["bootstrap.servers"] = broker->bootstrap();
+    Show show(config, options.orders);
+    return app::serve(config, {.api = true, .relay = true}, [&](app::Listening listening) {
+        show.start(listening);
+    });
+}
+
+}  // namespace txstream::cli

@@ -1,0 +1,72 @@
+import pathlib
+import random
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from support.world import Broker, Database, PostgresServer, Process, Topic  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.when == "call" and report.failed:
+        for process in item.funcargs.get("world", World(None)).processes:
+            report.sections.append((f"log of txstream {process.role}", process.log_text()[-6000:]))
+
+
+class World:
+    """Makes things for a test and ends them with it."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.processes = []
+        self.things = []
+
+    def database(self, **options):
+        made = Database(**options)
+        self.things.append(made.drop)
+        return made
+
+    def topic(self, **options):
+        return Topic(**options)
+
+    def broker(self):
+        made = Broker(self.directory / "kafka")
+        self.things.append(made.destroy)
+        return made
+
+    def postgres(self):
+        made = PostgresServer(self.directory / "postgres")
+        self.things.append(made.destroy)
+        return made
+
+    def start(self, role, database, topic, ready=True, **settings):
+        process = Process(role, {**database.environment(), **topic.environment(), **settings}, self.directory)
+        self.processes.append(process)
+        return process.wait_ready() if ready else process
+
+    def end(self):
+        for process in self.processes:
+            process.end()
+        for undo in reversed(self.things):
+            undo()
+
+
+@pytest.fixture
+def world(tmp_path):
+    # PostgreSQL runs as another user and has to pass.
+    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
+        directory.chmod(0o755)
+    made = World(tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def seed(request):
+    chosen = random.randrange(2**31)
+    print(f"seed {chosen}")
+    return chosen
