@@ -60,8 +60,8 @@ struct Config {
         Milliseconds probe_timeout{};    ///< the same for a probe of the circuit breaker
         /// Set by `txstream dev`, whose broker has no admin interface to ask.
         bool is_development_broker = false;
-        Properties client;               ///< librdkafka's, for any client: brokers, security
-        Properties producer;             ///< librdkafka's, complete, for the relay's producer
+        Properties client;    ///< librdkafka's, for any client: brokers, security
+        Properties producer;  ///< librdkafka's, complete, for the relay's producer
     };
     struct Relay {
         std::size_t workers = 0;

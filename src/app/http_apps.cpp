@@ -57,11 +57,9 @@ http::Observer observer_of(telemetry::Metrics& metrics) {
     return observer;
 }
 
-Error taken_port(Error error, std::string_view variable, std::uint16_t port) {
+Error naming(std::string_view variable, const Error& error) {
     return Error(
-        error.code(),
-        fmt::format("port {}: {}; {} changes it", port, error.what(), variable),
-        error.origin()
+        error.code(), fmt::format("{}; {} changes it", error.what(), variable), error.origin()
     );
 }
 
@@ -94,8 +92,7 @@ Task<Result<std::uint16_t>> ApiApp::start(Deadline deadline) {
     }
     const auto& server = dependencies_.config.server;
     auto port = server_.listen(server.host, server.port);
-    if (!port)
-        co_return tl::unexpected(taken_port(std::move(port).error(), "SERVER_PORT", server.port));
+    if (!port) co_return tl::unexpected(naming("SERVER_PORT", port.error()));
     log::info("api", "listening", {{"host", server.host}, {"port", *port}});
     co_return *port;
 }
@@ -132,8 +129,7 @@ OpsApp::OpsApp(Dependencies dependencies)
 Task<Result<std::uint16_t>> OpsApp::start() {
     const auto& metrics = dependencies_.config.metrics;
     auto port = server_.listen(metrics.host, metrics.port);
-    if (!port)
-        co_return tl::unexpected(taken_port(std::move(port).error(), "METRICS_PORT", metrics.port));
+    if (!port) co_return tl::unexpected(naming("METRICS_PORT", port.error()));
     log::info("ops", "listening", {{"host", metrics.host}, {"port", *port}});
     co_return *port;
 }

@@ -38,10 +38,13 @@ public:
         static constexpr std::uint64_t kOne = 1;
         rd_kafka_queue_io_event_enable(queue_.get(), descriptor, &kOne, sizeof kOne);
         // librdkafka's threads run since rd_kafka_new, and it wakes only for what enters an empty
-        // queue: without a first look, an event from before this line would keep it silent for ever.
+        // queue: without a first look, an event from before this line would keep it silent for
+        // ever.
         const std::uint64_t first_look = 1;
         if (::write(descriptor, &first_look, sizeof first_look) != sizeof first_look)
-            return fail(Code::unavailable, "cannot write to the wake-up descriptor of a Kafka producer");
+            return fail(
+                Code::unavailable, "cannot write to the wake-up descriptor of a Kafka producer"
+            );
         wait();
         return {};
     }

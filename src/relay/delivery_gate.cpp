@@ -12,9 +12,13 @@ constexpr std::chrono::milliseconds kAskBreakerAgain{50};
 }  // namespace
 
 bool DeliveryGate::may_send(Clock::time_point now) {
-    if (state_ == State::probing) return false;
+    // Reading goes on until the probe has something to send, be it some statements later.
+    if (state_ == State::probing) return !waiting_since_;
     if (state_ == State::paused && now < paused_until_) return false;
-    if (state_ == State::flowing && breaker_.state() == policy::BreakerState::closed) return true;
+    if (state_ == State::flowing && !is_proof_due_ &&
+        breaker_.state() == policy::BreakerState::closed) {
+        return true;
+    }
     if (!breaker_.try_acquire(now)) {
         state_ = State::paused;
         paused_until_ = std::max(now + kAskBreakerAgain, breaker_.probe_at().value_or(now));
@@ -30,8 +34,8 @@ bool DeliveryGate::may_send(Clock::time_point now) {
 void DeliveryGate::nothing_sent() {
     if (state_ != State::probing || waiting_since_) return;
     leave();
-    // The next reading is a probe again, as long as nothing was acknowledged.
-    state_ = State::paused;
+    state_ = State::flowing;
+    is_proof_due_ = true;
 }
 
 std::optional<DeliveryGate::Clock::time_point> DeliveryGate::ask_again_at() const {
@@ -50,6 +54,7 @@ void DeliveryGate::acknowledged(Clock::time_point now, bool more_in_flight) {
         waiting_since_.reset();
     }
     failures_ = 0;
+    is_proof_due_ = false;
     holds_probe_ = false;
     breaker_.success(now);
     // A late acknowledgement ends a pause: Kafka is back. An open breaker takes its time all the
@@ -63,6 +68,8 @@ void DeliveryGate::forgotten() {
 
 std::optional<DeliveryGate::Failure> DeliveryGate::failed(Clock::time_point now, double uniform) {
     if (state_ == State::paused) return std::nullopt;
+    // Nothing was tried since the last failure: it is the same outage.
+    if (state_ == State::flowing && is_proof_due_ && !waiting_since_) return std::nullopt;
     const auto delay = limits_.retry.delay(failures_, uniform);
     ++failures_;
     holds_probe_ = false;

@@ -39,8 +39,8 @@ public:
     DeliveryGate(Limits limits, SharedBreaker& breaker) : limits_(limits), breaker_(breaker) {}
 
     State state() const noexcept { return state_; }
-    /// True when events may be read and handed over now. May begin a probe: then a report, failed()
-    /// or nothing_sent() must follow.
+    /// True when events may be read and handed over now. May begin a probe, which ends with a
+    /// report, failed() or nothing_sent().
     bool may_send(Clock::time_point now);
     /// The reading found nothing and nothing is in flight: the probe proved nothing.
     void nothing_sent();
@@ -68,6 +68,7 @@ private:
     Clock::time_point paused_until_{};
     std::optional<Clock::time_point> waiting_since_;  ///< for the next acknowledgement
     bool holds_probe_ = false;
+    bool is_proof_due_ = false;  ///< a pause has ended and nothing was acknowledged since
 };
 
 }  // namespace txstream::relay

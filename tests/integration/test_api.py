@@ -1,0 +1,177 @@
+"""The contract of the orders API, as its users know it: the documented calls, unchanged, against the built binary."""
+import concurrent.futures
+import contextlib
+import json
+import pathlib
+
+import pytest
+from support.world import ROOT, eventually, header
+
+EXAMPLES = pathlib.Path(ROOT) / "tests/data/original-examples"
+
+
+def example(name):
+    return (EXAMPLES / name).read_text()
+
+
+def order(**changes):
+    return json.dumps({**json.loads(example("create-simple.json")), **changes})
+
+
+@pytest.fixture
+def api(world):
+    world.db, world.events = world.database(), world.topic()
+    return world.start("serve", world.db, world.events)
+
+
+def shape(value):
+    """Field names, their order and their types."""
+    if isinstance(value, dict):
+        return [(name, shape(inner)) for name, inner in value.items()]
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return "number" if isinstance(value, (int, float)) else type(value).__name__
+
+
+def test_the_documented_bodies_are_taken_and_answered_as_documented(world, api):
+    for name in ("create-simple.json", "create-endpoint.json", "create-multi-item.json"):
+        wanted = json.loads(example(name))
+        wanted["order_number"] = name
+        status, headers, text = api.request("POST", "/api/v1/orders", json.dumps(wanted))
+        assert status == 201, text
+        assert headers["Content-Type"] == "application/json"
+        made = json.loads(text)
+        assert headers["Location"] == f"/api/v1/orders/{made['id']}"
+        assert api.request("GET", headers["Location"])[2] == text
+        assert api.request("GET", f"/api/v1/orders/number/{name}")[2] == text
+        assert made["shipping_address"] == wanted["shipping_address"]
+        assert made["billing_address"] == wanted["billing_address"]
+        if name == "create-simple.json":
+            assert shape(made) == shape(json.loads(example("created.json")))
+            assert '"total_amount":100.00,' in text and "São Paulo" in text
+    newest = json.loads(api.request("GET", "/api/v1/orders?limit=2")[2])
+    assert [one["order_number"] for one in newest] == ["create-multi-item.json", "create-endpoint.json"]
+    assert [one["order_number"] for one in json.loads(api.request("GET", "/api/v1/orders?limit=5&offset=2")[2])] == [
+        "create-simple.json"]
+
+
+def test_an_order_and_its_event_are_one(world, api):
+    status, _, text = api.request("POST", "/api/v1/orders", order())
+    assert status == 201
+    made = json.loads(text)
+    record = world.events.read(lambda records: len(records) == 1)[0]
+    assert record.key().decode() == made["id"]
+    value = json.loads(record.value())
+    assert list(value) == ["event_id", "aggregate_id", "aggregate_type", "event_type", "event_data", "created_at",
+                           "event_metadata"]
+    data = value["event_data"]
+    assert list(data)[:8] == ["order_id", "customer_id", "order_number", "status", "total_amount", "currency",
+                              "items_count", "created_at"]
+    assert data["items"][0]["product_id"] == "prod-1" and data["billing_address"] == made["billing_address"]
+    assert value["event_metadata"] == {"source": "txstream-api", "version": "1.0", "correlation_id": made["id"]}
+    assert header(record, "event_type") == "OrderCreated" and header(record, "event_id") == value["event_id"]
+
+    def published():
+        event = json.loads(api.request("GET", "/api/v1/events?limit=1")[2])[0]
+        return event if event["status"] == "published" else None
+
+    event = eventually(published, "the event is told as published")
+    assert event["id"] == value["event_id"] and event["published_at"] and event["error_message"] is None
+    assert event["event_data"] == data
+
+
+def test_a_failing_outbox_takes_the_order_with_it(world, api):
+    world.db.run("ALTER TABLE txstream.outbox RENAME TO outbox_away")
+    status, _, text = api.request("POST", "/api/v1/orders", order())
+    assert status == 500 and "outbox" not in text and "INSERT" not in text, text
+    assert world.db.one("SELECT count(*) FROM orders") == 0 and world.db.one("SELECT count(*) FROM order_items") == 0
+    world.db.run("ALTER TABLE txstream.outbox_away RENAME TO outbox")
+    assert api.request("POST", "/api/v1/orders", order())[0] == 201
+
+
+def test_a_repeated_order_number_is_a_conflict_even_at_the_same_time(world, api):
+    assert api.request("POST", "/api/v1/orders", order())[0] == 201
+    status, _, text = api.request("POST", "/api/v1/orders", order())
+    assert (status, json.loads(text)) == (409, json.loads(example("error-duplicate.json")))
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(
+            lambda _: api.request("POST", "/api/v1/orders", order(order_number="RACE"))[0], range(32)))
+    assert sorted(answers) == [201] + [409] * 31
+    assert world.db.one("SELECT count(*) FROM orders") == 2
+    assert world.db.one("SELECT count(*) FROM txstream.outbox") == 2
+
+
+def test_an_invalid_order_is_refused_before_anything_is_written(world, api):
+    status, headers, text = api.request("POST", "/api/v1/orders", order(customer_id=""))
+    assert (status, json.loads(text)) == (400, json.loads(example("error-validation.json")))
+    assert headers["Content-Type"].startswith("application/json")
+    item = json.loads(order())["items"][0]
+    for body, message in [
+        ("{", "Invalid JSON payload"),
+        (order(order_number=None), "validation error: order_number is required"),
+        (order(items=[]), "validation error: at least one item is required"),
+        (order(items=[{**item, "quantity": 0}]), "validation error: item[0]: quantity must be greater than 0"),
+        (order(items=[{**item, "unit_price": -1}]), "validation error: item[0]: unit_price cannot be negative"),
+        (order(billing_address={}), "validation error: billing_address: street is required"),
+    ]:
+        status, _, text = api.request("POST", "/api/v1/orders", body)
+        assert (status, json.loads(text)["error"]) == (400, message)
+    status, _, text = api.request("POST", "/api/v1/orders", order(items=[{**item, "unit_price": 15.505}]))
+    assert status == 400 and "unit_price" in text and "two decimals" in text, text
+    assert world.db.one("SELECT count(*) FROM txstream.outbox") == 0
+
+
+def test_money_is_exact(api):
+    item = json.loads(order())["items"][0]
+    cases = [("0.1", 3, '"total_amount":0.30,'), ("99.99", 2, '"total_amount":199.98,'), ("15.50", 1, '"unit_price":15.50,')]
+    for number, (price, quantity, expected) in enumerate(cases):
+        body = order(order_number=f"M-{number}", items=[{**item, "unit_price": "@", "quantity": quantity}])
+        status, _, text = api.request("POST", "/api/v1/orders", body.replace('"@"', price))
+        assert status == 201 and expected in text, text
+        assert expected in api.request("GET", f"/api/v1/orders/number/M-{number}")[2]
+
+
+def test_concurrent_orders_do_not_disturb_each_other(world, api):
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        bodies = [order(order_number=f"C-{n}") if n % 4 else order(customer_id="") for n in range(200)]
+        answers = list(pool.map(lambda body: api.request("POST", "/api/v1/orders", body)[0], bodies))
+    assert answers.count(201) == 150 and answers.count(400) == 50
+    assert world.db.one("SELECT count(*) FROM orders") == 150
+    world.events.read(lambda records: len(records) == 150)
+
+
+def test_what_does_not_exist_is_404_and_never_500(api):
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert json.loads(api.request("GET", f"/api/v1/orders/{unknown}")[2]) == {
+        "error": f"failed to get order: order not found with id: {unknown}"}
+    for path in (f"/api/v1/orders/{unknown}", "/api/v1/orders/not-a-uuid", "/api/v1/orders/number/NONE", "/nothing"):
+        assert api.request("GET", path)[0] == 404, path
+    assert api.request("DELETE", "/api/v1/orders")[0] == 405
+    for query in ("limit=abc", "limit=-1", "offset=-5", "offset=x", "limit=100000", "offset=9223372036854775807"):
+        assert api.request("GET", f"/api/v1/orders?{query}")[0] == 200, query
+
+
+def test_a_database_that_is_away_is_told_and_nothing_is_half_done(world):
+    server = world.postgres()
+    database, topic = world.database(server=server.dsn), world.topic()
+    api = world.start("api", database, topic)
+    assert api.request("POST", "/api/v1/orders", order())[0] == 201
+    server.kill()
+    status, headers, text = api.request("POST", "/api/v1/orders", order(order_number="AWAY"))
+    assert status in (503, 504) and "PostgreSQL" not in text, text
+    eventually(lambda: api.request("GET", "/readyz")[0] == 503, "it is not ready")
+    assert api.request("GET", "/livez")[0] == 200
+    server.start()
+    eventually(lambda: api.request("GET", "/readyz")[0] == 200, "it is ready again")
+    assert api.request("POST", "/api/v1/orders", order(order_number="BACK"))[0] == 201
+
+
+def test_health_tells_of_the_parts_and_of_no_hosts(world, api):
+    health = json.loads(api.request("GET", "/health")[2])
+    assert health["status"] == "healthy" and health["version"] and health["database_stats"]["status"] == "up"
+    assert "127.0.0.1" not in json.dumps(health)
+    ready = json.loads(api.request("GET", "/ready")[2])
+    assert ready["status"] == "ready" and ready["services"]["database"] == "ready"
+    with contextlib.suppress(OSError):
+        api.process.send_signal(15)
+    assert api.process.wait(40) == 0

@@ -1,0 +1,131 @@
+"""What the operator sees: exit codes and messages, metrics, the circuit breaker, secrets."""
+import json
+import re
+import subprocess
+import time
+
+from support.world import BINARY, clean_environment, eventually, free_ports, run
+
+METRICS_OF_THE_ORIGINAL = {
+    "txstream_events_processed_total", "txstream_events_published_total", "txstream_events_failed_total",
+    "txstream_events_retried_total", "txstream_circuit_breaker_trips_total", "txstream_event_processing_duration_seconds",
+    "txstream_event_publishing_duration_seconds", "txstream_retry_delay_duration_seconds", "txstream_worker_pool_size",
+    "txstream_events_in_queue", "txstream_circuit_breaker_state", "txstream_active_workers"}
+
+
+def test_mistakes_in_the_configuration_are_told_all_at_once(tmp_path):
+    done = run(["serve"], {"SERVER_PORT": "70000", "DATABASE_HOSTNAME": "x", "KAFKA_REQUIRED_ACKS": "1",
+                           "DATABASE_PASSWORD": "s3cret", "DATABASE_URL": "postgres:/bad-s3cret"})
+    assert done.returncode == 2
+    for text in ("SERVER_PORT=70000", "DATABASE_HOSTNAME", "did you mean DATABASE_HOST?", "KAFKA_REQUIRED_ACKS=1", "DATABASE_URL"):
+        assert text in done.stderr, done.stderr
+    assert "s3cret" not in done.stderr + done.stdout
+    (tmp_path / ".env").write_text("SERVER_PORT=8123\nLOGGING_LEVEL=debug\n")
+    done = run(["config", "print", "-o", "json"], {"LOGGING_LEVEL": "warn", "DATABASE_PASSWORD": "s3cret"}, cwd=tmp_path)
+    effective = {one["name"]: one for one in json.loads(done.stdout)}
+    assert effective["SERVER_PORT"]["value"] == "8123" and effective["SERVER_PORT"]["source"] == ".env"
+    assert effective["LOGGING_LEVEL"]["value"] == "warn", "the real environment wins"
+    assert "s3cret" not in done.stdout
+    assert run(["config", "check"], {}, cwd=tmp_path).returncode == 0
+    assert run(["no-such-command"], {}).returncode == 2
+
+
+def test_a_database_that_refuses_us_ends_the_start_with_a_code_and_a_remedy(world):
+    database = world.database()
+    kafka = world.topic().environment()
+    good = {**database.environment(), **kafka, "SERVER_PORT": "0", "METRICS_PORT": "0"}
+    cases = [
+        ({"DATABASE_PASSWORD": "wrong-s3cret"}, 4, "password authentication failed"),
+        ({"DATABASE_NAME": "no_such_database"}, 3, "does not exist"),
+    ]
+    for change, code, text in cases:
+        for role in ("relay", "api", "migrate"):
+            done = run([role, "up"] if role == "migrate" else [role], {**good, **change})
+            assert done.returncode == code, (role, change, done.returncode, done.stderr)
+            assert text in done.stderr and "s3cret" not in done.stderr + done.stdout
+    assert run(["migrate", "up"], {**good, "DATABASE_PORT": str(free_ports(1)[0])}).returncode == 5
+    database.run("INSERT INTO txstream.schema_migrations (migration_set, version, name, checksum)"
+                 " VALUES ('outbox', 999, 'future', 'x')")
+    for role in ("relay", "api"):
+        done = run([role], good)
+        assert done.returncode == 6 and "use a newer txstream" in done.stderr, done.stderr
+    database.run("DELETE FROM txstream.schema_migrations WHERE version = 999")
+    database.run("DELETE FROM txstream.schema_migrations WHERE migration_set = 'outbox'")
+    done = run(["relay"], good)
+    assert done.returncode == 6 and "txstream migrate up" in done.stderr, done.stderr
+
+
+def test_ten_migrations_at_once_are_one(world):
+    database = world.database(migrate=False)
+    command = [BINARY, "migrate", "up"]
+    environment = {**clean_environment(), **database.environment()}
+    running = [subprocess.Popen(command, env=environment, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+               for _ in range(10)]
+    outputs = [one.communicate(timeout=60)[0] for one in running]
+    assert [one.returncode for one in running] == [0] * 10, outputs
+    assert sum("applied outbox 0001" in text for text in outputs) == 1
+    assert run(["migrate", "validate"], database.environment()).returncode == 0
+    assert "applied" not in run(["migrate", "up"], database.environment()).stdout
+    only = world.database(migrate=False)
+    assert run(["migrate", "up", "--only", "outbox", "--lanes", "8"], only.environment()).returncode == 0
+    assert only.one("SELECT count(*) FROM txstream.lanes") == 8
+    assert only.one("SELECT to_regclass('orders')") is None
+
+
+def test_the_metrics_are_live_and_right(world):
+    database, topic = world.database(), world.topic()
+    relay = world.start("relay", database, topic)
+    for number in range(100):
+        database.publish(f"key-{number % 7}", event_type="Counted")
+    eventually(lambda: relay.metric("txstream_events_processed_total", status="published", event_type="Counted") == 100,
+               "all are counted")
+    page = relay.request("GET", "/metrics")[2]
+    named = set(re.findall(r"^# TYPE (\S+)", page, re.M))
+    assert METRICS_OF_THE_ORIGINAL <= named, METRICS_OF_THE_ORIGINAL - named
+    assert {"txstream_outbox_oldest_pending_timestamp_seconds", "txstream_event_end_to_end_duration_seconds",
+            "txstream_build_info"} <= named
+    assert relay.metric("txstream_events_published_total", topic=topic.name, event_type="Counted") == 100
+    assert relay.metric("txstream_event_publishing_duration_seconds_count", event_type="Counted") == 100
+    assert relay.metric("txstream_event_end_to_end_duration_seconds_count") == 100
+    assert relay.metric("txstream_worker_pool_size") == 3
+    assert relay.metric("txstream_active_workers") == 3
+    assert relay.metric("txstream_circuit_breaker_state") == 0
+    eventually(lambda: relay.metric("txstream_events_in_queue", status="pending") == 0, "nothing is pending")
+    assert relay.metric("txstream_outbox_oldest_pending_timestamp_seconds") == 0
+    done = subprocess.run(["promtool", "check", "metrics"], input=page, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_breaker_opens_pauses_probes_and_closes_and_counts_nothing(world):
+    database, broker = world.database(), world.broker()
+    topic = world.topic(bootstrap=broker.bootstrap)
+    relay = world.start(
+        "relay", database, topic, KAFKA_BASE_DELAY="20ms", KAFKA_MAX_DELAY="50ms", KAFKA_RESET_TIMEOUT="300ms",
+        KAFKA_TIMEOUT_DURATION="500ms", WORKER_POOL_SIZE="2")
+    ids = {str(database.publish("a"))}
+    topic.read_ids(ids)
+    broker.stop()
+    began = time.time()
+    ids |= {str(database.publish(f"key-{n}")) for n in range(20)}
+    eventually(lambda: relay.metric("txstream_circuit_breaker_trips_total", from_state="closed", to_state="open") == 1,
+               "the breaker opens")
+    eventually(lambda: relay.metric("txstream_circuit_breaker_state") in (1, 2), "it says so")
+    eventually(lambda: relay.metric("txstream_events_in_queue", status="pending") == 20, "the backlog is told")
+    oldest = relay.metric("txstream_outbox_oldest_pending_timestamp_seconds")
+    assert began - 5 < oldest < time.time() + 5
+    assert json.loads(relay.request("GET", "/health")[2])["kafka"]["status"] == "degraded"
+    broker.start()
+    topic.read_ids(ids)
+    eventually(lambda: relay.metric("txstream_circuit_breaker_state") == 0 or database.publish("more") is None,
+               "it closes when events flow")
+    assert relay.metric("txstream_circuit_breaker_trips_total", from_state="half_open", to_state="closed") >= 1
+    assert relay.metric("txstream_retry_delay_duration_seconds_count") >= 5
+    assert not database.run("SELECT 1 FROM txstream.dead_letters")
+    assert relay.stop() == 0
+
+
+def test_a_taken_port_is_named_with_the_variable_that_changes_it(world):
+    database, topic = world.database(), world.topic()
+    first = world.start("api", database, topic)
+    done = run(["api"], {**database.environment(), **topic.environment(), "SERVER_PORT": str(first.port)})
+    assert done.returncode == 1 and str(first.port) in done.stderr and "SERVER_PORT" in done.stderr, done.stderr
