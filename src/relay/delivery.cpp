@@ -117,11 +117,12 @@ std::optional<Delivery::Clock::time_point> Delivery::first_expiry() const {
 
 // --- reading
 
-std::map<std::string, std::vector<LaneId>> Delivery::lanes_to_poll() const {
-    std::map<std::string, std::vector<LaneId>> groups;
+std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() const {
+    std::map<std::string, PollGroup> groups;
     for (const auto& [id, lane] : lanes_) {
         if (lane.machine.is_paging() || !lane.machine.has_room()) continue;
-        groups[lane.machine.cursor().text()].push_back(id);
+        const auto& cursor = lane.machine.cursor();
+        groups.try_emplace(cursor.text(), PollGroup{cursor, {}}).first->second.lanes.push_back(id);
     }
     return groups;
 }

@@ -65,8 +65,12 @@ public:
 
     // Reading.
 
-    /// Caught-up lanes with room for a page, grouped by their cursor.
-    std::map<std::string, std::vector<LaneId>> lanes_to_poll() const;
+    struct PollGroup {
+        outbox::Snapshot cursor;
+        std::vector<LaneId> lanes;
+    };
+    /// Caught-up lanes with room for a page, grouped by their cursor (the key is its text).
+    std::map<std::string, PollGroup> lanes_to_poll() const;
     /// The next lane with a page to read, each in its turn.
     std::optional<LaneId> lane_to_page();
     LaneMachine& machine(LaneId lane);

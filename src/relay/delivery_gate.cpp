@@ -28,7 +28,7 @@ bool DeliveryGate::may_send(Clock::time_point now) {
     state_ = State::probing;
     // What was in flight before belongs to the probe, and its time starts anew.
     if (waiting_since_) waiting_since_ = now;
-    return true;
+    return !waiting_since_;
 }
 
 void DeliveryGate::nothing_sent() {

@@ -64,7 +64,11 @@ LaneMachine::PageNumber LaneMachine::add_page(
 void LaneMachine::end_window() {
     TXS_ASSERT(is_paging(), "no window is being paged");
     read_ = {*read_.target, std::nullopt, EventSeq(0)};
-    if (acknowledging_ < pages_.size()) pages_.back().after = read_;
+    if (pages_.empty()) {
+        done_ = read_;
+    } else if (acknowledging_ < pages_.size()) {
+        pages_.back().after = read_;
+    }
     // Else the last page is being acknowledged as it is: the table keeps an exhausted window, whose
     // next reader ends it.
 }
@@ -167,9 +171,8 @@ void LaneMachine::acknowledged() {
     acknowledging_ = 0;
     if (refusals_.empty()) careful_up_to_ = EventSeq(0);
     // The window turned out to end here only after the write had begun.
-    const bool window_is_over =
-        done_.target && (pages_.empty() ? !is_paging() : !(pages_.front().cursor == done_.cursor));
-    if (window_is_over) done_ = {*done_.target, std::nullopt, EventSeq(0)};
+    const auto& next = pages_.empty() ? read_.cursor : pages_.front().cursor;
+    if (done_.target && !(next == done_.cursor)) done_ = {*done_.target, std::nullopt, EventSeq(0)};
 }
 
 void LaneMachine::restart() {

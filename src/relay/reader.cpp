@@ -132,9 +132,9 @@ Task<Result<bool>> Reader::poll() {
     bool any = false;
     if (!groups.empty()) {
         TXS_CO_TRY(const auto target, co_await source_.current_snapshot(deadline()));
-        for (const auto& [cursor, lanes] : groups) {
-            if (cursor == target.text()) continue;
-            TXS_CO_TRY(const bool found, co_await poll_group(lanes, target));
+        for (const auto& [text, group] : groups) {
+            if (text == target.text()) continue;
+            TXS_CO_TRY(const bool found, co_await poll_group(group.lanes, group.cursor, target));
             any = any || found;
         }
     }
@@ -150,19 +150,19 @@ Reader::Clock::time_point Reader::next_poll() {
     return Clock::now() + std::chrono::duration_cast<Clock::duration>(pause);
 }
 
-Task<Result<bool>> Reader::poll_group(std::vector<LaneId> lanes, outbox::Snapshot target) {
-    const auto cursor = delivery_.machine(lanes.front()).cursor();
+Task<Result<bool>> Reader::poll_group(
+    std::vector<LaneId> lanes, outbox::Snapshot cursor, outbox::Snapshot target
+) {
+    keep_those_at(lanes, cursor);
+    if (lanes.empty()) co_return false;
     const auto limit = page_rows() + 1;
     TXS_CO_TRY(
         const auto events, co_await source_.read_window(lanes, cursor, target, limit, deadline())
     );
-    // While we waited, lanes may have been lost; or everything goes back to the last
-    // acknowledgement, and then this window is read again.
+    // Everything goes back to the last acknowledgement: this window is read again.
     if (delivery_.needs_restart()) co_return false;
-    std::erase_if(lanes, [&](LaneId lane) {
-        return !delivery_.owns(lane) || !(delivery_.machine(lane).cursor() == cursor);
-    });
-    if (events.size() == limit) co_return co_await begin_paging(std::move(lanes), target);
+    keep_those_at(lanes, cursor);
+    if (events.size() == limit) co_return co_await begin_paging(std::move(lanes), cursor, target);
     give_window(events, std::move(lanes), target);
     co_return !events.empty();
 }
@@ -182,13 +182,23 @@ void Reader::give_window(
     for (const auto lane : lanes) delivery_.machine(lane).skip_to(target);
 }
 
-Task<Result<bool>> Reader::begin_paging(std::vector<LaneId> lanes, outbox::Snapshot target) {
+// While a statement runs, lanes may be lost, and come back elsewhere.
+void Reader::keep_those_at(std::vector<LaneId>& lanes, const outbox::Snapshot& cursor) {
+    std::erase_if(lanes, [&](LaneId lane) {
+        if (!delivery_.owns(lane)) return true;
+        const auto& machine = delivery_.machine(lane);
+        return machine.is_paging() || !(machine.cursor() == cursor);
+    });
+}
+
+Task<Result<bool>> Reader::begin_paging(
+    std::vector<LaneId> lanes, outbox::Snapshot cursor, outbox::Snapshot target
+) {
     if (lanes.empty()) co_return false;
-    const auto cursor = delivery_.machine(lanes.front()).cursor();
     TXS_CO_TRY(const auto first, co_await source_.first_ids(lanes, cursor, target, deadline()));
     if (delivery_.needs_restart()) co_return false;
+    keep_those_at(lanes, cursor);
     for (const auto lane : lanes) {
-        if (!delivery_.owns(lane) || !(delivery_.machine(lane).cursor() == cursor)) continue;
         if (const auto found = first.find(lane); found != first.end()) {
             delivery_.machine(lane).begin_paging(target, found->second);
         } else {

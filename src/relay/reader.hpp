@@ -45,8 +45,13 @@ private:
 
     Task<Result<bool>> step();
     Task<Result<bool>> poll();
-    Task<Result<bool>> poll_group(std::vector<LaneId> lanes, outbox::Snapshot target);
-    Task<Result<bool>> begin_paging(std::vector<LaneId> lanes, outbox::Snapshot target);
+    Task<Result<bool>> poll_group(
+        std::vector<LaneId> lanes, outbox::Snapshot cursor, outbox::Snapshot target
+    );
+    Task<Result<bool>> begin_paging(
+        std::vector<LaneId> lanes, outbox::Snapshot cursor, outbox::Snapshot target
+    );
+    void keep_those_at(std::vector<LaneId>& lanes, const outbox::Snapshot& cursor);
     void give_window(
         const outbox::Events& events, std::vector<LaneId> lanes, const outbox::Snapshot& target
     );
