@@ -68,6 +68,9 @@ void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_u
     const auto id = claimed.lane;
     TXS_ASSERT(!owns(id), "a lane is claimed once");
     lanes_.emplace(id, Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}});
+    // Connecting and asking for a producer id takes time that the first event should not wait for;
+    // if it fails, the first event tries again and says so.
+    (void)ensure_publisher();
 }
 
 void Delivery::renewed(const std::vector<LaneId>& lanes, Clock::time_point publish_until) {
