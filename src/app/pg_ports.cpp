@@ -101,9 +101,10 @@ public:
     ) override {
         return outbox::claim_lanes(*session_, owner_, limit, lease, deadline);
     }
-    Task<Result<std::vector<LaneId>>> renew(std::chrono::milliseconds lease, Deadline deadline)
-        override {
-        return outbox::renew_lanes(*session_, owner_, lease, deadline);
+    Task<Result<std::vector<LaneId>>> renew(
+        std::vector<LaneId> lanes, std::chrono::milliseconds lease, Deadline deadline
+    ) override {
+        return outbox::renew_lanes(*session_, owner_, std::move(lanes), lease, deadline);
     }
     Task<Result<std::vector<LaneId>>> advance(
         std::vector<outbox::LaneProgress> lanes,

@@ -36,11 +36,13 @@ constexpr pg::Statement kHeldKeys{
     " WHERE lane = ANY($1::smallint[]) AND state IN ('parked', 'replaying')"
 };
 
+// The lanes by name: one whose claim never reached us would have an owner for ever, and no reader.
 constexpr pg::Statement kRenew{
     "txs_renew",
     "UPDATE txstream.lanes SET lease_ends_at = clock_timestamp() + $2::bigint * interval '1 "
     "millisecond'"
-    " WHERE owner = $1 AND lease_ends_at >= clock_timestamp() RETURNING lane"
+    " WHERE owner = $1 AND lane = ANY($3::smallint[]) AND lease_ends_at >= clock_timestamp()"
+    " RETURNING lane"
 };
 
 constexpr pg::Statement kRelease{
@@ -212,12 +214,13 @@ Task<Result<std::size_t>> lane_count(pg::Connection& connection, Deadline deadli
 Task<Result<std::vector<LaneId>>> renew_lanes(
     pg::Connection& connection,
     std::string owner,
+    std::vector<LaneId> lanes,
     std::chrono::milliseconds lease,
     Deadline deadline
 ) {
-    TXS_CO_TRY(
-        auto rows, co_await connection.run(kRenew, pg::Params::of(owner, lease.count()), deadline)
-    );
+    auto params = pg::Params::of(owner, lease.count());
+    params.add_integers(lanes, [](LaneId lane) { return lane.value(); });
+    TXS_CO_TRY(const auto rows, co_await connection.run(kRenew, std::move(params), deadline));
     co_return lanes_of(rows);
 }
 

@@ -66,10 +66,13 @@ Task<Result<std::vector<ClaimedLane>>> claim_lanes(
     Deadline deadline
 );
 
-/// Prolongs the leases; gives back the lanes that are still the owner's. A missing one is lost.
+/// Prolongs the leases of these lanes, and of no other that the table holds for the owner: a lane
+/// whose claim was answered to nobody must become free. Gives back those that are still the
+/// owner's; a missing one is lost.
 Task<Result<std::vector<LaneId>>> renew_lanes(
     pg::Connection& connection,
     std::string owner,
+    std::vector<LaneId> lanes,
     std::chrono::milliseconds lease,
     Deadline deadline
 );

@@ -13,9 +13,6 @@ namespace {
 
 constexpr std::string_view kComponent = "relay";
 
-// After a producer gave up, the reports that say which record was to blame may still be queued.
-constexpr std::chrono::milliseconds kReportsGrace{200};
-
 double seconds(std::chrono::nanoseconds duration) {
     return std::chrono::duration<double>(duration).count();
 }
@@ -73,6 +70,12 @@ void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_u
     (void)ensure_publisher();
 }
 
+std::vector<LaneId> Delivery::lanes() const {
+    std::vector<LaneId> all;
+    for (const auto& [id, lane] : lanes_) all.push_back(id);
+    return all;
+}
+
 void Delivery::renewed(const std::vector<LaneId>& lanes, Clock::time_point publish_until) {
     std::vector<LaneId> lost;
     for (auto& [id, lane] : lanes_) {
@@ -97,6 +100,9 @@ void Delivery::lose(LaneId id) {
     }
     if (lane.machine.is_acknowledging()) --acknowledging_;
     lanes_.erase(found);
+    // What is queued must not leave this process once the next owner publishes. The reader, which
+    // makes the next publisher, may be waiting for a database that hangs.
+    if (needs_restart_) end_publisher();
     dependencies_.metrics.lane_lease_lost();
     dependencies_.reader.notify();
 }
@@ -267,7 +273,7 @@ Result<> Delivery::ensure_publisher() {
     events.fatal = [this](const Error& error) {
         // The record that caused it is not known yet: its report is on its way.
         needs_restart_ = true;
-        restart_at_ = std::max(restart_at_, Clock::now() + kReportsGrace);
+        restart_at_ = std::max(restart_at_, Clock::now() + limits_.reports_grace);
         fail("producer_fatal", error);
         dependencies_.reader.notify();
     };

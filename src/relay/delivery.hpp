@@ -33,6 +33,8 @@ public:
         LaneMachine::Limits lane;
         std::size_t in_flight_bytes_max = 32 * 1024 * 1024;
         std::chrono::milliseconds refused_retry_delay{1000};
+        /// After a producer gave up, the reports that say which record was to blame may be queued.
+        std::chrono::milliseconds reports_grace{200};
     };
     struct Dependencies {
         asio::any_io_executor executor;
@@ -60,6 +62,7 @@ public:
     /// Loses the lanes that may not be published any more; returns how many.
     std::size_t lose_expired(Clock::time_point now);
     std::optional<Clock::time_point> first_expiry() const;
+    std::vector<LaneId> lanes() const;
     std::size_t lane_count() const noexcept { return lanes_.size(); }
     bool owns(LaneId lane) const { return lanes_.contains(lane); }
 

@@ -94,9 +94,11 @@ Keeper::Clock::time_point Keeper::next_due() const {
     return due;
 }
 
-// A statement may not outlast the leases: what it holds up includes prolonging them.
+// A statement may not outlast the leases: what it holds up includes prolonging them, and giving up
+// the lanes whose lease ends.
 Deadline Keeper::deadline() const {
-    const auto whole = Deadline::in(limits_.statement_timeout);
+    auto whole = Deadline::in(limits_.statement_timeout);
+    if (const auto expiry = delivery_.first_expiry()) whole = whole.sooner(Deadline(*expiry));
     if (stop_at_) return stop_at_->sooner(whole);
     return Deadline::in(limits_.lease / kRenewalsPerLease).sooner(whole);
 }
@@ -166,7 +168,9 @@ Task<Result<>> Keeper::claim() {
 
 Task<Result<>> Keeper::renew() {
     const auto asked = Clock::now();
-    TXS_CO_TRY(const auto renewed, co_await lanes_.renew(limits_.lease, deadline()));
+    TXS_CO_TRY(
+        const auto renewed, co_await lanes_.renew(delivery_.lanes(), limits_.lease, deadline())
+    );
     renew_at_ = asked + limits_.lease / kRenewalsPerLease;
     is_alive_ = true;
     const auto before = delivery_.lane_count();

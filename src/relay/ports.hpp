@@ -69,7 +69,7 @@ public:
         std::size_t limit, std::chrono::milliseconds lease, Deadline deadline
     ) = 0;
     virtual Task<Result<std::vector<LaneId>>> renew(
-        std::chrono::milliseconds lease, Deadline deadline
+        std::vector<LaneId> lanes, std::chrono::milliseconds lease, Deadline deadline
     ) = 0;
     virtual Task<Result<std::vector<LaneId>>> advance(
         std::vector<outbox::LaneProgress> lanes,

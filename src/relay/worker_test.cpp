@@ -1,0 +1,587 @@
+#include "relay/worker.hpp"
+
+#include "base/assert.hpp"
+#include "telemetry/log.hpp"
+#include "tests/support/fake_rows.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+#include <random>
+#include <set>
+
+// Whole workers against an outbox and a Kafka in memory that fail in every way the real ones can,
+// on one event loop, driven by a seed. Real time, in milliseconds.
+namespace txstream::relay {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = Deadline::Clock;
+
+constexpr std::int64_t kLanes = 6;
+constexpr std::int64_t kKeys = 24;
+constexpr std::chrono::milliseconds kLease = 200ms;
+
+/// The outbox, the table of lanes, and what Kafka has stored.
+struct World {
+    struct Event {
+        std::int64_t xid;
+        std::int64_t key;
+    };
+    struct Lane {
+        std::string owner;
+        Clock::time_point lease_until{};
+        std::int64_t epoch = 0;
+        outbox::Snapshot cursor = outbox::Snapshot::parse("1:1:").value();
+        std::optional<outbox::Snapshot> target;
+        std::int64_t last_id = 0;
+    };
+
+    explicit World(unsigned seed) : random(seed) {}
+
+    std::int64_t roll(std::int64_t below) {
+        return std::uniform_int_distribution<std::int64_t>(0, below - 1)(random);
+    }
+    bool chance(double probability) {
+        return std::uniform_real_distribution<double>(0, 1)(random) < probability * chaos;
+    }
+
+    static std::int64_t lane_of(std::int64_t key) { return key % kLanes; }
+    bool is_over(std::int64_t id) const { return stored.contains(id) || parked.contains(id); }
+
+    outbox::Snapshot snapshot() const {
+        const auto xmin = running.empty() ? next_xid : *running.begin();
+        std::string text = std::to_string(xmin) + ':' + std::to_string(next_xid) + ':';
+        for (const auto xid : running) text += std::to_string(xid) + ',';
+        if (text.back() == ',') text.pop_back();
+        return outbox::Snapshot::parse(text).value();
+    }
+
+    template <class Condition>
+    std::vector<tests::FakeEvent> select(Condition condition) const {
+        std::vector<tests::FakeEvent> found;
+        for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+            for (const auto& [id, event] : events) {
+                if (lane_of(event.key) != lane || !condition(id, event)) continue;
+                found.push_back(
+                    {.id = id,
+                     .lane = static_cast<std::int16_t>(lane),
+                     .aggregate_id = std::to_string(event.key)}
+                );
+            }
+        }
+        return found;
+    }
+
+    /// The one thing that must never be: a cursor behind which lies an event that Kafka has not.
+    void move(const outbox::LaneProgress& to) {
+        auto& lane = lanes[static_cast<std::size_t>(to.lane.value())];
+        for (const auto& [id, event] : events) {
+            if (lane_of(event.key) != to.lane.value() || is_over(id)) continue;
+            EXPECT_FALSE(to.cursor.sees(event.xid)) << "event " << id << " is passed over";
+            EXPECT_FALSE(to.target && to.target->sees(event.xid) && id <= to.last_id.value())
+                << "event " << id << " is passed over in a page";
+        }
+        lane.cursor = to.cursor;
+        lane.target = to.target;
+        lane.last_id = to.last_id.value();
+    }
+
+    void store(std::int64_t id) {
+        const auto key = events.at(id).key;
+        EXPECT_FALSE(held.contains(key)) << id << " passes a parked event of its key";
+        if (stored.insert(id).second) {
+            for (const auto& [other, event] : events) {
+                if (other >= id) break;
+                EXPECT_TRUE(event.key != key || is_over(other)) << id << " passes " << other;
+            }
+        } else {
+            ++again;
+        }
+        last[key] = id;
+    }
+
+    std::int64_t newest_stored(std::int64_t key) const {
+        const auto newest = std::find_if(stored.rbegin(), stored.rend(), [&](std::int64_t id) {
+            return events.at(id).key == key;
+        });
+        return newest == stored.rend() ? 0 : *newest;
+    }
+
+    std::mt19937 random;
+    double chaos = 1;
+    Clock::time_point database_back{};
+    Clock::time_point broker_back{};
+    std::map<std::int64_t, Event> events;  ///< committed
+    std::set<std::int64_t> running;        ///< transactions
+    std::int64_t next_xid = 10;
+    std::int64_t next_id = 1;
+    std::vector<Lane> lanes{kLanes};
+    std::set<std::int64_t> refused;  ///< by the broker, each time
+    std::set<std::int64_t> stored;
+    std::map<std::int64_t, std::int64_t> last;  ///< stored of each key
+    std::set<std::int64_t> parked;
+    std::set<std::int64_t> held;  ///< keys
+    int again = 0;
+    int publishers = 0;
+};
+
+/// What both sessions share: time passes, and the connection may be gone.
+class Session {
+public:
+    explicit Session(World& world) : world_(world) {}
+
+protected:
+    Task<Result<>> statement(Deadline deadline) {
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        auto until = Clock::now() + std::chrono::microseconds(world_.roll(800));
+        until = std::max(until, world_.database_back);
+        if (world_.chance(0.01)) until += std::chrono::milliseconds(world_.roll(400));
+        timer.expires_at(std::min(until, deadline.at()));
+        co_await timer.async_wait(asio::use_awaitable);
+        if (until > deadline.at()) co_return lost(Code::timed_out);
+        if (world_.chance(0.003)) co_return lost(Code::unavailable);
+        co_return Result<>();
+    }
+    /// It was done, and the answer got lost.
+    bool answer_is_lost() { return world_.chance(0.01); }
+    tl::unexpected<Error> lost(Code code) {
+        is_open_ = false;
+        return fail(code, "the connection is gone");
+    }
+
+    World& world_;
+    bool is_open_ = false;
+};
+
+class Source final : public EventSource, Session {
+public:
+    using Session::Session;
+
+    Task<Result<>> open(Deadline deadline) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        is_open_ = true;
+        co_return Result<>();
+    }
+    bool is_open() const override { return is_open_; }
+
+    Task<Result<outbox::Snapshot>> current_snapshot(Deadline deadline) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        co_return world_.snapshot();
+    }
+
+    Task<Result<outbox::Events>> read_window(
+        std::vector<LaneId> lanes,
+        outbox::Snapshot cursor,
+        outbox::Snapshot target,
+        std::size_t limit,
+        Deadline deadline
+    ) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        auto found = window(lanes, cursor, target);
+        if (found.size() > limit) found.resize(limit);
+        co_return tests::fake_events(found);
+    }
+
+    Task<Result<std::map<LaneId, EventSeq>>> first_ids(
+        std::vector<LaneId> lanes,
+        outbox::Snapshot cursor,
+        outbox::Snapshot target,
+        Deadline deadline
+    ) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        std::map<LaneId, EventSeq> first;
+        for (const auto& event : window(lanes, cursor, target))
+            first.try_emplace(LaneId(event.lane), EventSeq(event.id));
+        co_return first;
+    }
+
+    Result<> send_page(
+        LaneId lane,
+        const outbox::Snapshot& cursor,
+        const outbox::Snapshot& target,
+        EventSeq after,
+        std::size_t limit
+    ) override {
+        page_ = window({lane}, cursor, target);
+        std::erase_if(page_, [&](const auto& event) { return event.id <= after.value(); });
+        if (page_.size() > limit) page_.resize(limit);
+        return {};
+    }
+    Task<Result<outbox::Events>> receive_page(Deadline deadline) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        co_return tests::fake_events(page_);
+    }
+
+private:
+    std::vector<tests::FakeEvent> window(
+        const std::vector<LaneId>& lanes,
+        const outbox::Snapshot& cursor,
+        const outbox::Snapshot& target
+    ) const {
+        return world_.select([&](std::int64_t, const World::Event& event) {
+            return std::ranges::find(
+                       lanes, LaneId(static_cast<std::int16_t>(World::lane_of(event.key)))
+                   ) != lanes.end() &&
+                   target.sees(event.xid) && !cursor.sees(event.xid);
+        });
+    }
+
+    std::vector<tests::FakeEvent> page_;
+};
+
+class Lanes final : public LaneKeeper, Session {
+public:
+    Lanes(World& world, std::string owner) : Session(world), owner_(std::move(owner)) {}
+
+    Task<Result<>> open(Deadline deadline) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        is_open_ = true;
+        co_return Result<>();
+    }
+    bool is_open() const override { return is_open_; }
+
+    Task<Result<std::vector<outbox::ClaimedLane>>> claim(
+        std::size_t limit, std::chrono::milliseconds lease, Deadline deadline
+    ) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        std::vector<outbox::ClaimedLane> claimed;
+        for (std::size_t i = 0; i < world_.lanes.size() && claimed.size() < limit; ++i) {
+            auto& lane = world_.lanes[i];
+            if (!lane.owner.empty() && lane.lease_until > Clock::now()) continue;
+            lane.owner = owner_;
+            lane.lease_until = Clock::now() + lease;
+            ++lane.epoch;
+            outbox::ClaimedLane one{
+                LaneId(static_cast<std::int16_t>(i)),
+                Epoch(lane.epoch),
+                lane.cursor,
+                lane.target,
+                EventSeq(lane.last_id),
+                {}
+            };
+            for (const auto key : world_.held) {
+                if (World::lane_of(key) == static_cast<std::int64_t>(i))
+                    one.held_keys.push_back(std::to_string(key));
+            }
+            claimed.push_back(std::move(one));
+        }
+        if (answer_is_lost()) co_return lost(Code::unavailable);
+        co_return claimed;
+    }
+
+    Task<Result<std::vector<LaneId>>> renew(
+        std::vector<LaneId> lanes, std::chrono::milliseconds lease, Deadline deadline
+    ) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        std::erase_if(lanes, [&](LaneId id) {
+            auto& lane = world_.lanes[static_cast<std::size_t>(id.value())];
+            if (lane.owner != owner_ || lane.lease_until < Clock::now()) return true;
+            lane.lease_until = Clock::now() + lease;
+            return false;
+        });
+        co_return lanes;
+    }
+
+    Task<Result<std::vector<LaneId>>> advance(
+        std::vector<outbox::LaneProgress> lanes, std::vector<outbox::Publication>, Deadline deadline
+    ) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        std::vector<LaneId> moved;
+        for (const auto& one : lanes) {
+            if (!is_ours(one)) continue;
+            world_.move(one);
+            moved.push_back(one.lane);
+        }
+        if (answer_is_lost()) co_return lost(Code::unavailable);
+        co_return moved;
+    }
+
+    Task<Result<bool>> park(
+        outbox::LaneProgress lane,
+        std::vector<outbox::ParkedEvent> parked,
+        outbox::Publication,
+        Deadline deadline
+    ) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        if (!is_ours(lane)) co_return false;
+        for (const auto& event : parked) {
+            world_.parked.insert(event.id.value());
+            world_.held.insert(world_.events.at(event.id.value()).key);
+        }
+        world_.move(lane);
+        if (answer_is_lost()) co_return lost(Code::unavailable);
+        co_return true;
+    }
+
+    Task<Result<>> release(Deadline deadline) override {
+        TXS_CO_CHECK(co_await statement(deadline));
+        for (auto& lane : world_.lanes) {
+            if (lane.owner == owner_) lane.owner.clear();
+        }
+        co_return Result<>();
+    }
+
+private:
+    bool is_ours(const outbox::LaneProgress& progress) const {
+        const auto& lane = world_.lanes[static_cast<std::size_t>(progress.lane.value())];
+        return lane.owner == owner_ && lane.epoch == progress.epoch.value();
+    }
+
+    std::string owner_;
+};
+
+/// An idempotent producer: stores in order, and once it fails it stores nothing any more.
+class Kafka final : public Publisher {
+public:
+    Kafka(asio::any_io_executor executor, World& world, PublisherEvents events)
+        : world_(world), events_(std::move(events)), timer_(executor) {
+        ++world_.publishers;
+        tick();
+    }
+    ~Kafka() override {
+        // Requests on their way arrive; nobody is told.
+        if (is_dead_ || Clock::now() < world_.broker_back) return;
+        for (auto n = world_.roll(4); n > 0 && !queue_.empty(); --n) {
+            if (world_.refused.contains(queue_.front().id)) return;
+            world_.store(queue_.front().id);
+            queue_.pop_front();
+        }
+    }
+
+    Result<> publish(const Record& record) override {
+        if (queue_.size() >= 20) return fail(Code::overloaded, "full");
+        const auto header = std::ranges::find(record.headers, "event_id", &Header::name);
+        TXS_ASSERT(header != record.headers.end(), "each record has its event's id");
+        const auto digits =
+            std::string(header->value.substr(19, 4)) + std::string(header->value.substr(24));
+        queue_.push_back({record.context, std::stoll(digits, nullptr, 16)});
+        return {};
+    }
+    std::string explain(std::string_view error, std::size_t) const override {
+        return std::string(error);
+    }
+
+private:
+    struct Queued {
+        void* context;
+        std::int64_t id;
+    };
+
+    void tick() {
+        const auto slow = world_.chance(0.02) ? world_.roll(300'000) : 0;
+        timer_.expires_after(std::chrono::microseconds(100 + world_.roll(1500) + slow));
+        // The wait may be over and its handler queued when we are destroyed.
+        timer_.async_wait([this, alive = std::weak_ptr(alive_)](auto) {
+            if (alive.expired()) return;
+            if (Clock::now() < world_.broker_back) {
+                if (!std::exchange(is_down_, true))
+                    events_.brokers_down(Error(Code::unavailable, "down"));
+            } else {
+                is_down_ = false;
+                deliver();
+            }
+            if (!is_dead_) tick();
+        });
+    }
+
+    void deliver() {
+        std::vector<Report> reports;
+        for (auto n = world_.roll(12); n > 0 && !queue_.empty(); --n) {
+            const auto front = queue_.front();
+            if (world_.refused.contains(front.id)) {
+                reports.push_back({front.context, Outcome::refused_event, -1, -1, "TOO_LARGE"});
+                is_dead_ = true;
+            } else if (world_.chance(0.002)) {
+                reports.push_back({front.context, Outcome::retryable, -1, -1, "TIMED_OUT"});
+                is_dead_ = true;
+            } else {
+                world_.store(front.id);
+                reports.push_back({front.context, Outcome::acknowledged, 0, front.id, {}});
+            }
+            queue_.pop_front();
+            if (is_dead_) break;
+        }
+        if (world_.chance(0.01)) is_dead_ = true;
+        // The reports may come after the news that it is over, or never.
+        const bool tells_of_its_end = is_dead_;
+        if (!reports.empty() && !world_.chance(0.01))
+            events_.reports(reports);
+        else if (!reports.empty())
+            is_dead_ = true;
+        if (tells_of_its_end || is_dead_) events_.fatal(Error(Code::unavailable, "fatal"));
+    }
+
+    World& world_;
+    PublisherEvents events_;
+    asio::steady_timer timer_;
+    std::deque<Queued> queue_;
+    std::shared_ptr<int> alive_ = std::make_shared<int>();
+    bool is_down_ = false;
+    bool is_dead_ = false;
+};
+
+class Storm {
+public:
+    explicit Storm(unsigned seed)
+        : world_(seed),
+          breaker_(
+              {.failure_threshold = 5, .success_threshold = 3, .reset_timeout = 40ms}, nullptr
+          ),
+          writers_(loop_.get_executor()),
+          workers_(loop_.get_executor()) {
+        for (const char* owner : {"a", "b"}) start_worker(owner);
+        for (int i = 0; i < 4; ++i) writers_.spawn(write());
+        writers_.spawn(trouble());
+    }
+
+    void run() {
+        until([&] { return writers_.size() == 0; }, 20s, "the writers end");
+        world_.chaos = 0;
+        until([&] { return is_done(); }, 20s, "all events are published or parked");
+        for (auto& worker : list_) worker->stop(Deadline::in(5s));
+        until([&] { return workers_.size() == 0; }, 10s, "the workers end");
+        for (const auto& lane : world_.lanes) EXPECT_EQ(lane.owner, "") << "given back";
+        EXPECT_GT(world_.publishers, 2) << "nothing went wrong: the storm was none";
+        for (const auto id : world_.refused) EXPECT_TRUE(world_.parked.contains(id)) << id;
+        for (const auto& [key, id] : world_.last)
+            EXPECT_EQ(id, world_.newest_stored(key)) << "the last record of a key is an old one";
+        for (const auto id : world_.parked)
+            EXPECT_TRUE(world_.held.contains(world_.events.at(id).key)) << id;
+    }
+    const World& world() const { return world_; }
+
+private:
+    void start_worker(std::string owner) {
+        Ports ports;
+        ports.source = [this](auto) { return std::make_unique<Source>(world_); };
+        ports.keeper = [this](auto, std::string name) {
+            return std::make_unique<Lanes>(world_, std::move(name));
+        };
+        ports.publisher =
+            [this](auto executor, PublisherEvents events) -> Result<std::unique_ptr<Publisher>> {
+            return std::make_unique<Kafka>(executor, world_, std::move(events));
+        };
+        WorkerOptions options;
+        options.topic = "t";
+        options.gate = {
+            {.exponential = true, .base_delay = 2ms, .max_delay = 20ms, .multiplier = 2.0},
+            150ms,
+            80ms
+        };
+        options.delivery.refused_retry_delay = 3ms;
+        options.delivery.reports_grace = 10ms;
+        options.delivery.lane.attempts_max = 2;
+        options.limits.lanes_max = 4;
+        options.limits.lease = kLease;
+        options.limits.page_rows_max = 5;
+        options.limits.poll_min = 1ms;
+        options.limits.poll_max = 4ms;
+        options.limits.acknowledge_interval = 2ms;
+        options.limits.claim_interval = 10ms;
+        options.limits.statement_timeout = 100ms;
+        list_.push_back(std::make_unique<Worker>(
+            loop_.get_executor(), std::move(owner), ports, breaker_, metrics_, options, [](auto) {}
+        ));
+        workers_.spawn(list_.back()->run());
+    }
+
+    Task<> wait(std::int64_t microseconds) {
+        asio::steady_timer timer(loop_, std::chrono::microseconds(microseconds));
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+
+    // Transactions that take their time, overlap, and roll back; no two hold the same key.
+    Task<> write() {
+        for (int i = 0; i < 100; ++i) {
+            const auto xid = world_.next_xid++;
+            world_.running.insert(xid);
+            std::map<std::int64_t, std::int64_t> mine;
+            for (auto n = 1 + world_.roll(4); n > 0; --n) {
+                const auto key = world_.roll(kKeys);
+                if (const auto [at, is_free] = locked_.try_emplace(key, xid);
+                    !is_free && at->second != xid)
+                    continue;
+                mine[world_.next_id++] = key;
+                co_await wait(world_.roll(1200));
+            }
+            if (world_.roll(5) > 0) {
+                for (const auto& [id, key] : mine) {
+                    world_.events[id] = {xid, key};
+                    if (world_.roll(200) == 0) world_.refused.insert(id);
+                }
+            }
+            world_.running.erase(xid);
+            std::erase_if(locked_, [&](const auto& lock) { return lock.second == xid; });
+            co_await wait(world_.roll(4000));
+        }
+    }
+
+    Task<> trouble() {
+        for (int i = 0; i < 2; ++i) {
+            co_await wait(20'000 + world_.roll(100'000));
+            world_.database_back = Clock::now() + std::chrono::milliseconds(world_.roll(300));
+            co_await wait(world_.roll(100'000));
+            world_.broker_back = Clock::now() + std::chrono::milliseconds(world_.roll(250));
+        }
+    }
+
+    // What lies behind a parked event of its key is parked in the end, even if nothing tells of it.
+    bool is_done() const {
+        return std::ranges::all_of(world_.events, [&](const auto& entry) {
+            return world_.is_over(entry.first);
+        });
+    }
+
+    template <class Condition>
+    void until(Condition condition, std::chrono::seconds limit, const char* what) {
+        const auto end = Clock::now() + limit;
+        while (!condition() && Clock::now() < end) loop_.run_one_for(50ms);
+        ASSERT_TRUE(condition()) << what;
+    }
+
+    asio::io_context loop_;
+    World world_;
+    telemetry::Metrics metrics_;
+    SharedBreaker breaker_;
+    std::map<std::int64_t, std::int64_t> locked_;
+    std::vector<std::unique_ptr<Worker>> list_;
+    runtime::TaskGroup writers_;
+    runtime::TaskGroup workers_;
+};
+
+TEST(WorkerTest, NoStormLosesAnEventPassesOneOverOrTurnsTheOrderOfAKey) {
+    log::Options quiet;
+    quiet.level = log::Level::fatal;
+    ASSERT_TRUE(log::setup(quiet));
+    const char* given = std::getenv("TXS_TEST_SEED");
+    const auto first = given ? static_cast<unsigned>(std::atoi(given)) : std::random_device{}();
+    const char* count = std::getenv("TXS_TEST_STORMS");
+    int events = 0, again = 0, parked = 0, publishers = 0;
+    const unsigned storms = count ? static_cast<unsigned>(std::atoi(count)) : 2;
+    for (unsigned i = 0; i < storms && !HasFailure(); ++i) {
+        SCOPED_TRACE(testing::Message() << "TXS_TEST_SEED=" << first + i);
+        Storm storm(first + i);
+        storm.run();
+        events += static_cast<int>(storm.world().events.size());
+        parked += static_cast<int>(storm.world().parked.size());
+        again += storm.world().again;
+        publishers += storm.world().publishers;
+    }
+    std::printf(
+        "%u storms: %d events, %d parked, %d published again, %d producers\n",
+        storms,
+        events,
+        parked,
+        again,
+        publishers
+    );
+}
+
+}  // namespace
+}  // namespace txstream::relay
