@@ -14,6 +14,10 @@
 #include <string_view>
 #include <vector>
 
+namespace txstream::pg::detail {
+class Session;
+}
+
 namespace txstream::pg {
 
 /// A statement with a name of its own; prepared on a connection at first use there.
@@ -79,11 +83,10 @@ public:
     void on_notice(std::function<void(std::string_view severity, std::string_view text)> callback);
 
 private:
-    class Impl;
-    explicit Connection(std::shared_ptr<Impl> impl);
+    explicit Connection(std::shared_ptr<detail::Session> session);
     // Shared so that the handlers of its timer and socket, which may run after it, can see that it
     // is gone.
-    std::shared_ptr<Impl> impl_;
+    std::shared_ptr<detail::Session> session_;
 };
 
 }  // namespace txstream::pg
