@@ -313,7 +313,10 @@ launch() {
     write_properties
     format_storage
     echo "$PORT" >"$DIR/port"
-    local log_size jvm=("${JVM_COMMON[@]}" "-Xmx$HEAP")
+    # Kafka unpacks native libraries into the JVM's directory for temporary files, once a start.
+    rm -rf "$DIR/tmp"
+    mkdir -p "$DIR/tmp"
+    local log_size jvm=("${JVM_COMMON[@]}" "-Xmx$HEAP" -XX:-UsePerfData "-Djava.io.tmpdir=$DIR/tmp")
     [[ $JIT != c1 ]] || jvm+=(-XX:TieredStopAtLevel=1)
     [[ -z ${TXS_KAFKA_TRAIN:-} ]] || jvm+=("-XX:ArchiveClassesAtExit=$TXS_KAFKA_TRAIN")
     log_size=$(stat -c %s "$LOG" 2>/dev/null || echo 0)
