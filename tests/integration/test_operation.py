@@ -96,6 +96,22 @@ def test_the_metrics_are_live_and_right(world):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_workers_of_a_pool_share_the_lanes_and_each_publishes(world):
+    database, topic = world.database(), world.topic()
+    per_owner = "SELECT count(*), sum(published) FROM txstream.lanes WHERE owner IS NOT NULL GROUP BY owner"
+    for published, (setting, workers) in ((200, ("WORKER_POOL_SIZE", 4)), (400, ("WORKER_CONCURRENCY", 2))):
+        relay = world.start("relay", database, topic, **{setting: str(workers)})
+        eventually(lambda: [lanes for lanes, _ in database.run(per_owner)] == [32 // workers] * workers,
+                   "each worker has its share of the lanes")
+        assert relay.metric("txstream_worker_pool_size") == workers
+        rows = database.run("SELECT txstream.publish('Test', 'key-' || n, 'Tested', '{}') FROM generate_series(1, 200) n")
+        topic.read_ids({str(event_id) for event_id, in rows})
+        eventually(lambda: database.one("SELECT sum(published) FROM txstream.lanes") == published, "all are acknowledged")
+        assert all(by_worker > 0 for _, by_worker in database.run(per_owner))
+        assert relay.stop() == 0
+        assert database.one("SELECT count(owner) FROM txstream.lanes") == 0, "the lanes are given back"
+
+
 def test_the_breaker_opens_pauses_probes_and_closes_and_counts_nothing(world):
     database, broker = world.database(), world.broker()
     topic = world.topic(bootstrap=broker.bootstrap)
