@@ -97,9 +97,12 @@ public:
     bool is_open() const override { return session_.is_open(); }
 
     Task<Result<std::vector<outbox::ClaimedLane>>> claim(
-        std::size_t limit, std::chrono::milliseconds lease, Deadline deadline
+        std::vector<LaneId> owned,
+        std::size_t limit,
+        std::chrono::milliseconds lease,
+        Deadline deadline
     ) override {
-        return outbox::claim_lanes(*session_, owner_, limit, lease, deadline);
+        return outbox::claim_lanes(*session_, owner_, std::move(owned), limit, lease, deadline);
     }
     Task<Result<std::vector<LaneId>>> renew(
         std::vector<LaneId> lanes, std::chrono::milliseconds lease, Deadline deadline

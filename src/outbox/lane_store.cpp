@@ -8,12 +8,14 @@ namespace txstream::outbox {
 namespace {
 
 // SKIP LOCKED: ten relays that start at once share the lanes instead of queueing for the same rows.
+// Our own lanes too, if we do not know of them: we gave them up, or never had the answer.
 constexpr pg::Statement kClaim{
     "txs_claim",
     "UPDATE txstream.lanes l SET owner = $1, epoch = epoch + 1,"
     " lease_ends_at = clock_timestamp() + $3::bigint * interval '1 millisecond'"
     " FROM (SELECT lane FROM txstream.lanes"
-    "       WHERE (owner IS NULL OR lease_ends_at < clock_timestamp())"
+    "       WHERE (owner IS NULL OR lease_ends_at < clock_timestamp()"
+    "         OR (owner = $1 AND NOT lane = ANY($4::smallint[])))"
     "       AND pg_snapshot_xmax(cursor) <= pg_snapshot_xmax(pg_current_snapshot())"
     "       ORDER BY lane LIMIT $2::bigint FOR UPDATE SKIP LOCKED) free"
     " WHERE l.lane = free.lane"
@@ -161,14 +163,14 @@ std::vector<LaneId> lanes_of(const pg::Rows& rows) {
 Task<Result<std::vector<ClaimedLane>>> claim_lanes(
     pg::Connection& connection,
     std::string owner,
+    std::vector<LaneId> owned,
     std::size_t limit,
     std::chrono::milliseconds lease,
     Deadline deadline
 ) {
-    TXS_CO_TRY(
-        auto rows,
-        co_await connection.run(kClaim, pg::Params::of(owner, limit, lease.count()), deadline)
-    );
+    auto params = pg::Params::of(owner, limit, lease.count());
+    params.add_integers(owned, [](LaneId lane) { return lane.value(); });
+    TXS_CO_TRY(auto rows, co_await connection.run(kClaim, std::move(params), deadline));
     std::vector<ClaimedLane> lanes;
     std::map<LaneId, std::size_t> place;
     for (std::size_t i = 0; i < rows.size(); ++i) {

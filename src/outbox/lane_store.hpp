@@ -56,11 +56,13 @@ struct Publication {
 /// How many lanes the outbox has; fixed when it was migrated.
 Task<Result<std::size_t>> lane_count(pg::Connection& connection, Deadline deadline);
 
-/// Claims up to `limit` lanes that are free or whose lease has ended, by the database's clock.
+/// Claims up to `limit` lanes that are free or whose lease has ended, by the database's clock, and
+/// those that the table holds for the owner beside the `owned` ones.
 /// Code::corrupt when there are lanes whose cursor was made in another cluster.
 Task<Result<std::vector<ClaimedLane>>> claim_lanes(
     pg::Connection& connection,
     std::string owner,
+    std::vector<LaneId> owned,
     std::size_t limit,
     std::chrono::milliseconds lease,
     Deadline deadline

@@ -107,6 +107,11 @@ void Delivery::lose(LaneId id) {
     dependencies_.reader.notify();
 }
 
+void Delivery::lose_all() {
+    ++lives_;
+    for (const auto id : lanes()) lose(id);
+}
+
 std::size_t Delivery::lose_expired(Clock::time_point now) {
     std::vector<LaneId> lost;
     for (const auto& [id, lane] : lanes_) {
@@ -124,10 +129,23 @@ std::optional<Delivery::Clock::time_point> Delivery::first_expiry() const {
     return first;
 }
 
+// --- trust
+
+void Delivery::doubt() {
+    ++doubts_;
+    dependencies_.keeper.notify();
+}
+
+void Delivery::trust(std::uint64_t doubts) {
+    trusted_ = std::max(trusted_, doubts);
+    if (!is_in_doubt()) dependencies_.reader.notify();
+}
+
 // --- reading
 
 std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() const {
     std::map<std::string, PollGroup> groups;
+    if (is_in_doubt()) return groups;
     for (const auto& [id, lane] : lanes_) {
         if (lane.machine.is_paging() || !lane.machine.has_room()) continue;
         const auto& cursor = lane.machine.cursor();
@@ -137,7 +155,7 @@ std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() const {
 }
 
 std::optional<LaneId> Delivery::lane_to_page() {
-    if (lanes_.empty()) return std::nullopt;
+    if (lanes_.empty() || is_in_doubt()) return std::nullopt;
     auto next = lanes_.upper_bound(last_paged_);
     for (std::size_t i = 0; i < lanes_.size(); ++i, ++next) {
         if (next == lanes_.end()) next = lanes_.begin();

@@ -59,6 +59,7 @@ public:
     void renewed(const std::vector<LaneId>& lanes, Clock::time_point publish_until);
     /// Forgets the lane. What of it is in flight cannot be called back but by ending the publisher.
     void lose(LaneId lane);
+    void lose_all();
     /// Loses the lanes that may not be published any more; returns how many.
     std::size_t lose_expired(Clock::time_point now);
     std::optional<Clock::time_point> first_expiry() const;
@@ -66,7 +67,25 @@ public:
     std::size_t lane_count() const noexcept { return lanes_.size(); }
     bool owns(LaneId lane) const { return lanes_.contains(lane); }
 
-    // Reading.
+    // Trust.
+    //
+    // A crash of the server takes back transaction ids that were given but not written to its disk,
+    // and gives them again: a snapshot from before knows them already, and a cursor made of it
+    // passes over their events. The table's cursors are safe, for their own row, if it survives, is
+    // written later than all that they know. Ours in memory are as good as the session under which
+    // the lanes were claimed: no session outlives a crash. So when that one is lost, all lanes are;
+    // and when the reader has lost its own, nothing is read until the older one was heard of again.
+
+    /// The reader has a new session, perhaps of a server that has crashed in between.
+    void doubt();
+    /// The keeper's session answered a statement that was begun after so many doubts.
+    void trust(std::uint64_t doubts);
+    std::uint64_t doubts() const noexcept { return doubts_; }
+    bool is_in_doubt() const noexcept { return trusted_ != doubts_; }
+    /// How often all lanes were lost: an answer that was asked for in an earlier life is of no use.
+    std::uint64_t lives() const noexcept { return lives_; }
+
+    // Reading. While in doubt there is nothing to read.
 
     struct PollGroup {
         outbox::Snapshot cursor;
@@ -157,7 +176,10 @@ private:
     std::size_t in_flight_events_ = 0;
     std::size_t acknowledging_ = 0;  ///< lanes
     bool needs_restart_ = false;
-    bool blocked_ = false;  ///< a page waits to be handed over
+    std::uint64_t lives_ = 0;
+    std::uint64_t doubts_ = 0;
+    std::uint64_t trusted_ = 0;  ///< of the doubts, those that are settled
+    bool blocked_ = false;       ///< a page waits to be handed over
     Clock::time_point restart_at_{};
 };
 

@@ -17,6 +17,7 @@ constexpr std::chrono::milliseconds kReconnectMax{2000};
 // Of the lease: how often it is prolonged, and how long before its end we stop.
 constexpr int kRenewalsPerLease = 3;
 constexpr int kMarginPart = 5;
+constexpr std::chrono::seconds kReleaseTimeout{2};
 
 std::string joined(std::string_view left, std::string_view right) {
     if (left == "[]") return std::string(right);
@@ -74,7 +75,8 @@ Task<> Keeper::run() {
 
 Task<Result<>> Keeper::step() {
     const auto now = Clock::now();
-    if (now >= renew_at_ && delivery_.lane_count() > 0) TXS_CO_CHECK(co_await renew());
+    if (delivery_.lane_count() > 0 && (now >= renew_at_ || delivery_.is_in_doubt()))
+        TXS_CO_CHECK(co_await renew());
     if (!stop_at_ && now >= claim_at_) TXS_CO_CHECK(co_await claim());
     const bool has_something = !under_way_.empty() || delivery_.has_acknowledgements();
     if (has_something &&
@@ -87,7 +89,8 @@ Task<Result<>> Keeper::step() {
 Keeper::Clock::time_point Keeper::next_due() const {
     auto due = Clock::time_point::max();
     if (!stop_at_) due = claim_at_;
-    if (delivery_.lane_count() > 0) due = std::min(due, renew_at_);
+    if (delivery_.lane_count() > 0)
+        due = std::min(due, delivery_.is_in_doubt() ? Clock::now() : renew_at_);
     if (const auto expiry = delivery_.first_expiry()) due = std::min(due, *expiry);
     if (delivery_.has_acknowledgements()) due = std::min(due, acknowledge_at_);
     if (stop_at_) due = std::min(due, stop_at_->at());
@@ -121,6 +124,22 @@ void Keeper::lose_expired() {
     );
 }
 
+// See Delivery about trust.
+void Keeper::lose_all() {
+    const auto lanes = delivery_.lane_count();
+    if (lanes == 0) return;
+    delivery_.lose_all();
+    is_alive_ = false;
+    forget_lost();
+    tell();
+    claim_at_ = Clock::now();
+    log::warn(
+        kComponent,
+        "the session of the lanes is lost; they start again at the cursors in the table",
+        {{"lanes", lanes}}
+    );
+}
+
 // What was to be written about a lane that is gone, or that came back under another epoch.
 void Keeper::forget_lost() {
     std::erase_if(under_way_, [&](const auto& one) {
@@ -143,10 +162,14 @@ Task<Result<>> Keeper::claim() {
                     std::chrono::duration<double, std::milli>(limits_.claim_interval) * factor
                 );
     if (delivery_.lane_count() >= limits_.lanes_max) co_return Result<>();
+    const auto doubts = delivery_.doubts();
     TXS_CO_TRY(
         auto claimed,
-        co_await lanes_.claim(limits_.lanes_max - delivery_.lane_count(), limits_.lease, deadline())
+        co_await lanes_.claim(
+            delivery_.lanes(), limits_.lanes_max - delivery_.lane_count(), limits_.lease, deadline()
+        )
     );
+    delivery_.trust(doubts);
     if (!std::exchange(is_alive_, true)) tell();
     if (claimed.empty()) co_return Result<>();
     const bool was_empty = delivery_.lane_count() == 0;
@@ -168,9 +191,11 @@ Task<Result<>> Keeper::claim() {
 
 Task<Result<>> Keeper::renew() {
     const auto asked = Clock::now();
+    const auto doubts = delivery_.doubts();
     TXS_CO_TRY(
         const auto renewed, co_await lanes_.renew(delivery_.lanes(), limits_.lease, deadline())
     );
+    delivery_.trust(doubts);
     renew_at_ = asked + limits_.lease / kRenewalsPerLease;
     is_alive_ = true;
     const auto before = delivery_.lane_count();
@@ -265,8 +290,7 @@ Task<> Keeper::hand_back() {
             {{"events", delivery_.events_in_flight()}}
         );
     }
-    if (!lanes_.is_open()) co_return;
-    const auto released = co_await lanes_.release(Deadline::in(std::chrono::seconds(2)));
+    const auto released = co_await release();
     if (!released) {
         log::warn(
             kComponent,
@@ -278,13 +302,20 @@ Task<> Keeper::hand_back() {
     }
 }
 
+Task<Result<>> Keeper::release() {
+    const auto deadline = Deadline::in(kReleaseTimeout);
+    if (!lanes_.is_open()) TXS_CO_CHECK(co_await lanes_.open(deadline));
+    co_return co_await lanes_.release(deadline);
+}
+
 Task<> Keeper::recover(const Error& error) {
-    if (stop_at_ && stop_at_->passed()) co_return;
-    ++failures_;
     metrics_.failed(
         under_way_.empty() ? telemetry::Failure::database_error : telemetry::Failure::update_error,
         ""
     );
+    if (!lanes_.is_open()) lose_all();
+    if (stop_at_ && (stop_at_->passed() || delivery_.lane_count() == 0)) co_return;
+    ++failures_;
     const auto pause = std::min(kReconnectMax, kReconnectMin * (1U << std::min(failures_ - 1, 5U)));
     log::warn(
         kComponent,

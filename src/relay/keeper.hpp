@@ -47,9 +47,11 @@ private:
     Task<Result<>> renew();
     Task<Result<>> acknowledge();
     Task<> hand_back();
+    Task<Result<>> release();
     Task<> recover(const Error& error);
 
     void lose_expired();
+    void lose_all();
     void forget_lost();
     void tell();
     Clock::time_point next_due() const;

@@ -66,7 +66,10 @@ public:
 
     /// See outbox/lane_store.hpp for each.
     virtual Task<Result<std::vector<outbox::ClaimedLane>>> claim(
-        std::size_t limit, std::chrono::milliseconds lease, Deadline deadline
+        std::vector<LaneId> owned,
+        std::size_t limit,
+        std::chrono::milliseconds lease,
+        Deadline deadline
     ) = 0;
     virtual Task<Result<std::vector<LaneId>>> renew(
         std::vector<LaneId> lanes, std::chrono::milliseconds lease, Deadline deadline

@@ -68,6 +68,7 @@ Task<> Reader::run() {
                 co_await recover(opened.error());
                 continue;
             }
+            delivery_.doubt();
         }
         auto stepped = co_await step();
         if (!stepped) {
@@ -128,12 +129,13 @@ Task<Result<bool>> Reader::step() {
 
 Task<Result<bool>> Reader::poll() {
     nudged_ = false;
+    life_ = delivery_.lives();
     const auto groups = delivery_.lanes_to_poll();
     bool any = false;
     if (!groups.empty()) {
         TXS_CO_TRY(const auto target, co_await source_.current_snapshot(deadline()));
         for (const auto& [text, group] : groups) {
-            if (text == target.text()) continue;
+            if (text == target.text() || delivery_.lives() != life_) continue;
             TXS_CO_TRY(const bool found, co_await poll_group(group.lanes, group.cursor, target));
             any = any || found;
         }
@@ -160,7 +162,7 @@ Task<Result<bool>> Reader::poll_group(
         const auto events, co_await source_.read_window(lanes, cursor, target, limit, deadline())
     );
     // Everything goes back to the last acknowledgement: this window is read again.
-    if (delivery_.needs_restart()) co_return false;
+    if (delivery_.needs_restart() || delivery_.lives() != life_) co_return false;
     keep_those_at(lanes, cursor);
     if (events.size() == limit) co_return co_await begin_paging(std::move(lanes), cursor, target);
     give_window(events, std::move(lanes), target);
@@ -196,7 +198,7 @@ Task<Result<bool>> Reader::begin_paging(
 ) {
     if (lanes.empty()) co_return false;
     TXS_CO_TRY(const auto first, co_await source_.first_ids(lanes, cursor, target, deadline()));
-    if (delivery_.needs_restart()) co_return false;
+    if (delivery_.needs_restart() || delivery_.lives() != life_) co_return false;
     keep_those_at(lanes, cursor);
     for (const auto lane : lanes) {
         if (const auto found = first.find(lane); found != first.end()) {

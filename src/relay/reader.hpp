@@ -75,6 +75,7 @@ private:
     WorkerLimits limits_;
     std::mt19937_64 random_;
     bool stopping_ = false;
+    std::uint64_t life_ = 0;  ///< of the lanes, when the poll under way began
     bool nudged_ = false;
     std::optional<PageRequest> request_;
     std::chrono::milliseconds pause_;

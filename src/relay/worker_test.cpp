@@ -25,7 +25,7 @@ using Clock = Deadline::Clock;
 
 constexpr std::int64_t kLanes = 6;
 constexpr std::int64_t kKeys = 24;
-constexpr std::chrono::milliseconds kLease = 200ms;
+constexpr std::chrono::milliseconds kLease = 500ms;
 
 /// The outbox, the table of lanes, and what Kafka has stored.
 struct World {
@@ -78,6 +78,38 @@ struct World {
         return found;
     }
 
+    std::int64_t begin_transaction() {
+        running.insert(next_xid);
+        return next_xid++;
+    }
+    /// Only what is written is in the log, and only what is flushed survives.
+    void write(std::int64_t xid) { written_xid = std::max(written_xid, xid); }
+    void flush() {
+        disk.lanes = lanes;
+        disk.next_xid = std::max(disk.next_xid, written_xid + 1);
+    }
+    void write_lanes(bool is_durable) {
+        write(next_xid++);
+        if (is_durable) flush();
+    }
+    void commit(std::int64_t xid, const std::map<std::int64_t, std::int64_t>& keys) {
+        for (const auto& [id, key] : keys) {
+            events[id] = {xid, key};
+            if (roll(200) == 0) refused.insert(id);
+            EXPECT_FALSE(lanes[static_cast<std::size_t>(lane_of(key))].cursor.sees(xid))
+                << "event " << id << " has an id that its lane's cursor knows";
+        }
+        write(xid);
+        flush();
+    }
+    /// Ids of transactions that were given, and not written, are given again.
+    void crash() {
+        ++crashes;
+        running.clear();
+        lanes = disk.lanes;
+        next_xid = written_xid = disk.next_xid;
+    }
+
     /// The one thing that must never be: a cursor behind which lies an event that Kafka has not.
     void move(const outbox::LaneProgress& to) {
         auto& lane = lanes[static_cast<std::size_t>(to.lane.value())];
@@ -120,8 +152,14 @@ struct World {
     std::map<std::int64_t, Event> events;  ///< committed
     std::set<std::int64_t> running;        ///< transactions
     std::int64_t next_xid = 10;
+    std::int64_t written_xid = 9;
     std::int64_t next_id = 1;
     std::vector<Lane> lanes{kLanes};
+    struct {
+        std::vector<Lane> lanes{kLanes};
+        std::int64_t next_xid = 10;
+    } disk;
+    int crashes = 0;
     std::set<std::int64_t> refused;  ///< by the broker, each time
     std::set<std::int64_t> stored;
     std::map<std::int64_t, std::int64_t> last;  ///< stored of each key
@@ -145,6 +183,7 @@ protected:
         timer.expires_at(std::min(until, deadline.at()));
         co_await timer.async_wait(asio::use_awaitable);
         if (until > deadline.at()) co_return lost(Code::timed_out);
+        if (is_open_ && crashes_ != world_.crashes) co_return lost(Code::unavailable);
         if (world_.chance(0.003)) co_return lost(Code::unavailable);
         co_return Result<>();
     }
@@ -155,8 +194,14 @@ protected:
         return fail(code, "the connection is gone");
     }
 
+    void opened() {
+        is_open_ = true;
+        crashes_ = world_.crashes;
+    }
+
     World& world_;
     bool is_open_ = false;
+    int crashes_ = 0;
 };
 
 class Source final : public EventSource, Session {
@@ -165,7 +210,7 @@ public:
 
     Task<Result<>> open(Deadline deadline) override {
         TXS_CO_CHECK(co_await statement(deadline));
-        is_open_ = true;
+        opened();
         co_return Result<>();
     }
     bool is_open() const override { return is_open_; }
@@ -241,19 +286,25 @@ public:
 
     Task<Result<>> open(Deadline deadline) override {
         TXS_CO_CHECK(co_await statement(deadline));
-        is_open_ = true;
+        opened();
         co_return Result<>();
     }
     bool is_open() const override { return is_open_; }
 
     Task<Result<std::vector<outbox::ClaimedLane>>> claim(
-        std::size_t limit, std::chrono::milliseconds lease, Deadline deadline
+        std::vector<LaneId> owned,
+        std::size_t limit,
+        std::chrono::milliseconds lease,
+        Deadline deadline
     ) override {
         TXS_CO_CHECK(co_await statement(deadline));
         std::vector<outbox::ClaimedLane> claimed;
         for (std::size_t i = 0; i < world_.lanes.size() && claimed.size() < limit; ++i) {
             auto& lane = world_.lanes[i];
-            if (!lane.owner.empty() && lane.lease_until > Clock::now()) continue;
+            const bool is_unknown =
+                lane.owner == owner_ &&
+                std::ranges::find(owned, LaneId(static_cast<std::int16_t>(i))) == owned.end();
+            if (!lane.owner.empty() && lane.lease_until > Clock::now() && !is_unknown) continue;
             lane.owner = owner_;
             lane.lease_until = Clock::now() + lease;
             ++lane.epoch;
@@ -271,6 +322,7 @@ public:
             }
             claimed.push_back(std::move(one));
         }
+        if (!claimed.empty()) world_.write_lanes(true);
         if (answer_is_lost()) co_return lost(Code::unavailable);
         co_return claimed;
     }
@@ -285,6 +337,7 @@ public:
             lane.lease_until = Clock::now() + lease;
             return false;
         });
+        world_.write_lanes(true);
         co_return lanes;
     }
 
@@ -298,6 +351,7 @@ public:
             world_.move(one);
             moved.push_back(one.lane);
         }
+        world_.write_lanes(false);
         if (answer_is_lost()) co_return lost(Code::unavailable);
         co_return moved;
     }
@@ -315,6 +369,7 @@ public:
             world_.held.insert(world_.events.at(event.id.value()).key);
         }
         world_.move(lane);
+        world_.write_lanes(true);
         if (answer_is_lost()) co_return lost(Code::unavailable);
         co_return true;
     }
@@ -324,6 +379,7 @@ public:
         for (auto& lane : world_.lanes) {
             if (lane.owner == owner_) lane.owner.clear();
         }
+        world_.write_lanes(true);
         co_return Result<>();
     }
 
@@ -499,25 +555,24 @@ private:
     // Transactions that take their time, overlap, and roll back; no two hold the same key.
     Task<> write() {
         for (int i = 0; i < 100; ++i) {
-            const auto xid = world_.next_xid++;
-            world_.running.insert(xid);
+            const auto xid = world_.begin_transaction();
+            const auto crashes = world_.crashes;
+            const auto lock_number = ++locks_;
             std::map<std::int64_t, std::int64_t> mine;
             for (auto n = 1 + world_.roll(4); n > 0; --n) {
                 const auto key = world_.roll(kKeys);
-                if (const auto [at, is_free] = locked_.try_emplace(key, xid);
-                    !is_free && at->second != xid)
+                if (const auto [at, is_free] = locked_.try_emplace(key, lock_number);
+                    !is_free && at->second != lock_number)
                     continue;
                 mine[world_.next_id++] = key;
                 co_await wait(world_.roll(1200));
             }
-            if (world_.roll(5) > 0) {
-                for (const auto& [id, key] : mine) {
-                    world_.events[id] = {xid, key};
-                    if (world_.roll(200) == 0) world_.refused.insert(id);
-                }
+            while (is_quiet_) co_await wait(500);
+            if (crashes == world_.crashes) {
+                if (world_.roll(5) > 0) world_.commit(xid, mine);
+                world_.running.erase(xid);
             }
-            world_.running.erase(xid);
-            std::erase_if(locked_, [&](const auto& lock) { return lock.second == xid; });
+            std::erase_if(locked_, [&](const auto& lock) { return lock.second == lock_number; });
             co_await wait(world_.roll(4000));
         }
     }
@@ -526,6 +581,14 @@ private:
         for (int i = 0; i < 2; ++i) {
             co_await wait(20'000 + world_.roll(100'000));
             world_.database_back = Clock::now() + std::chrono::milliseconds(world_.roll(300));
+            co_await wait(world_.roll(100'000));
+            // Ids that nobody writes: the workers' snapshots know them, the log does not.
+            is_quiet_ = true;
+            world_.next_xid += 50;
+            co_await wait(12'000);
+            world_.crash();
+            is_quiet_ = false;
+            world_.database_back = Clock::now() + std::chrono::milliseconds(world_.roll(100));
             co_await wait(world_.roll(100'000));
             world_.broker_back = Clock::now() + std::chrono::milliseconds(world_.roll(250));
         }
@@ -549,7 +612,9 @@ private:
     World world_;
     telemetry::Metrics metrics_;
     SharedBreaker breaker_;
-    std::map<std::int64_t, std::int64_t> locked_;
+    std::map<std::int64_t, std::int64_t> locked_;  ///< key, whose transaction
+    std::int64_t locks_ = 0;
+    bool is_quiet_ = false;
     std::vector<std::unique_ptr<Worker>> list_;
     runtime::TaskGroup writers_;
     runtime::TaskGroup workers_;

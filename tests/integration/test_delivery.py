@@ -1,7 +1,11 @@
 """What an operator relies on: nothing waits for a slow transaction, outages lose nothing, a killed relay is replaced."""
+import contextlib
 import json
 import signal
+import threading
 import time
+
+import psycopg2
 
 from support.checker import judge
 from support.world import event_id, eventually, header
@@ -166,6 +170,35 @@ def test_postgres_may_crash_under_the_relay(world):
     print(f"PostgreSQL killed: {verdict}")
     # Cursors are committed asynchronously: a crash may take back the last of them.
     assert not verdict.lost and not verdict.order_faults and verdict.duplicates <= 200, verdict
+    assert relay.stop() == 0
+
+
+def test_transaction_ids_that_a_crash_hands_out_again_are_not_passed_over(world):
+    """An id whose WAL was not flushed is given again after the crash, and a snapshot in the relay's memory knows it already."""
+    server = world.postgres()
+    database, topic = world.database(server=server.dsn), world.topic()
+    relay = world.start("relay", database, topic, WORKER_LEASE="30s", WORKER_POLL_MIN="1ms", WORKER_INTERVAL="5ms")
+    next_xid = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+    committed = append(database, 100)
+    topic.read_ids(committed)
+
+    def hand_out_ids(cursor):
+        with contextlib.suppress(psycopg2.Error):  # ends with the server
+            cursor.execute("DO $$ BEGIN LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+
+    for _ in range(3):
+        giver = threading.Thread(target=hand_out_ids, args=[database.connect().cursor()])
+        first = database.one(next_xid)
+        giver.start()
+        eventually(lambda first=first: database.one(next_xid) > first + 2000, "ids are handed out")
+        server.kill()
+        giver.join()
+        server.start()
+        committed |= append(database, 100, first=len(committed))
+        topic.read_ids(committed)
+    verdict = judge(committed, topic.read_ids(committed))
+    print(f"ids handed out again: {verdict}")
+    assert not verdict.lost and not verdict.order_faults and verdict.duplicates <= 300, verdict
     assert relay.stop() == 0
 
 
