@@ -202,7 +202,7 @@ class Topic:
         self.name = "test." + uuid.uuid4().hex[:16]
         self.partitions = partitions
         if create:
-            admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.bootstrap})
+            admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
             wanted = confluent_kafka.admin.NewTopic(
                 self.name, num_partitions=partitions, replication_factor=1, config=config or {})
             for future in admin.create_topics([wanted]).values():
