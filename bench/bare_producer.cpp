@@ -54,7 +54,7 @@ Record record_of(const rd_kafka_message_t& message) {
 // Partition by partition in turn, as far as it is known: a relay mixes its keys too.
 std::vector<Record> read(const std::string& brokers, const std::string& topic, std::size_t count) {
     std::vector<std::deque<Record>> partitions;
-    auto consumer = consume_all(brokers, topic, RD_KAFKA_OFFSET_BEGINNING);
+    auto consumer = consume_all(brokers, topic);
     for (std::size_t found = 0; found < count;) {
         auto* message = rd_kafka_consumer_poll(consumer.get(), 30'000);
         if (!message) die("only " + std::to_string(found) + " records in " + topic);

@@ -106,7 +106,7 @@ int main(int argc, char** argv) {
     std::vector<Times> events(
         static_cast<std::size_t>(per_second) * std::strtoull(argv[5], nullptr, 10)
     );
-    auto consumer = consume_all(argv[2], argv[3], RD_KAFKA_OFFSET_END);
+    auto consumer = consume_all(argv[2], argv[3]);
     std::vector<std::thread> writers;
     for (int i = 0; i < kSessions; ++i)
         writers.emplace_back(append, argv[1], i, per_second, std::ref(events));

@@ -41,8 +41,8 @@ inline Client make_client(
     return client;
 }
 
-/// A consumer that has joined no group and reads all partitions from the given offset.
-inline Client consume_all(const std::string& brokers, const std::string& topic, std::int64_t from) {
+/// A consumer that has joined no group and reads all partitions from their beginning.
+inline Client consume_all(const std::string& brokers, const std::string& topic) {
     auto client = make_client(
         RD_KAFKA_CONSUMER,
         {{"bootstrap.servers", brokers},
@@ -59,7 +59,8 @@ inline Client consume_all(const std::string& brokers, const std::string& topic, 
         die("no metadata of " + topic);
     auto* all = rd_kafka_topic_partition_list_new(metadata->topics[0].partition_cnt);
     for (int i = 0; i < metadata->topics[0].partition_cnt; ++i)
-        rd_kafka_topic_partition_list_add(all, topic.c_str(), i)->offset = from;
+        rd_kafka_topic_partition_list_add(all, topic.c_str(), i)->offset =
+            RD_KAFKA_OFFSET_BEGINNING;
     if (const auto error = rd_kafka_assign(client.get(), all)) die(rd_kafka_err2str(error));
     rd_kafka_topic_partition_list_destroy(all);
     rd_kafka_metadata_destroy(metadata);

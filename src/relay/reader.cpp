@@ -17,6 +17,9 @@ constexpr double kFirstGuessBytes = 4096;
 constexpr std::size_t kPageRowsMin = 16;
 // The weight of a page in the average; small, since sizes jump.
 constexpr double kSizeWeight = 0.25;
+// A worker spends at most a fifth of its time in polls: on a busy server, where they take longer,
+// they become rarer and find more.
+constexpr int kPauseOfPoll = 4;
 constexpr std::chrono::milliseconds kReconnectMin{100};
 constexpr std::chrono::milliseconds kReconnectMax{5000};
 
@@ -52,7 +55,7 @@ void Reader::stop() {
 }
 
 void Reader::nudge() {
-    nudged_ = true;
+    poll_at_ = std::min(poll_at_, earliest_poll_);
     wakeup_.notify();
 }
 
@@ -94,7 +97,7 @@ Task<Result<bool>> Reader::step() {
         co_await wakeup_.wait(gate_.times_out_at().value_or(kForever));
         co_return false;
     }
-    const bool poll_is_due = nudged_ || now >= poll_at_;
+    const bool poll_is_due = now >= poll_at_;
     const bool may_read = delivery_.has_room() && gate_.may_send(now);
     bool has_read = false;
     if (may_read) {
@@ -128,7 +131,7 @@ Task<Result<bool>> Reader::step() {
 // --- windows
 
 Task<Result<bool>> Reader::poll() {
-    nudged_ = false;
+    const auto begun = Clock::now();
     life_ = delivery_.lives();
     const auto groups = delivery_.lanes_to_poll();
     bool any = false;
@@ -140,16 +143,20 @@ Task<Result<bool>> Reader::poll() {
             any = any || found;
         }
     }
-    pause_ = any ? limits_.poll_min : std::min(2 * pause_, limits_.poll_max);
-    poll_at_ = next_poll();
+    plan_next_poll(begun, any);
     co_return any;
 }
 
-// Jitter, so that workers do not poll in step.
-Reader::Clock::time_point Reader::next_poll() {
+void Reader::plan_next_poll(Clock::time_point begun, bool found) {
+    const auto now = Clock::now();
+    const auto shortest = std::clamp<Clock::duration>(
+        kPauseOfPoll * (now - begun), limits_.poll_min, limits_.poll_max
+    );
+    pause_ = found ? shortest : std::clamp<Clock::duration>(2 * pause_, shortest, limits_.poll_max);
+    earliest_poll_ = now + shortest;
+    // Jitter, so that workers do not poll in step.
     const double factor = std::uniform_real_distribution<double>(0.75, 1.25)(random_);
-    const auto pause = std::chrono::duration<double, std::milli>(pause_) * factor;
-    return Clock::now() + std::chrono::duration_cast<Clock::duration>(pause);
+    poll_at_ = now + std::chrono::duration_cast<Clock::duration>(factor * pause_);
 }
 
 Task<Result<bool>> Reader::poll_group(

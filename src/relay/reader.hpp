@@ -33,7 +33,7 @@ public:
     Task<> run();
     /// Nothing new is read from now on; run() returns soon.
     void stop();
-    /// Somebody has just committed an event.
+    /// Somebody has just committed an event: the next poll comes as early as it may.
     void nudge();
 
 private:
@@ -63,7 +63,7 @@ private:
 
     void learn_size(const outbox::Events& events, std::size_t begin, std::size_t end);
     std::size_t page_rows() const;
-    Clock::time_point next_poll();
+    void plan_next_poll(Clock::time_point begun, bool found);
     Deadline deadline() const { return Deadline::in(limits_.statement_timeout); }
     bool owns(const PageRequest& request) const;
 
@@ -76,10 +76,10 @@ private:
     std::mt19937_64 random_;
     bool stopping_ = false;
     std::uint64_t life_ = 0;  ///< of the lanes, when the poll under way began
-    bool nudged_ = false;
     std::optional<PageRequest> request_;
-    std::chrono::milliseconds pause_;
+    Clock::duration pause_;
     Clock::time_point poll_at_{};
+    Clock::time_point earliest_poll_{};
     unsigned database_failures_ = 0;
     double bytes_per_event_;
 };

@@ -14,7 +14,7 @@ struct WorkerLimits {
     std::chrono::milliseconds poll_min{2};
     std::chrono::milliseconds poll_max{100};
     /// Cursors move at most this often, unless a lane waits for it: one write for many pages.
-    std::chrono::milliseconds acknowledge_interval{10};
+    std::chrono::milliseconds acknowledge_interval{25};
     /// How often free lanes are looked for.
     std::chrono::milliseconds claim_interval{1000};
     /// One statement of the database.
