@@ -1,4 +1,5 @@
-"""The README does what it says: its marked commands are run as they stand, only with other ports.
+"""The README does what it says: its marked commands are run as they stand, only with other ports. What the documents name
+(tests, metrics, files) exists.
 
 A block is marked by a line `<!-- test: NAME -->` in front of it. Each mark has its expectation here, and each expectation
 its mark; what is not marked may only be intents of the Makefile.
@@ -139,3 +140,32 @@ def test_what_is_not_marked_is_an_intent_of_the_makefile(text):
         assert target, line
         done = subprocess.run(["make", "-n", target[1]], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0 and done.stdout, done.stderr
+
+
+DOCUMENTS = sorted(
+    path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/**/README.md")))
+
+
+@pytest.fixture(scope="module")
+def sources():
+    wanted = {".cpp", ".hpp", ".py"}
+    return "\n".join(path.read_text() for top in ("src", "tests") for path in sorted((ROOT / top).rglob("*"))
+                     if path.suffix in wanted and path.name != "test_readme.py")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_what_a_document_names_exists(document, sources):
+    text = (ROOT / document).read_text()
+    missing = []
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        if not re.match(r"\w+:", target) and not (ROOT / document).parent.joinpath(target).exists():
+            missing.append(target)
+    # `NoStorm…` stands for a longer name.
+    for suite, name in re.findall(r"\b(\w+Test)\.(\w+)", text):
+        if not re.search(rf"TEST(_F|_P)?\({suite},\s*{name}", sources):
+            missing.append(f"{suite}.{name}")
+    missing += [name for name in re.findall(r"\btest_\w+(?=[`(])", text) if f"def {name}(" not in sources]
+    missing += [name for name in re.findall(r"\btest_\w+\.py\b", text) if not list(ROOT.glob(f"tests/**/{name}"))]
+    metrics = re.findall(r"\btxstream_\w+_(?:total|seconds|state|letters|owned|queue|connections|flight|paused)\b", text)
+    missing += [name for name in metrics if f'"{name}"' not in sources]
+    assert not missing
