@@ -112,8 +112,8 @@ test-integration: ## the tests of the built binary, from outside
 integration: test-integration ## the same as test-integration
 
 .PHONY: sim
-sim: ## the simulated relay (SEED=n repeats a run)
-	@$(if $(SEED),TXSTREAM_SIM_SEED=$(SEED)) tools/run_tests.sh -L '^sim$$' $(ARGS)
+sim: ## 50 storms of the simulated relay (SEED=n begins with that one)
+	@TXS_TEST_STORMS=50 $(if $(SEED),TXS_TEST_SEED=$(SEED)) tools/run_tests.sh --unit -R '^txs_relay_test$$' -V $(ARGS)
 
 .PHONY: test-tsan
 test-tsan: ## all tests under the thread sanitizer

@@ -98,7 +98,7 @@ private:
     bool is_ours(const std::string& name, const std::string& source) {
         for (const auto& [mistaken, right] : kMistakenNames) {
             if (name != mistaken) continue;
-            problem(name, fmt::format("{} ({}) is unknown; did you mean {}?", name, source, right));
+            problem(name, fmt::format("{} is unknown; did you mean {}? ({})", name, right, source));
             return false;
         }
         const bool has_prefix = std::ranges::any_of(our_prefixes(), [&](const auto& prefix) {
@@ -119,9 +119,9 @@ private:
         problem(
             name,
             near
-                ? fmt::format("{} ({}) is unknown; did you mean {}?", name, source, *near)
+                ? fmt::format("{} is unknown; did you mean {}? ({})", name, *near, source)
                 : fmt::format(
-                      "{} ({}) is unknown; `txstream config docs` lists what there is", name, source
+                      "{} is unknown; `txstream config docs` lists what there is ({})", name, source
                   )
         );
         return false;

@@ -4,7 +4,7 @@ import re
 import subprocess
 import time
 
-from support.world import BINARY, clean_environment, eventually, free_ports, run
+from support.world import BINARY, ROOT, clean_environment, eventually, free_ports, run
 
 METRICS_OF_THE_ORIGINAL = {
     "txstream_events_processed_total", "txstream_events_published_total", "txstream_events_failed_total",
@@ -137,6 +137,34 @@ def test_the_breaker_opens_pauses_probes_and_closes_and_counts_nothing(world):
     assert relay.metric("txstream_circuit_breaker_trips_total", from_state="half_open", to_state="closed") >= 1
     assert relay.metric("txstream_retry_delay_duration_seconds_count") >= 5
     assert not database.run("SELECT 1 FROM txstream.dead_letters")
+    assert relay.stop() == 0
+
+
+def test_a_restored_database_publishes_nothing_until_its_cursors_are_reset_as_documented(world):
+    database, topic = world.database(), world.topic()
+    relay = world.start("relay", database, topic)
+    old = [str(database.publish(f"key-{n}")) for n in range(50)]
+    topic.read_ids(old)
+    assert relay.stop() == 0
+    new = [str(database.publish(f"key-{n}")) for n in range(50)]
+    first_pending = database.one("SELECT min(id) FROM txstream.events WHERE status = 'pending'")
+    # As after a restore into a younger cluster: its ids are far below those that the cursors know.
+    database.run("UPDATE txstream.lanes SET cursor = '3000000000:3000000000:'")
+    relay = world.start("relay", database, topic, ready=False)
+    told = eventually(lambda: relay.logs("cannot reach the lanes; trying again"), "it says why")
+    assert "come from another cluster" in told[0]["error"] and "docs/schema.md" in told[0]["error"]
+    assert database.one("SELECT count(owner) FROM txstream.lanes") == 0 and topic.count() == 50
+    assert relay.stop() == 0
+
+    statements = re.findall(r"^UPDATE .*?;", (ROOT / "docs/schema.md").read_text(), re.M | re.S)
+    assert len(statements) == 2
+    for statement in statements:
+        database.run(statement.replace(":first_pending", str(first_pending)))
+    relay = world.start("relay", database, topic)
+    topic.read_ids(new)
+    newest = str(database.publish("key-1"))
+    topic.read_ids([newest])
+    assert topic.count() == 101, "what had been published did not come again"
     assert relay.stop() == 0
 
 
