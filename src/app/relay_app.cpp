@@ -234,6 +234,7 @@ Task<> RelayApp::measure_backlog() {
                 executor_, config_.database.conninfo(), settings, deadline
             );
             connection = opened ? std::move(*opened) : nullptr;
+            meter.forget();  // the server may have crashed; see relay::Delivery about trust
         }
         if (connection) {
             const auto backlog = co_await meter.measure(*connection, deadline);

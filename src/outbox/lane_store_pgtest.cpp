@@ -1,0 +1,198 @@
+#include "outbox/lane_store.hpp"
+#include "outbox/reader.hpp"
+#include "tests/support/outbox_database.hpp"
+
+namespace txstream::outbox {
+namespace {
+
+using namespace std::chrono_literals;
+using tests::must;
+using tests::soon;
+
+constexpr std::chrono::milliseconds kLong = 60s;
+
+class LaneStorePgTest : public tests::OutboxTest {
+protected:
+    std::vector<ClaimedLane> claim(
+        const std::string& owner, std::size_t limit, std::vector<LaneId> owned = {}
+    ) {
+        return must(wait(claim_lanes(*superuser_, owner, std::move(owned), limit, kLong, soon())));
+    }
+    ClaimedLane claim_one(const std::string& owner = "a") { return claim(owner, 1).at(0); }
+    Snapshot now() { return must(wait(current_snapshot(*superuser_, soon()))); }
+    void end_lease(LaneId lane) {
+        script(
+            *superuser_,
+            "UPDATE txstream.lanes SET lease_ends_at = clock_timestamp() - interval '1 s' WHERE "
+            "lane = " +
+                std::to_string(lane.value())
+        );
+    }
+    std::string of_lane(LaneId lane, const std::string& expression) {
+        return one(
+            "SELECT (" + expression +
+            ")::text FROM txstream.lanes WHERE lane = " + std::to_string(lane.value())
+        );
+    }
+    LaneProgress progress(const ClaimedLane& lane, const Snapshot& to, std::int64_t published) {
+        return {lane.lane, lane.epoch, to, std::nullopt, EventSeq(0), published};
+    }
+    Publication publication(const ClaimedLane& lane, const Snapshot& to, std::int64_t events) {
+        Publication result;
+        result.lanes = {lane.lane};
+        result.first_id = EventSeq(1);
+        result.last_id = EventSeq(9);
+        result.events = events;
+        result.cursor = lane.cursor;
+        result.target = to;
+        return result;
+    }
+    std::vector<LaneId> advance(const LaneProgress& lane, const Publication& what) {
+        return must(wait(advance_lanes(*superuser_, {lane}, {what}, soon())));
+    }
+};
+
+TEST_F(LaneStorePgTest, TwoRelaysShareTheLanesAndNoneHasTwoOwners) {
+    EXPECT_EQ(must(wait(lane_count(*superuser_, soon()))), 32U);
+    EXPECT_EQ(claim("a", 20).size(), 20U);
+    EXPECT_EQ(claim("b", 20).size(), 12U);
+    EXPECT_EQ(claim("c", 20).size(), 0U);
+    EXPECT_EQ(
+        one("SELECT count(DISTINCT lane)::text FROM txstream.lanes WHERE owner IN ('a', 'b')"), "32"
+    );
+}
+
+TEST_F(LaneStorePgTest, ALaneWhoseLeaseEndedGoesToTheNextUnderAHigherEpoch) {
+    const auto first = claim_one("a");
+    end_lease(first.lane);
+    const auto second = claim_one("b");
+    EXPECT_EQ(second.lane, first.lane);
+    EXPECT_EQ(second.epoch.value(), first.epoch.value() + 1);
+    EXPECT_EQ(second.cursor, first.cursor);
+}
+
+TEST_F(LaneStorePgTest, WhatTheOwnerDoesNotKnowOfComesBackToItAtOnceAndToNobodyElse) {
+    const auto known = claim("a", 2);
+    const auto again = claim("a", 32, {known[0].lane});
+    ASSERT_FALSE(again.empty());
+    EXPECT_TRUE(std::ranges::any_of(again, [&](const auto& lane) {
+        return lane.lane == known[1].lane && lane.epoch.value() == known[1].epoch.value() + 1;
+    }));
+    EXPECT_TRUE(std::ranges::none_of(again, [&](const auto& lane) {
+        return lane.lane == known[0].lane;
+    }));
+    EXPECT_TRUE(claim("b", 32).empty());
+}
+
+TEST_F(LaneStorePgTest, OnlyTheNamedLanesAreProlongedAndAnEndedLeaseIsNot) {
+    const auto lanes = claim("a", 3);
+    end_lease(lanes[2].lane);
+    const auto before = of_lane(lanes[1].lane, "lease_ends_at");
+    const auto renewed =
+        must(wait(renew_lanes(*superuser_, "a", {lanes[0].lane, lanes[2].lane}, 2 * kLong, soon()))
+        );
+    EXPECT_EQ(renewed, std::vector<LaneId>{lanes[0].lane});
+    EXPECT_EQ(of_lane(lanes[1].lane, "lease_ends_at"), before);
+    EXPECT_EQ(
+        of_lane(lanes[0].lane, "lease_ends_at > clock_timestamp() + interval '100 s'"), "true"
+    );
+    EXPECT_TRUE(must(wait(renew_lanes(*superuser_, "b", {lanes[0].lane}, kLong, soon()))).empty());
+}
+
+TEST_F(LaneStorePgTest, ACursorMovesUnderItsEpochAndALateAcknowledgementChangesNothing) {
+    const auto first = claim_one("a");
+    const auto target = now();
+    end_lease(first.lane);
+    const auto second = claim_one("b");
+    EXPECT_TRUE(advance(progress(first, target, 5), publication(first, target, 5)).empty());
+    EXPECT_EQ(of_lane(first.lane, "cursor"), first.cursor.text());
+    EXPECT_EQ(of_lane(first.lane, "published"), "0");
+    EXPECT_EQ(
+        advance(progress(second, target, 5), publication(second, target, 5)),
+        std::vector<LaneId>{second.lane}
+    );
+    EXPECT_EQ(of_lane(first.lane, "cursor"), target.text());
+}
+
+TEST_F(LaneStorePgTest, AnAcknowledgementThatIsRepeatedCountsOnce) {
+    const auto lane = claim_one();
+    const auto target = now();
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(
+            advance(progress(lane, target, 5), publication(lane, target, 5)),
+            std::vector<LaneId>{lane.lane}
+        ) << "the first answer may have been lost";
+    }
+    EXPECT_EQ(of_lane(lane.lane, "published"), "5");
+}
+
+TEST_F(LaneStorePgTest, AWindowThatIsBeingPagedGoesOnWhereItWas) {
+    const auto lane = claim_one("a");
+    const auto target = now();
+    auto paging = progress(lane, lane.cursor, 5);
+    paging.target = target;
+    paging.last_id = EventSeq(77);
+    advance(paging, publication(lane, target, 5));
+    end_lease(lane.lane);
+    const auto next = claim_one("b");
+    EXPECT_EQ(next.cursor, lane.cursor);
+    EXPECT_EQ(next.target, target);
+    EXPECT_EQ(next.last_id, EventSeq(77));
+}
+
+TEST_F(LaneStorePgTest, ParkingAndTheCursorAreOneAndTheKeyIsHeldFromThenOn) {
+    const auto event = one("SELECT txstream.publish('T', 'bad', 'Happened', '{\"x\": 1}')::text");
+    const auto id = EventSeq(std::stoll(one("SELECT id::text FROM txstream.outbox")));
+    const LaneId lane(
+        static_cast<std::int16_t>(std::stoi(one("SELECT lane::text FROM txstream.outbox")))
+    );
+    const auto lanes = claim("a", 32);
+    const auto mine = *std::ranges::find(lanes, lane, &ClaimedLane::lane);
+    const auto target = now();
+    const std::vector<ParkedEvent> parked{{id, 3, "MSG_SIZE_TOO_LARGE", "too large"}};
+    auto stale = progress(mine, target, 0);
+    stale.epoch = Epoch(mine.epoch.value() - 1);
+    EXPECT_FALSE(must(
+        wait(park_and_advance(*superuser_, stale, parked, publication(mine, target, 0), soon()))
+    ));
+    EXPECT_EQ(one("SELECT count(*)::text FROM txstream.dead_letters"), "0");
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_TRUE(must(wait(park_and_advance(
+            *superuser_, progress(mine, target, 0), parked, publication(mine, target, 0), soon()
+        ))));
+    }
+    EXPECT_EQ(
+        one("SELECT event_id || ' ' || key || ' ' || payload || ' ' || attempts || ' ' || "
+            "error_class || ' ' || state"
+            " FROM txstream.dead_letters"),
+        event + " bad {\"x\": 1} 3 MSG_SIZE_TOO_LARGE parked"
+    );
+    EXPECT_EQ(of_lane(lane, "cursor"), target.text());
+    EXPECT_EQ(of_lane(lane, "parked"), "1");
+    must(wait(release_lanes(*superuser_, "a", soon())));
+    const auto again = claim("b", 32);
+    EXPECT_EQ(
+        std::ranges::find(again, lane, &ClaimedLane::lane)->held_keys,
+        std::vector<std::string>{"bad"}
+    );
+}
+
+TEST_F(LaneStorePgTest, ReleasedLanesAreFreeAtOnce) {
+    claim("a", 32);
+    must(wait(release_lanes(*superuser_, "a", soon())));
+    EXPECT_EQ(claim("b", 32).size(), 32U);
+}
+
+TEST_F(LaneStorePgTest, ACursorOfAnotherClusterIsRefused) {
+    script(
+        *superuser_, "UPDATE txstream.lanes SET cursor = '3000000000:3000000000:' WHERE lane = 5"
+    );
+    EXPECT_EQ(claim("a", 32).size(), 31U);
+    const auto refused = wait(claim_lanes(*superuser_, "a", {}, 0, kLong, soon()));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::corrupt);
+    EXPECT_NE(refused.error().what().find("lanes 5"), std::string::npos) << refused.error().what();
+}
+
+}  // namespace
+}  // namespace txstream::outbox

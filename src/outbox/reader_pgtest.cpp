@@ -1,0 +1,189 @@
+#include "outbox/reader.hpp"
+#include "tests/support/outbox_database.hpp"
+
+#include <numeric>
+
+namespace txstream::outbox {
+namespace {
+
+using tests::must;
+using tests::soon;
+
+class ReaderPgTest : public tests::OutboxTest {
+protected:
+    ReaderPgTest() : all_lanes_(32) {
+        for (std::int16_t i = 0; i < 32; ++i) all_lanes_[static_cast<std::size_t>(i)] = LaneId(i);
+    }
+
+    static std::string publish(const std::string& key) {
+        return "SELECT txstream.publish('T', '" + key + "', 'Happened', '{}')";
+    }
+    Snapshot now() { return must(wait(current_snapshot(*reader_, soon()))); }
+    /// Keys of the window between two snapshots, in the order of their ids.
+    std::vector<std::string> window(const Snapshot& cursor, const Snapshot& target) {
+        const auto events =
+            must(wait(read_window(*reader_, all_lanes_, cursor, target, 10'000, soon())));
+        std::vector<std::size_t> order(events.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::ranges::sort(order, {}, [&](std::size_t i) { return events.id(i); });
+        std::vector<std::string> keys;
+        for (const auto i : order) keys.emplace_back(events.at(i).key);
+        return keys;
+    }
+    std::vector<EventSeq> page_through(
+        LaneId lane, const Snapshot& cursor, const Snapshot& target, std::size_t limit
+    ) {
+        std::vector<EventSeq> ids;
+        while (true) {
+            const auto after = ids.empty() ? EventSeq(0) : ids.back();
+            must(send_page(*reader_, lane, cursor, target, after, limit));
+            const auto page = must(wait(receive_page(*reader_, soon())));
+            for (std::size_t i = 0; i < page.size(); ++i) ids.push_back(page.id(i));
+            if (page.size() < limit) return ids;
+        }
+    }
+
+    std::unique_ptr<pg::Connection> reader_ = connect(kReaderSettings);
+    std::vector<LaneId> all_lanes_;
+};
+
+using Keys = std::vector<std::string>;
+
+TEST_F(ReaderPgTest, ARowOfASlowTransactionIsReadAfterItCommitsAndNobodyWaitsForIt) {
+    const auto start = now();
+    const auto slow = connect();
+    script(*slow, "BEGIN; " + publish("slow"));
+    rows(publish("quick"));
+    const auto first = now();
+    EXPECT_EQ(window(start, first), Keys{"quick"});
+    rows(publish("later"));
+    script(*slow, "COMMIT");
+    const auto second = now();
+    EXPECT_EQ(window(first, second), (Keys{"slow", "later"})) << "by id, not by commit";
+    EXPECT_EQ(window(second, now()), Keys{});
+}
+
+TEST_F(ReaderPgTest, WhatRolledBackIsNeverReadSavepointsIncluded) {
+    const auto start = now();
+    script(*superuser_, "BEGIN; " + publish("gone") + "; ROLLBACK");
+    script(
+        *superuser_,
+        "BEGIN; " + publish("a") + "; SAVEPOINT s; " + publish("undone") +
+            "; ROLLBACK TO s; SAVEPOINT t; " + publish("b") + "; RELEASE t; COMMIT"
+    );
+    EXPECT_EQ(window(start, now()), (Keys{"a", "b"}));
+}
+
+TEST_F(ReaderPgTest, APreparedTransactionIsReadWhenItIsCommittedAtLast) {
+    const auto start = now();
+    const auto id = database_.name();
+    script(*superuser_, "BEGIN; " + publish("prepared") + "; PREPARE TRANSACTION '" + id + "'");
+    rows(publish("other"));
+    const auto first = now();
+    EXPECT_EQ(window(start, first), Keys{"other"});
+    script(*superuser_, "COMMIT PREPARED '" + id + "'");
+    EXPECT_EQ(window(first, now()), Keys{"prepared"});
+}
+
+TEST_F(ReaderPgTest, ALimitIsKeptAndPagesGiveTheWholeWindowInOrder) {
+    const auto start = now();
+    script(
+        *superuser_,
+        "SELECT txstream.publish('T', 'one', 'Happened', '{}') FROM generate_series(1, 250)"
+    );
+    const auto target = now();
+    rows(publish("one"));  // outside of the window
+    const auto some = must(wait(read_window(*reader_, all_lanes_, start, target, 100, soon())));
+    EXPECT_EQ(some.size(), 100U);
+    const auto lane = some.lane(0);
+    const auto ids = page_through(lane, start, target, 100);
+    EXPECT_EQ(ids.size(), 250U);
+    EXPECT_TRUE(std::ranges::is_sorted(ids, std::less_equal<>())) << "ascending, none twice";
+    const auto first = must(wait(first_ids(*reader_, all_lanes_, start, target, soon())));
+    EXPECT_EQ(first, (std::map<LaneId, EventSeq>{{lane, ids.front()}}));
+}
+
+TEST_F(ReaderPgTest, OnlyTheLanesThatWereAskedForAreRead) {
+    const auto start = now();
+    for (int i = 0; i < 50; ++i) rows(publish("key-" + std::to_string(i)));
+    const auto target = now();
+    std::size_t sum = 0;
+    for (const auto lane : all_lanes_) {
+        const std::vector<LaneId> only{lane};
+        const auto events = must(wait(read_window(*reader_, only, start, target, 100, soon())));
+        for (std::size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events.lane(i), lane);
+        sum += events.size();
+    }
+    EXPECT_EQ(sum, 50U);
+}
+
+TEST_F(ReaderPgTest, AnEventComesBackAsItWasWritten) {
+    const auto start = now();
+    const std::string json = R"({"b" : 1.10,  "a": "\u00e9 S\u00e3o", "a": [1e400, -0.0]})";
+    script(
+        *superuser_,
+        "INSERT INTO txstream.outbox (event_id, aggregate_type, aggregate_id, event_type, topic, "
+        "key, payload, metadata,"
+        " headers, created_at) VALUES ('6f1c2a00-0000-4000-8000-000000000001', 'Type', 'São "
+        "Paulo', 'Happened', 't.x',"
+        " 'k', '" +
+            json + "', '{ \"m\":1}', '{\"h\":\"v\"}', '2026-01-31 12:00:00.123456+00')"
+    );
+    script(
+        *superuser_,
+        "SELECT txstream.publish_bytes('Type', 'b', 'Happened', '\\x00ff10', 'application/avro');"
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) VALUES ('Type', "
+        "'c', 'Gone')"
+    );
+    const auto events = must(wait(read_window(*reader_, all_lanes_, start, now(), 10, soon())));
+    ASSERT_EQ(events.size(), 3U);
+    std::map<std::string, Event> by_id;
+    for (std::size_t i = 0; i < 3; ++i) by_id.emplace(events.at(i).aggregate_id, events.at(i));
+    const auto& whole = by_id.at("São Paulo");
+    EXPECT_EQ(whole.event_id, "6f1c2a00-0000-4000-8000-000000000001");
+    EXPECT_EQ(whole.payload, json) << "spaces, numbers and repeated names included";
+    EXPECT_EQ(whole.metadata, "{ \"m\":1}");
+    EXPECT_EQ(whole.headers, "{\"h\":\"v\"}");
+    EXPECT_EQ(whole.topic, "t.x");
+    EXPECT_EQ(whole.key, "k");
+    EXPECT_EQ(whole.created_at.time_since_epoch().count(), 1769860800123456);
+    EXPECT_EQ(by_id.at("b").payload, std::string_view("\x00\xff\x10", 3));
+    EXPECT_FALSE(by_id.at("b").payload_is_json);
+    EXPECT_EQ(by_id.at("b").content_type, "application/avro");
+    EXPECT_EQ(by_id.at("b").key, "b") << "the aggregate's id where there is no key";
+    EXPECT_TRUE(by_id.at("c").payload_is_null);
+}
+
+// The plan must not depend on statistics: right after a bulk load there are none.
+TEST_F(ReaderPgTest, PagesAndWindowsWalkTheIndexesWhateverTheStatisticsSay) {
+    const auto start = now();
+    script(
+        *superuser_,
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload)"
+        " SELECT 'T', 'key-' || n, 'Happened', '{}' FROM generate_series(1, 20000) n"
+    );
+    const auto target = now();
+    must(wait(read_window(*reader_, all_lanes_, start, target, 10, soon())));
+    must(send_page(*reader_, LaneId(3), start, target, EventSeq(0), 10));
+    must(wait(receive_page(*reader_, soon())));
+    const auto plan = [&](const std::string& call) {
+        std::string text;
+        for (const auto& line : rows(*reader_, "EXPLAIN EXECUTE " + call)) text += line + "\n";
+        return text;
+    };
+    const auto page =
+        plan("txs_page('3', '" + target.text() + "', '" + start.text() + "', '0', '1000')");
+    EXPECT_NE(page.find("lane_id"), std::string::npos) << page;
+    EXPECT_EQ(page.find("->  Sort"), std::string::npos) << "a page of a large window must not sort it\n"
+                                                    << page;
+    EXPECT_EQ(page.find("Seq Scan"), std::string::npos) << page;
+    const auto poll = plan(
+        "txs_window('{1,2,3}', '" + std::to_string(start.xmax()) + "', '" +
+        std::to_string(target.xmax()) + "', '" + target.text() + "', '{}', '1000')"
+    );
+    EXPECT_NE(poll.find("lane_xid"), std::string::npos) << poll;
+    EXPECT_EQ(poll.find("Seq Scan"), std::string::npos) << poll;
+}
+
+}  // namespace
+}  // namespace txstream::outbox

@@ -1,0 +1,71 @@
+#pragma once
+
+#include "pg/migrator.hpp"
+#include "tests/support/pg_fixture.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace txstream::tests {
+
+/// A database with the outbox's migrations, and one session of a superuser in it.
+class OutboxTest : public testing::Test {
+protected:
+    OutboxTest() { migrate(); }
+
+    /// Statements one after the other; the last one's first column of each row.
+    std::vector<std::string> rows(const std::string& sql) { return rows(*superuser_, sql); }
+    std::vector<std::string> rows(pg::Connection& session, const std::string& sql) {
+        // Prepared statements are known by name: each text gets its own, for as long as we live.
+        const auto [at, is_new] = texts_.try_emplace(sql, "t" + std::to_string(texts_.size()));
+        const pg::Statement statement{at->second.c_str(), at->first.c_str()};
+        const auto result = must(wait(session.run(statement, {}, soon())));
+        std::vector<std::string> all;
+        for (std::size_t i = 0; i < result.size(); ++i)
+            all.emplace_back(result.is_null(i, 0) ? "NULL" : result.bytes(i, 0));
+        return all;
+    }
+    /// The one row; texts only, so cast in the SQL.
+    std::string one(const std::string& sql) {
+        auto all = rows(sql);
+        EXPECT_EQ(all.size(), 1U) << sql;
+        return all.empty() ? "" : all.front();
+    }
+    Result<> try_script(pg::Connection& session, const std::string& sql) {
+        return wait(session.run_script(sql, soon()));
+    }
+    void script(pg::Connection& session, const std::string& sql) { must(try_script(session, sql)); }
+
+    std::unique_ptr<pg::Connection> connect(const std::string& settings = {}) {
+        return database_.connect(io_, settings);
+    }
+    template <class T>
+    T wait(asio::awaitable<T> task) {
+        return run_until_done(io_, [&] { return std::move(task); });
+    }
+
+    TestDatabase database_;
+    asio::io_context io_;
+    std::unique_ptr<pg::Connection> superuser_ = connect();
+
+private:
+    void migrate() {
+        std::vector<std::pair<std::string, std::string>> files;
+        const auto directory = std::filesystem::path(TXS_SOURCE_DIR) / "migrations/outbox";
+        for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+            std::ifstream in(entry.path());
+            files.emplace_back(
+                entry.path().filename(), std::string(std::istreambuf_iterator<char>(in), {})
+            );
+        }
+        std::ranges::sort(files);
+        auto set = must(pg::make_migration_set("outbox", {files.begin(), files.end()}));
+        set.parameters["lanes"] = "32";
+        must(wait(pg::migrate_up(*superuser_, {std::move(set)}, soon())));
+    }
+
+    std::map<std::string, std::string> texts_;
+};
+
+}  // namespace txstream::tests
