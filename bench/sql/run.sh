@@ -5,12 +5,22 @@
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 WORK="${SQLBENCH_DIR:-$(mktemp -d /tmp/sqlbench.XXXXXX)}"; mkdir -p "$WORK"; chmod 755 "$WORK"
+# shellcheck source=bench/sql/lib.sh
 . "$HERE/lib.sh"
-trap 'rc=$?; [ $rc = 0 ] || echo "$0: failed ($rc)" >&2; cluster_stop || true; [ -n "${KEEP:-}" ] || rm -rf "$WORK"; exit $rc' EXIT
+clean_up() {
+  local rc=$?
+  [ "$rc" = 0 ] || echo "$0: failed ($rc)" >&2
+  cluster_stop || true
+  [ -n "${KEEP:-}" ] || rm -rf "$WORK"
+  exit "$rc"
+}
+trap clean_up EXIT
 cluster_start
 cc -O2 -Wall -I"$(pg_config --includedir 2>/dev/null || echo /usr/include/postgresql)" -I/usr/include/postgresql -o "$WORK/reader" "$HERE/reader.c" -lpq
 sqlf "$HERE/fixture.sql"
-for part in ${*:-payload lane partition proofs}; do
+(($#)) || set -- payload lane partition proofs
+for part in "$@"; do
+  # shellcheck source=/dev/null
   . "$HERE"/[1-4]_"$part".sh
   ${SQLBENCH_ONLY:-part_$part}  # one function of a part, when its tables are there (KEEP=1)
   echo "== $part"; summary "$part"
