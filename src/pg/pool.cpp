@@ -31,17 +31,21 @@ public:
         if (closed_) co_return fail(Code::unavailable, "the connection pool is closed");
         Permit permit(*this);
         TXS_CO_CHECK(co_await permit.take(deadline));
+        if (closed_)
+            co_return fail(Code::unavailable, "the connection pool was closed while waiting");
         while (!idle_.empty()) {
             auto connection = std::move(idle_.back());
             idle_.pop_back();
             if (!connection->is_alive()) continue;
             permit.keep();
+            ++leased_;
             co_return connection;
         }
-        ++opening_;
         auto opened = co_await Connection::open(executor_, conninfo_, settings_, deadline);
-        --opening_;
-        if (opened) permit.keep();
+        if (opened) {
+            permit.keep();
+            ++leased_;
+        }
         co_return opened;
     }
 
@@ -50,12 +54,11 @@ public:
         if (!closed_ && connection->is_open() && !connection->in_transaction())
             idle_.push_back(std::move(connection));
         connection.reset();
+        --leased_;
         release();
     }
 
-    Stats stats() const noexcept {
-        return {idle_.size() + in_use() - opening_, in_use(), waiters_.size()};
-    }
+    Stats stats() const noexcept { return {idle_.size() + leased_, in_use(), waiters_.size()}; }
 
     void close() {
         closed_ = true;
@@ -144,7 +147,7 @@ private:
     std::string settings_;
     Limits limits_;
     std::size_t permits_;
-    std::size_t opening_ = 0;
+    std::size_t leased_ = 0;  // permits that came to a session
     std::list<Waiter> waiters_;
     std::vector<std::unique_ptr<Connection>> idle_;  // the one used last is used first
     bool closed_ = false;
