@@ -2,11 +2,16 @@
 
 #include "base/assert.hpp"
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <openssl/evp.h>
 #include <utility>
 
@@ -16,7 +21,12 @@ namespace {
 constexpr std::string_view kNoTransaction = "-- txstream: no transaction";
 
 // Any constant will do, as long as no other program locks by it: "txstream" in ASCII.
-constexpr Statement kLock{"txs_migrate_lock", "SELECT pg_advisory_lock(8392585648256897133)"};
+// Asked for again and again, not waited for: who waits in a statement holds a snapshot, and CREATE
+// INDEX CONCURRENTLY waits for all of those, so that the two would wait for each other.
+constexpr Statement kTryLock{
+    "txs_migrate_lock", "SELECT pg_try_advisory_lock(8392585648256897133)"
+};
+constexpr std::chrono::milliseconds kLockPoll{50};
 constexpr Statement kUnlock{"txs_migrate_unlock", "SELECT pg_advisory_unlock(8392585648256897133)"};
 
 constexpr const char* kPrepare =
@@ -132,6 +142,23 @@ Result<> check_known(const MigrationSet& set, const std::vector<Applied>& applie
     return {};
 }
 
+Task<Result<>> lock(Connection& connection, Deadline deadline) {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    while (true) {
+        TXS_CO_TRY(const auto rows, co_await connection.run(kTryLock, Params(), deadline));
+        if (rows.boolean(0, 0)) co_return Result<>();
+        timer.expires_at(Deadline::in(kLockPoll).sooner(deadline).at());
+        const auto [ec] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        if (ec) co_return fail(Code::cancelled, "cancelled while another process migrates");
+        if (deadline.passed()) {
+            co_return fail(
+                Code::timed_out,
+                "another process migrates this database and did not end in time; nothing was done"
+            );
+        }
+    }
+}
+
 Task<Result<>> apply(
     Connection& connection, const MigrationSet& set, const Migration& migration, Deadline deadline
 ) {
@@ -232,7 +259,7 @@ Result<MigrationSet> make_migration_set(
 Task<Result<std::vector<MigrationState>>> migrate_up(
     Connection& connection, std::vector<MigrationSet> sets, Deadline deadline
 ) {
-    TXS_CO_CHECK(co_await connection.run(kLock, Params(), deadline));
+    TXS_CO_CHECK(co_await lock(connection, deadline));
     auto done = co_await apply_pending(connection, sets, deadline);
     if (connection.is_open()) {
         auto unlocked = co_await connection.run(kUnlock, Params(), deadline);

@@ -11,7 +11,8 @@
 namespace txstream::pg {
 
 /// One file of SQL. Applied in a transaction of its own, unless its first line is
-/// `-- txstream: no transaction` (what PostgreSQL refuses to do in one).
+/// `-- txstream: no transaction` (what PostgreSQL refuses to do in one); such a file holds one
+/// statement, which must leave nothing when it fails, or be fit to be run again.
 struct Migration {
     int version = 0;
     std::string name;
