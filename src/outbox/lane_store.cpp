@@ -52,7 +52,7 @@ constexpr pg::Statement kRelease{
 };
 
 constexpr pg::Statement kAsynchronousCommit{
-    "txs_async_commit", "SET LOCAL synchronous_commit = off"
+    "txs_async_commit", "SELECT set_config('synchronous_commit', 'off', true)"
 };
 
 // The epoch in the WHERE clause is what makes a late acknowledgement harmless: if another relay

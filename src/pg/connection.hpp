@@ -61,8 +61,9 @@ public:
     /// refused.
     Task<Result<Rows>> run(Statement statement, Params params, Deadline deadline);
 
-    /// Runs the statements in one transaction and one network round trip (pipeline): BEGIN, all,
-    /// COMMIT. Fails as a whole: after an error nothing was applied (Code::timed_out: unknown).
+    /// Runs the statements in one transaction and one network round trip: a pipeline's implicit
+    /// transaction. Fails as a whole: after an error nothing was applied (Code::timed_out:
+    /// unknown).
     struct Step {
         Statement statement;
         Params params;

@@ -5,9 +5,7 @@
 namespace txstream::pg::detail {
 namespace {
 
-constexpr Statement kBegin{"begin", "BEGIN"};
-constexpr Statement kCommit{"commit", "COMMIT"};
-constexpr Statement kRollback{"rollback", "ROLLBACK"};
+constexpr const char* kRollback = "ROLLBACK";
 
 // NAMEDATALEN - 1: the server cuts longer names, and two statements might become one.
 constexpr std::size_t kNameBytesMax = 63;
@@ -58,28 +56,17 @@ Task<Result<std::vector<Rows>>> Session::transact(
     TXS_CO_CHECK(check_ready(deadline));
     TXS_ASSERT(!in_transaction(), "transact() inside a transaction");
     Call call(*this, deadline);
+    // What stands before one sync is one transaction, without BEGIN and COMMIT, which would cost
+    // the server as much as two more statements. It commits at the sync, or not at all.
     begin_exchange();
-    bool queued = queue(kBegin, {});
+    bool queued = true;
     for (const auto& step : steps) queued = queued && queue(step.statement, step.params);
-    queued = queued && queue(kCommit, {});
     if (!queued) co_return tl::unexpected(take_error());
     TXS_CO_CHECK(end_exchange());
     co_await settle();
-    if (!error_) {
-        TXS_ASSERT(rows_.size() == steps.size() + 2, "an answer for each statement");
-        co_return std::vector<Rows>(
-            std::make_move_iterator(rows_.begin() + 1), std::make_move_iterator(rows_.end() - 1)
-        );
-    }
-    auto error = take_error();
-    // The server skipped everything after the failing step, COMMIT included: the transaction is
-    // still open.
-    if (in_transaction()) {
-        begin_exchange();
-        if (queue(kRollback, {}) && end_exchange()) co_await settle();
-        if (error_) close();
-    }
-    co_return tl::unexpected(std::move(error));
+    if (error_) co_return tl::unexpected(take_error());
+    TXS_ASSERT(rows_.size() == steps.size(), "an answer for each statement");
+    co_return std::move(rows_);
 }
 
 Task<Result<>> Session::run_script(std::string sql, Deadline deadline) {
@@ -90,11 +77,11 @@ Task<Result<>> Session::run_script(std::string sql, Deadline deadline) {
     Call call(*this, deadline);
     const bool had_failed = PQtransactionStatus(conn_.get()) == PQTRANS_INERROR;
     std::optional<Error> error;
-    for (const char* text : {sql.c_str(), kRollback.sql}) {
+    for (const char* text : {sql.c_str(), kRollback}) {
         if (error &&
             (had_failed || !is_open() || PQtransactionStatus(conn_.get()) != PQTRANS_INERROR))
             break;
-        if (!error && text == kRollback.sql) break;
+        if (!error && text == kRollback) break;
         begin_exchange();
         expected_.push_back({Kind::script, {"script", ""}});
         if (PQexitPipelineMode(conn_.get()) != 1 || PQsendQuery(conn_.get(), text) != 1) {
@@ -190,7 +177,7 @@ bool Session::needs_preparing(const Statement& statement) const {
 
 Result<> Session::end_exchange() {
     if (!conn_) return tl::unexpected(take_error());
-    expected_.push_back({Kind::sync, {"", ""}});
+    expected_.push_back({Kind::sync, {"commit", ""}});
     pending_ = true;
     if (PQpipelineSync(conn_.get()) != 1) {
         lose();
@@ -256,7 +243,10 @@ bool Session::drain() {
 void Session::take(PgResult result) {
     TXS_ASSERT(answered_ < expected_.size(), "more answers than statements");
     const auto expected = expected_[answered_];
-    if (expected.kind != Kind::script) ++answered_;
+    // An error where the sync is due comes from the commit; the sync itself follows.
+    const bool is_of_commit =
+        expected.kind == Kind::sync && PQresultStatus(result.get()) == PGRES_FATAL_ERROR;
+    if (expected.kind != Kind::script && !is_of_commit) ++answered_;
     switch (PQresultStatus(result.get())) {
         case PGRES_PIPELINE_SYNC:
             TXS_ASSERT(expected.kind == Kind::sync, "the sync comes last");
