@@ -257,11 +257,12 @@ TEST_F(ConnectionPgTest, AConnectionThatBreaksWithoutAWordLeavesTheEffectUnknown
             asio::write(to, asio::buffer(buffer.data(), size));
         }
     };
+    const auto passed = [](const std::exception_ptr&) {};
     acceptor.async_accept(outer, [&](boost::system::error_code ec) {
         if (ec) return;
         inner.connect({asio::ip::address_v4::loopback(), port});
-        asio::co_spawn(io_, pass(outer, inner), asio::detached);
-        asio::co_spawn(io_, pass(inner, outer), asio::detached);
+        tests::start(io_, pass(outer, inner), passed);
+        tests::start(io_, pass(inner, outer), passed);
     });
     const auto gate = std::to_string(acceptor.local_endpoint().port());
     const auto through = must(wait(Connection::open(
@@ -307,7 +308,7 @@ TEST_F(ConnectionPgTest, ADeadlineThatHasPassedSendsNothingAndHarmsNothing) {
 TEST_F(ConnectionPgTest, ACallThatIsCancelledClosesTheSession) {
     asio::cancellation_signal stop;
     std::optional<Result<Rows>> result;
-    asio::co_spawn(
+    tests::start(
         io_,
         session_->run(kSleep, {}, soon()),
         asio::bind_cancellation_slot(

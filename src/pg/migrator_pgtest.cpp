@@ -62,7 +62,7 @@ TEST_F(MigratorPgTest, TenThatStartAtOnceApplyEachFileOnce) {
     std::size_t applied = 0;
     int left = 10;
     for (auto& session : sessions) {
-        asio::co_spawn(
+        tests::start(
             io_,
             migrate_up(*session, {set_of(kTwo)}, soon()),
             [&](const std::exception_ptr&, Result<std::vector<MigrationState>> done) {
@@ -88,7 +88,7 @@ TEST_F(MigratorPgTest, AMigrationOutsideOfATransactionDoesNotWaitForThoseThatWai
     for (int i = 0; i < 4; ++i) sessions.push_back(database_.connect(io_));
     int left = 4;
     for (auto& session : sessions) {
-        asio::co_spawn(
+        tests::start(
             io_,
             migrate_up(*session, {set_of(files)}, soon()),
             [&](const std::exception_ptr&, Result<std::vector<MigrationState>> done) {

@@ -45,7 +45,7 @@ protected:
     }
     /// Acquires in the background; what came of it is under `name` in `results_`.
     void ask(Pool& pool, const std::string& name, Deadline deadline = soon()) {
-        asio::co_spawn(
+        tests::start(
             io_,
             keep(pool, name, deadline),
             asio::bind_cancellation_slot(
@@ -278,7 +278,7 @@ TEST_F(PoolPgTest, AStormOfCallersKeepsTheLimitAndLosesNoPlace) {
         --left;
     };
     for (int i = 0; i < 30; ++i) {
-        asio::co_spawn(io_, caller(), [](const std::exception_ptr& error) {
+        tests::start(io_, caller(), [](const std::exception_ptr& error) {
             if (error) std::rethrow_exception(error);
         });
     }

@@ -9,6 +9,22 @@
 
 namespace txstream::tests {
 
+/// The migrations of the outbox as they are shipped, for 32 lanes.
+inline pg::MigrationSet outbox_migrations() {
+    std::vector<std::pair<std::string, std::string>> files;
+    const auto directory = std::filesystem::path(TXS_SOURCE_DIR) / "migrations/outbox";
+    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+        std::ifstream in(entry.path());
+        files.emplace_back(
+            entry.path().filename(), std::string(std::istreambuf_iterator<char>(in), {})
+        );
+    }
+    std::ranges::sort(files);
+    auto set = must(pg::make_migration_set("outbox", {files.begin(), files.end()}));
+    set.parameters["lanes"] = "32";
+    return set;
+}
+
 /// A database with the outbox's migrations, and one session of a superuser in it.
 class OutboxTest : public testing::Test {
 protected:
@@ -50,20 +66,7 @@ protected:
     std::unique_ptr<pg::Connection> superuser_ = connect();
 
 private:
-    void migrate() {
-        std::vector<std::pair<std::string, std::string>> files;
-        const auto directory = std::filesystem::path(TXS_SOURCE_DIR) / "migrations/outbox";
-        for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-            std::ifstream in(entry.path());
-            files.emplace_back(
-                entry.path().filename(), std::string(std::istreambuf_iterator<char>(in), {})
-            );
-        }
-        std::ranges::sort(files);
-        auto set = must(pg::make_migration_set("outbox", {files.begin(), files.end()}));
-        set.parameters["lanes"] = "32";
-        must(wait(pg::migrate_up(*superuser_, {std::move(set)}, soon())));
-    }
+    void migrate() { must(wait(pg::migrate_up(*superuser_, {outbox_migrations()}, soon()))); }
 
     std::map<std::string, std::string> texts_;
 };

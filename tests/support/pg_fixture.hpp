@@ -39,6 +39,13 @@ T must(Result<T> result) {
     if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
+/// Starts a coroutine beside the test, which keeps `io` running until `ended` was called. The test
+/// owns what the coroutine uses, and waits for it.
+template <class T, class Ended>
+void start(asio::io_context& io, asio::awaitable<T> task, Ended ended) {
+    asio::co_spawn(io, std::move(task), std::move(ended));
+}
+
 /// Runs the event loop until the coroutine that `function` returns has ended; gives its value or
 /// throws its exception. ASSERT_… cannot be used inside a coroutine (it returns); use EXPECT_… and
 /// must().
