@@ -18,13 +18,15 @@ constexpr pg::Statement kFirst{
     "           AND pg_visible_in_snapshot(o.xid, l.target))) w"
 };
 
-// $1 the xmax of the earlier snapshot, $2 its running transactions.
+// $1 the xmax of the earlier snapshot, $2 its running transactions. OFFSET 0 keeps it one range of
+// the (lane, xid) index for each lane; as a join, the planner walked the newest partition's whole
+// index for the xids in it.
 constexpr pg::Statement kNext{
     "txs_backlog_next",
     "SELECT pg_current_snapshot()::text,"
     " (SELECT coalesce(sum(published + parked), 0)::bigint FROM txstream.lanes),"
-    " (SELECT count(*) FROM txstream.lanes l JOIN txstream.outbox o ON o.lane = l.lane"
-    "   AND o.xid >= $1::xid8)"
+    " (SELECT count(*) FROM txstream.lanes l CROSS JOIN LATERAL"
+    "   (SELECT 1 FROM txstream.outbox WHERE lane = l.lane AND xid >= $1::xid8 OFFSET 0) o)"
     " + (SELECT count(*) FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
     "     (SELECT 1 FROM txstream.lanes l CROSS JOIN LATERAL"
     "       (SELECT 1 FROM txstream.outbox WHERE lane = l.lane AND xid = r.x OFFSET 0) o) w)"

@@ -2,6 +2,8 @@
 #include "outbox/reader.hpp"
 #include "tests/support/outbox_database.hpp"
 
+#include <set>
+
 namespace txstream::outbox {
 namespace {
 
@@ -175,6 +177,83 @@ TEST_F(LaneStorePgTest, ParkingAndTheCursorAreOneAndTheKeyIsHeldFromThenOn) {
         std::ranges::find(again, lane, &ClaimedLane::lane)->held_keys,
         std::vector<std::string>{"bad"}
     );
+}
+
+TEST_F(LaneStorePgTest, ManyThatClaimInTheSameMomentShareAllLanes) {
+    std::vector<std::unique_ptr<pg::Connection>> sessions;
+    for (int i = 0; i < 8; ++i) sessions.push_back(connect());
+    std::multiset<LaneId> claimed;
+    std::size_t left = sessions.size();
+    for (std::size_t i = 0; i < sessions.size(); ++i) {
+        tests::start(
+            io_,
+            claim_lanes(*sessions[i], "owner-" + std::to_string(i), {}, 8, kLong, soon()),
+            [&](const std::exception_ptr&, Result<std::vector<ClaimedLane>> lanes) {
+                for (const auto& lane : must(std::move(lanes))) claimed.insert(lane.lane);
+                --left;
+            }
+        );
+    }
+    io_.restart();
+    while (left > 0) ASSERT_GT(io_.run_one_for(tests::kPatience), 0U);
+    EXPECT_EQ(claimed.size(), 32U);
+    EXPECT_EQ(std::set<LaneId>(claimed.begin(), claimed.end()).size(), 32U);
+}
+
+TEST_F(LaneStorePgTest, APublicationOfSeveralLanesTellsOfThoseThatWereNotLost) {
+    const auto lanes = claim("a", 3);
+    const auto target = now();
+    end_lease(lanes[1].lane);
+    ASSERT_EQ(claim("b", 1).at(0).lane, lanes[1].lane);
+    auto page = publication(lanes[0], target, 9);
+    page.records = R"([{"topic":"t","partition":0,"first":5,"last":13}])";
+    std::vector<LaneProgress> progresses;
+    page.lanes.clear();
+    for (const auto& lane : lanes) {
+        page.lanes.push_back(lane.lane);
+        progresses.push_back(progress(lane, target, 3));
+    }
+    auto lost = publication(lanes[1], target, 3);
+    const auto moved = must(wait(advance_lanes(*superuser_, progresses, {page, lost}, soon())));
+    EXPECT_EQ(
+        std::set<LaneId>(moved.begin(), moved.end()),
+        (std::set<LaneId>{lanes[0].lane, lanes[2].lane})
+    );
+    EXPECT_EQ(
+        rows("SELECT (SELECT array_agg(l ORDER BY l) FROM unnest(lanes) l)::text || records FROM "
+             "txstream.publications"),
+        std::vector<std::string>{"{0,2}" + page.records}
+    ) << "and nothing of a page whose only lane was lost";
+}
+
+TEST_F(LaneStorePgTest, BytesAndTombstonesAreParkedAsTheyAre) {
+    script(
+        *superuser_,
+        "SELECT txstream.publish_bytes('T', 'k', 'E', '\\x00ff', 'application/avro', headers => "
+        "'{\"h\": \"v\"}', topic => 't.x');"
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) VALUES ('T', 'k', "
+        "'Gone')"
+    );
+    const auto ids = rows("SELECT id::text FROM txstream.outbox o ORDER BY o.id");
+    const auto number = std::stoi(one("SELECT txstream.lane_of('k')::text"));
+    const auto lanes = claim("a", 32);
+    const auto mine =
+        *std::ranges::find(lanes, LaneId(static_cast<std::int16_t>(number)), &ClaimedLane::lane);
+    const auto target = now();
+    std::vector<ParkedEvent> parked;
+    for (const auto& id : ids) parked.push_back({EventSeq(std::stoll(id)), 0, "HELD", "held"});
+    EXPECT_TRUE(must(wait(park_and_advance(
+        *superuser_, progress(mine, target, 0), parked, publication(mine, target, 0), soon()
+    ))));
+    EXPECT_EQ(
+        one("SELECT count(*)::text FROM txstream.dead_letters d JOIN txstream.outbox o USING (id, "
+            "event_id, lane, aggregate_type, aggregate_id, event_type, content_type, created_at)"
+            " WHERE d.topic IS NOT DISTINCT FROM o.topic AND d.key = o.aggregate_id AND d.payload "
+            "IS NULL AND d.payload_bytes IS NOT DISTINCT FROM o.payload_bytes AND d.headers::text "
+            "IS NOT DISTINCT FROM o.headers::text"),
+        "2"
+    );
+    EXPECT_EQ(of_lane(mine.lane, "parked"), "2");
 }
 
 TEST_F(LaneStorePgTest, ReleasedLanesAreFreeAtOnce) {

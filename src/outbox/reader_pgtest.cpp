@@ -174,8 +174,9 @@ TEST_F(ReaderPgTest, PagesAndWindowsWalkTheIndexesWhateverTheStatisticsSay) {
     const auto page =
         plan("txs_page('3', '" + target.text() + "', '" + start.text() + "', '0', '1000')");
     EXPECT_NE(page.find("lane_id"), std::string::npos) << page;
-    EXPECT_EQ(page.find("->  Sort"), std::string::npos) << "a page of a large window must not sort it\n"
-                                                    << page;
+    EXPECT_EQ(page.find("->  Sort"), std::string::npos)
+        << "a page of a large window must not sort it\n"
+        << page;
     EXPECT_EQ(page.find("Seq Scan"), std::string::npos) << page;
     const auto poll = plan(
         "txs_window('{1,2,3}', '" + std::to_string(start.xmax()) + "', '" +

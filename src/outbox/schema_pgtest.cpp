@@ -1,6 +1,8 @@
 #include "outbox/append.hpp"
 #include "outbox/backlog.hpp"
 #include "outbox/event_log.hpp"
+#include "outbox/lane_store.hpp"
+#include "outbox/reader.hpp"
 #include "tests/support/outbox_database.hpp"
 
 namespace txstream::outbox {
@@ -80,6 +82,122 @@ TEST_F(SchemaPgTest, AReaderMayReadAndARelayMayMoveLanesAndNeitherMayTouchEvents
     }
     EXPECT_EQ(refusal("txstream_reader", "UPDATE txstream.lanes SET owner = 'me'"), denied);
     EXPECT_EQ(refusal("txstream_relay", "UPDATE txstream.lanes SET owner = 'me'"), "done");
+}
+
+TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
+    using namespace std::chrono_literals;
+    const auto event = one("SELECT txstream.publish('T', 'k', 'E', '{}')::text");
+    const auto session = connect(std::string(kReaderSettings) + "SET ROLE txstream_relay");
+    EXPECT_TRUE(wait(pg::check_schema(*session, {tests::outbox_migrations()}, soon())));
+    EXPECT_EQ(must(wait(lane_count(*session, soon()))), 32U);
+    const auto lanes = must(wait(claim_lanes(*session, "a", {}, 32, 60s, soon())));
+    const auto target = must(wait(current_snapshot(*session, soon())));
+    std::vector<LaneId> all;
+    for (const auto& lane : lanes) all.push_back(lane.lane);
+    const auto cursor = lanes.at(0).cursor;
+    const auto events = must(wait(read_window(*session, all, cursor, target, 10, soon())));
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(events.at(0).event_id, event);
+    must(wait(first_ids(*session, all, cursor, target, soon())));
+    must(send_page(*session, events.lane(0), cursor, target, EventSeq(0), 10));
+    EXPECT_EQ(must(wait(receive_page(*session, soon()))).size(), 1U);
+    EXPECT_EQ(must(wait(renew_lanes(*session, "a", all, 60s, soon()))).size(), 32U);
+    const auto mine = *std::ranges::find(lanes, events.lane(0), &ClaimedLane::lane);
+    Publication page;
+    page.lanes = {mine.lane};
+    page.first_id = page.last_id = events.id(0);
+    page.events = 1;
+    page.cursor = cursor;
+    page.target = target;
+    LaneProgress progress{mine.lane, mine.epoch, cursor, target, EventSeq(0), 0};
+    EXPECT_EQ(must(wait(advance_lanes(*session, {progress}, {page}, soon()))).size(), 1U);
+    progress.cursor = target;
+    progress.target.reset();
+    const ParkedEvent parked{events.id(0), 1, "X", "x"};
+    EXPECT_TRUE(must(wait(park_and_advance(*session, progress, {parked}, page, soon()))));
+    BacklogMeter meter;
+    EXPECT_EQ(must(wait(meter.measure(*session, soon()))).parked, 1U);
+    EXPECT_EQ(must(wait(newest_events(*session, 10, 0, soon()))).size(), 1U);
+    must(wait(release_lanes(*session, "a", soon())));
+    EXPECT_EQ(one("SELECT count(owner)::text FROM txstream.lanes"), "0");
+}
+
+TEST_F(SchemaPgTest, AReadersRoleSufficesToSeeTheEventsAndTheBacklog) {
+    script(*superuser_, "SELECT txstream.publish('T', 'k', 'E', '{}')");
+    const auto session = connect("SET ROLE txstream_reader");
+    BacklogMeter meter;
+    EXPECT_EQ(must(wait(meter.measure(*session, soon()))).pending, 1U);
+    EXPECT_EQ(must(wait(newest_events(*session, 10, 0, soon()))).size(), 1U);
+    EXPECT_TRUE(wait(pg::check_schema(*session, {tests::outbox_migrations()}, soon())));
+}
+
+TEST_F(SchemaPgTest, HardJsonComesBackByteForByte) {
+    const std::vector<std::string> texts{
+        R"(12345678901234567890123456789.10)",
+        R"("\u0000 \ud83d\ude00 \/ \"")",
+        R"({"a":1,"a":2,"":{"__proto__":null}})",
+        "\t{ \n\"a\"\r\n: [ ] }  ",
+        R"([1E+2, -0.0, 1e-400, true, null, "😀 日本"])",
+        std::string(500, '[') + std::string(500, ']'),
+        "\"" + std::string(1'000'000, 'x') + "\"",
+        "null"
+    };
+    const auto session = connect("SET ROLE txstream_writer");
+    for (const auto& text : texts) {
+        NewEvent event;
+        event.aggregate_type = "T";
+        event.aggregate_id = "k";
+        event.event_type = "E";
+        event.payload = text;
+        event.metadata = R"({ "m" : "\u00e9" })";
+        must(wait(session->transact({append_step(event)}, soon())));
+    }
+    EXPECT_EQ(rows("SELECT payload::text FROM txstream.outbox ORDER BY id"), texts);
+    EXPECT_EQ(one("SELECT DISTINCT metadata::text FROM txstream.outbox"), R"({ "m" : "\u00e9" })");
+}
+
+TEST_F(SchemaPgTest, TheServerWritesTheTransactionWhoeverTheWriterIs) {
+    const auto writer = connect("SET ROLE txstream_writer");
+    script(*writer, "SELECT txstream.publish('T', 'k', 'E', '{}')");
+    EXPECT_EQ(one("SELECT (xid::xid = xmin)::text FROM txstream.outbox"), "true")
+        << "the reader finds an event by it";
+}
+
+TEST_F(SchemaPgTest, ADatabaseThatIsNotUtf8IsRefused) {
+    const auto name = database_.name() + "_a";
+    database_.on_server(
+        "CREATE DATABASE " + name +
+        " ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    );
+    auto session = must(wait(pg::Connection::open(
+        io_.get_executor(), database_.conninfo() + " dbname=" + name, {}, soon()
+    )));
+    const auto refused = wait(pg::migrate_up(*session, {tests::outbox_migrations()}, soon()));
+    session.reset();
+    database_.on_server("DROP DATABASE " + name + " WITH (FORCE)");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().what().find("UTF8"), std::string::npos) << refused.error().what();
+}
+
+TEST_F(SchemaPgTest, AnOwnerWithoutSuperuserMayMigrate) {
+    const auto name = database_.name() + "_o";
+    database_.on_server("CREATE ROLE " + name + " CREATEROLE");
+    database_.on_server("CREATE DATABASE " + name + " OWNER " + name);
+    auto session = must(wait(pg::Connection::open(
+        io_.get_executor(),
+        database_.conninfo() + " dbname=" + name,
+        "SET SESSION AUTHORIZATION " + name,
+        soon()
+    )));
+    const auto migrated = wait(pg::migrate_up(*session, {tests::outbox_migrations()}, soon()));
+    const auto written =
+        migrated ? wait(session->run_script("SELECT txstream.publish('T', 'k', 'E', '{}')", soon()))
+                 : Result<>();
+    session.reset();
+    database_.on_server("DROP DATABASE " + name + " WITH (FORCE)");
+    database_.on_server("DROP ROLE " + name);
+    EXPECT_TRUE(migrated) << migrated.error().what();
+    EXPECT_TRUE(written) << written.error().what();
 }
 
 TEST_F(SchemaPgTest, AnEventThatMakesNoSenseIsRefused) {

@@ -1,0 +1,124 @@
+#include "outbox/event_log.hpp"
+#include "tests/support/outbox_database.hpp"
+
+namespace txstream::outbox {
+namespace {
+
+using tests::must;
+using tests::soon;
+
+class EventLogPgTest : public tests::OutboxTest {
+protected:
+    std::string snapshot() { return one("SELECT pg_current_snapshot()::text"); }
+    void publish() { rows("SELECT txstream.publish('T', 'k', 'E', '{}')::text"); }
+    std::int64_t id(int number) { return first_ + number; }
+    void publication(
+        const std::string& lanes,
+        const std::string& cursor,
+        const std::string& target,
+        int first,
+        int last,
+        const std::string& at
+    ) {
+        script(
+            *superuser_,
+            "INSERT INTO txstream.publications (lanes, first_id, last_id, events, cursor, target,"
+            " acknowledged_at) VALUES (" +
+                lanes + ", " + std::to_string(id(first)) + ", " + std::to_string(id(last)) +
+                ", 1, '" + cursor + "', '" + target + "', '" + at + "')"
+        );
+    }
+    void dead_letter(int number, const std::string& state) {
+        script(
+            *superuser_,
+            "INSERT INTO txstream.dead_letters (id, event_id, lane, aggregate_type, aggregate_id,"
+            " event_type, key, content_type, created_at, state, attempts, error_class, error)"
+            " SELECT id, event_id, lane, 'T', 'k', 'E', 'k', '', created_at, '" +
+                state + "', 7, 'X', 'too large' FROM txstream.outbox WHERE id = " +
+                std::to_string(id(number))
+        );
+    }
+    std::vector<LoggedEvent> newest(std::size_t limit, std::size_t offset = 0) {
+        return must(wait(newest_events(*superuser_, limit, offset, soon())));
+    }
+
+    std::int64_t first_ = 0;
+};
+
+// Seven events of one lane: three behind the cursor, of the window that is being paged two
+// acknowledged and one not, and one after it.
+TEST_F(EventLogPgTest, EachEventIsToldWithTheStateThatItsLaneAndItsDeadLetterGive) {
+    std::vector<std::string> seen{snapshot()};
+    for (int i = 0; i < 7; ++i) {
+        publish();
+        seen.push_back(snapshot());
+    }
+    first_ = std::stoll(one("SELECT (min(id) - 1)::text FROM txstream.outbox"));
+    script(
+        *superuser_,
+        "UPDATE txstream.lanes SET cursor = '" + seen[3] + "', target = '" + seen[6] +
+            "', last_id = " + std::to_string(id(5)) + " WHERE lane = txstream.lane_of('k')"
+    );
+    dead_letter(1, "discarded");
+    dead_letter(2, "replayed");
+    dead_letter(3, "parked");
+    dead_letter(4, "replaying");
+    const std::string mine = "ARRAY[txstream.lane_of('k')]";
+    publication(mine, seen[3], seen[6], 4, 5, "2026-01-02 00:00:00+00");
+    // The same ids, but of other transactions, and of another lane.
+    publication(mine, seen[0], seen[3], 1, 9, "2026-01-01 00:00:00+00");
+    publication("'{31}'", seen[3], seen[6], 4, 5, "2026-01-03 00:00:00+00");
+
+    std::vector<std::string> states;
+    const auto events = newest(100);
+    states.reserve(events.size());
+    for (const auto& event : events) states.push_back(event.status);
+    EXPECT_EQ(
+        states,
+        (std::vector<std::string>{
+            "pending", "pending", "published", "pending", "failed", "published", "discarded"
+        })
+    );
+    ASSERT_EQ(events.size(), 7U);
+    EXPECT_FALSE(events[0].published_at);
+    ASSERT_TRUE(events[2].published_at);
+    EXPECT_EQ(events[2].published_at->time_since_epoch().count(), 1767312000000000);
+    EXPECT_EQ(events[2].attempts, 0);
+    EXPECT_EQ(events[4].attempts, 7);
+    EXPECT_EQ(events[4].last_error, "too large");
+    EXPECT_FALSE(events[4].published_at);
+}
+
+TEST_F(EventLogPgTest, APayloadThatIsNotJsonIsNotShownAsJson) {
+    script(
+        *superuser_,
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) VALUES ('T', 'k', "
+        "'Gone'); SELECT txstream.publish_bytes('T', 'k', 'E', '\\x00ff', 'application/avro');"
+        "SELECT txstream.publish('T', 'k', 'E', '{ \"a\":1}', metadata => '{\"m\": 2 }')"
+    );
+    const auto events = newest(3);
+    ASSERT_EQ(events.size(), 3U);
+    EXPECT_EQ(events[0].payload, "{ \"a\":1}");
+    EXPECT_EQ(events[0].metadata, "{\"m\": 2 }");
+    EXPECT_EQ(events[1].payload, "");
+    EXPECT_EQ(events[2].payload, "");
+    EXPECT_EQ(events[2].metadata, "");
+}
+
+TEST_F(EventLogPgTest, PagesOfManyLanesAreCutFromOneOrder) {
+    for (int i = 0; i < 50; ++i)
+        script(
+            *superuser_, "SELECT txstream.publish('T', 'key-" + std::to_string(i) + "', 'E', '{}')"
+        );
+    std::vector<std::string> keys;
+    for (std::size_t offset = 0; offset < 60; offset += 20)
+        for (const auto& event : newest(20, offset)) keys.push_back(event.aggregate_id);
+    ASSERT_EQ(keys.size(), 50U);
+    for (int i = 0; i < 50; ++i)
+        EXPECT_EQ(keys[static_cast<std::size_t>(i)], "key-" + std::to_string(49 - i));
+    EXPECT_TRUE(newest(20, 1000).empty());
+    EXPECT_TRUE(newest(0).empty());
+}
+
+}  // namespace
+}  // namespace txstream::outbox

@@ -1,0 +1,205 @@
+#include "outbox/backlog.hpp"
+#include "outbox/event_log.hpp"
+#include "outbox/reader.hpp"
+#include "tests/support/outbox_database.hpp"
+
+#include <cstdio>
+#include <regex>
+
+namespace txstream::outbox {
+namespace {
+
+using tests::must;
+using tests::soon;
+
+// Aim: no statement of the hot path reads what it does not need, however large the table is.
+// Method: EXPLAIN ANALYZE of the statements as the sessions have them, on two partitions of 100,000
+// events, and bounds on the pages they touch. Pages, unlike times, are the same on every machine.
+class PlansPgTest : public tests::OutboxTest {
+protected:
+    PlansPgTest() : start_(now()) {
+        for (std::int16_t lane = 0; lane < 32; ++lane) all_lanes_.emplace_back(lane);
+    }
+    void fill(int transactions) {
+        script(
+            *superuser_,
+            "DO $$ BEGIN FOR i IN 1.." + std::to_string(transactions) +
+                " LOOP INSERT INTO txstream.outbox"
+                " (aggregate_type, aggregate_id, event_type, payload) SELECT 'T', 'key-' || (i * "
+                "100 + n), 'Happened', '{}' FROM generate_series(1, 100) n; COMMIT; END LOOP; END "
+                "$$"
+        );
+    }
+    void split() {
+        script(*superuser_, R"(DO $$
+            DECLARE
+                upper text := (SELECT substring(pg_get_expr(relpartbound, oid) FROM '''(\d+)''')
+                    FROM pg_class WHERE oid = 'txstream.outbox_tail'::regclass);
+                at text := (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1)::text;
+            BEGIN
+                ALTER TABLE txstream.outbox DETACH PARTITION txstream.outbox_p0;
+                EXECUTE format('ALTER TABLE txstream.outbox ATTACH PARTITION txstream.outbox_p0'
+                    ' FOR VALUES FROM (MINVALUE) TO (%L)', at);
+                EXECUTE format('CREATE TABLE txstream.outbox_p1 PARTITION OF txstream.outbox'
+                    ' FOR VALUES FROM (%L) TO (%L)', at, upper);
+            END $$)");
+    }
+    void fill_two_partitions() {
+        script(*superuser_, "SET synchronous_commit = off");
+        fill(1000);
+        split();
+        fill(990);
+        recent_ = now();
+        fill(10);
+        ASSERT_EQ(
+            rows("SELECT count(DISTINCT tableoid)::text FROM txstream.outbox"),
+            std::vector<std::string>{"2"}
+        );
+    }
+    Snapshot now() { return must(wait(current_snapshot(*reader_, soon()))); }
+
+    struct Plan {
+        std::string text;
+        int pages = 0;
+        bool has(const std::string& words) const { return text.find(words) != std::string::npos; }
+    };
+    Plan plan(pg::Connection& session, const std::string& call) {
+        Plan result;
+        const auto lines = rows(
+            session,
+            "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE " + call
+        );
+        static const std::regex kBuffers(R"(^ *Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?.*)");
+        for (const auto& line : lines) {
+            std::smatch found;
+            if (result.pages == 0 && std::regex_match(line, found, kBuffers)) {
+                for (const std::size_t group : {1U, 2U})
+                    if (found[group].matched) result.pages += std::stoi(found[group]);
+            }
+            result.text += line + "\n";
+        }
+        return result;
+    }
+    static std::string quoted(const Snapshot& snapshot) { return "'" + snapshot.text() + "'"; }
+    static std::string window_call(
+        const std::string& name, const Snapshot& cursor, const Snapshot& target
+    ) {
+        return name + "('{0,1,2,3,4,5,6,7}', '" + std::to_string(cursor.xmax()) + "', '" +
+               std::to_string(target.xmax()) + "', " + quoted(target) + ", '{}'";
+    }
+    void no_scan_of_events(const Plan& plan) {
+        // Not the tail, which is empty.
+        for (const char* table : {"Scan on outbox_p0", "Scan on outbox_p1"}) {
+            EXPECT_FALSE(plan.has(std::string("Seq ") + table)) << plan.text;
+            EXPECT_FALSE(plan.has(std::string("Bitmap Heap ") + table)) << plan.text;
+        }
+    }
+
+    std::unique_ptr<pg::Connection> reader_ = connect(kReaderSettings);
+    std::vector<LaneId> all_lanes_;
+    Snapshot start_;
+    Snapshot recent_;
+};
+
+TEST_F(PlansPgTest, AReaderTouchesWhatItReadsAndOnlyThePartitionsOfItsWindow) {
+    fill_two_partitions();
+    const auto target = now();
+    must(wait(read_window(*reader_, all_lanes_, recent_, target, 10, soon())));
+    must(wait(first_ids(*reader_, all_lanes_, recent_, target, soon())));
+    must(send_page(*reader_, LaneId(3), recent_, target, EventSeq(0), 10));
+    must(wait(receive_page(*reader_, soon())));
+
+    const auto poll = plan(*reader_, window_call("txs_window", recent_, target) + ", 10000)");
+    no_scan_of_events(poll);
+    EXPECT_TRUE(poll.has("Subplans Removed: 2")) << "only the newest partition\n" << poll.text;
+    EXPECT_LT(poll.pages, 1000) << "about 250 events\n" << poll.text;
+
+    const auto idle = plan(*reader_, window_call("txs_window", target, target) + ", 10000)");
+    EXPECT_LT(idle.pages, 100) << "nothing is new\n" << idle.text;
+
+    const auto full = plan(*reader_, window_call("txs_window", start_, target) + ", 1000)");
+    EXPECT_LT(full.pages, 1500) << "the limit ends the reading\n" << full.text;
+
+    const auto first = plan(*reader_, window_call("txs_first_ids", recent_, target) + ")");
+    no_scan_of_events(first);
+    EXPECT_TRUE(first.has("Subplans Removed: 2")) << first.text;
+    EXPECT_LT(first.pages, 1000) << first.text;
+
+    for (const char* after : {"0", "150000"}) {
+        const auto page = plan(
+            *reader_,
+            "txs_page(3, " + quoted(target) + ", " + quoted(start_) + ", " + after + ", 1000)"
+        );
+        no_scan_of_events(page);
+        EXPECT_FALSE(page.has("->  Sort")) << "a page must not sort its window\n" << page.text;
+        EXPECT_TRUE(page.has("lane_id")) << page.text;
+        EXPECT_LT(page.pages, 1500) << page.text;
+    }
+}
+
+TEST_F(PlansPgTest, TheBacklogIsMeasuredWithoutReadingWhatIsKnown) {
+    fill_two_partitions();
+    BacklogMeter meter;
+    for (int i = 0; i < 2; ++i)
+        EXPECT_EQ(must(wait(meter.measure(*reader_, soon()))).pending, 200'000U);
+    const auto next =
+        plan(*reader_, "txs_backlog_next('" + std::to_string(recent_.xmax()) + "', '{}')");
+    no_scan_of_events(next);
+    EXPECT_LT(next.pages, 3000) << "1,000 events are new\n" << next.text;
+    const auto idle =
+        plan(*reader_, "txs_backlog_next('" + std::to_string(now().xmax()) + "', '{}')");
+    EXPECT_LT(idle.pages, 300) << idle.text;
+    EXPECT_LT(plan(*reader_, "txs_backlog_oldest").pages, 1000) << "all pending";
+    script(*superuser_, "UPDATE txstream.lanes SET cursor = pg_current_snapshot()");
+    const auto first = plan(*reader_, "txs_backlog_first");
+    no_scan_of_events(first);
+    EXPECT_LT(first.pages, 1000) << "all published\n" << first.text;
+    EXPECT_LT(plan(*reader_, "txs_backlog_oldest").pages, 1000) << "all published";
+    script(
+        *superuser_,
+        "UPDATE txstream.lanes SET cursor = '" + start_.text() +
+            "', target = pg_current_snapshot(), last_id = 199000"
+    );
+    EXPECT_LT(plan(*reader_, "txs_backlog_oldest").pages, 1000) << "nearly paged";
+}
+
+// With the settings of an API's session, and with and without statistics.
+TEST_F(PlansPgTest, TheNewestEventsAreFoundFromTheEndOfEachLane) {
+    must(wait(newest_events(*superuser_, 100, 0, soon())));
+    EXPECT_LT(plan(*superuser_, "txs_newest_events(100, 0)").pages, 1000) << "an empty table";
+    fill_two_partitions();
+    for (const char* statistics : {"SELECT 1", "ANALYZE"}) {
+        script(*superuser_, statistics);
+        const auto newest = plan(*superuser_, "txs_newest_events(100, 0)");
+        no_scan_of_events(newest);
+        EXPECT_LT(newest.pages, 6000) << statistics << "\n" << newest.text;
+    }
+}
+
+TEST_F(PlansPgTest, TheBacklogOfAHundredThousandEventsIsExactBeforeAndAfterTheirPublication) {
+    constexpr int kTransactions = 1000;
+    script(*superuser_, "SET synchronous_commit = off");
+    fill(kTransactions);
+    const auto timed = [&](BacklogMeter& meter, const char* what) {
+        const auto begin = std::chrono::steady_clock::now();
+        const auto backlog = must(wait(meter.measure(*reader_, soon())));
+        const std::chrono::duration<double, std::milli> took =
+            std::chrono::steady_clock::now() - begin;
+        std::printf("backlog of %d events, %s: %.1f ms\n", kTransactions * 100, what, took.count());
+        return backlog.pending;
+    };
+    BacklogMeter meter;
+    EXPECT_EQ(timed(meter, "pending, first"), kTransactions * 100U);
+    EXPECT_EQ(timed(meter, "pending, later"), kTransactions * 100U);
+    script(
+        *superuser_,
+        "UPDATE txstream.lanes l SET cursor = pg_current_snapshot(), published ="
+        " (SELECT count(*) FROM txstream.outbox o WHERE o.lane = l.lane)"
+    );
+    EXPECT_EQ(timed(meter, "published, later"), 0U);
+    meter.forget();
+    EXPECT_EQ(timed(meter, "published, first"), 0U);
+}
+
+}  // namespace
+}  // namespace txstream::outbox
