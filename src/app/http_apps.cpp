@@ -11,8 +11,10 @@ namespace txstream::app {
 
 namespace {
 
+// lock_timeout: an order whose number another transaction holds would hold up its whole batch.
 constexpr const char* kApiSettings =
-    "SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s'";
+    "SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s';"
+    "SET lock_timeout = '2s'";
 constexpr const char* kOpsSettings =
     "SET application_name = 'txstream ops'; SET statement_timeout = '5s'";
 
@@ -73,7 +75,8 @@ ApiApp::ApiApp(Dependencies dependencies)
           kApiSettings,
           {.connections_max = dependencies_.config.database.connections_max}
       ),
-      orders_(pool_, dependencies_.order_committed),
+      writer_(dependencies_.executor, pool_, dependencies_.metrics, {}),
+      orders_(pool_, writer_, dependencies_.order_committed),
       health_({pool_, dependencies_.metrics, dependencies_.relay, false, "/metrics"}),
       server_(
           dependencies_.executor,
@@ -99,6 +102,7 @@ Task<Result<std::uint16_t>> ApiApp::start(Deadline deadline) {
 
 Task<> ApiApp::stop(Deadline deadline) {
     co_await server_.stop(deadline);
+    co_await writer_.stop();
     pool_.close();
 }
 

@@ -34,6 +34,7 @@ public:
 private:
     Dependencies dependencies_;
     pg::Pool pool_;
+    orders::OrderWriter writer_;
     orders::OrdersApi orders_;
     Health health_;
     http::Router router_;

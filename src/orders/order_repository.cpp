@@ -2,12 +2,10 @@
 
 #include "base/assert.hpp"
 #include "domain/order_json.hpp"
-#include "outbox/append.hpp"
 
 #include <array>
-#include <charconv>
+#include <functional>
 #include <map>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -15,32 +13,46 @@ namespace txstream::orders {
 
 namespace {
 
-constexpr std::string_view kUniqueViolation = "23505";
-
 // Amounts travel as whole hundredths in both directions: numeric has no binary form that is simple
 // to read, and no amount may pass through binary floating point.
-constexpr pg::Statement kInsertOrder{
-    "txs_insert_order",
-    "INSERT INTO orders (id, customer_id, order_number, status, total_amount, currency,"
-    " shipping_street, shipping_number, shipping_complement, shipping_city, shipping_state,"
-    " shipping_zip_code, shipping_country,"
-    " billing_street, billing_number, billing_complement, billing_city, billing_state,"
-    " billing_zip_code, billing_country, created_at, updated_at)"
-    " VALUES ($1::uuid, $2, $3, $4, $5::bigint / 100.0, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-    " $15, $16, $17, $18, $19, $20,"
-    " 'epoch'::timestamptz + $21::bigint * interval '1 microsecond',"
-    " 'epoch'::timestamptz + $22::bigint * interval '1 microsecond')"
-};
-
-constexpr pg::Statement kInsertItems{
-    "txs_insert_items",
-    "INSERT INTO order_items (order_id, product_id, product_name, quantity, unit_price,"
-    " total_price)"
-    " SELECT $1::uuid, i.product_id, i.product_name, i.quantity, i.unit_price / 100.0,"
-    " i.total_price / 100.0"
-    " FROM unnest($2::text[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[])"
-    "  WITH ORDINALITY AS i(product_id, product_name, quantity, unit_price, total_price, place)"
-    " ORDER BY i.place RETURNING id"
+//
+// An order whose number exists makes no row of `placed`, and so no items and no event: it fails
+// alone. ON CONFLICT waits for a number that another transaction has just written; in the order of
+// the numbers two batches cannot wait for each other.
+constexpr pg::Statement kInsert{
+    "txs_insert_orders",
+    "WITH placed AS (INSERT INTO orders (id, customer_id, order_number, status, total_amount,"
+    " currency, shipping_street, shipping_number, shipping_complement, shipping_city,"
+    " shipping_state, shipping_zip_code, shipping_country, billing_street, billing_number,"
+    " billing_complement, billing_city, billing_state, billing_zip_code, billing_country,"
+    " created_at, updated_at)"
+    " SELECT id, customer_id, order_number, status, total_amount / 100.0, currency,"
+    " s_street, s_number, nullif(s_complement, ''), s_city, s_state, s_zip_code, s_country,"
+    " b_street, b_number, nullif(b_complement, ''), b_city, b_state, b_zip_code, b_country,"
+    " 'epoch'::timestamptz + created_at * interval '1 microsecond',"
+    " 'epoch'::timestamptz + updated_at * interval '1 microsecond'"
+    " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[],"
+    "  $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],"
+    "  $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],"
+    "  $21::bigint[], $22::bigint[])"
+    "  AS o(id, customer_id, order_number, status, total_amount, currency,"
+    "   s_street, s_number, s_complement, s_city, s_state, s_zip_code, s_country,"
+    "   b_street, b_number, b_complement, b_city, b_state, b_zip_code, b_country,"
+    "   created_at, updated_at)"
+    " ORDER BY order_number COLLATE \"C\" ON CONFLICT (order_number) DO NOTHING RETURNING id),"
+    " told AS (INSERT INTO txstream.outbox"
+    "  (aggregate_type, aggregate_id, event_type, payload, metadata)"
+    " SELECT 'Order', id::text, 'OrderCreated', payload::json, metadata::json"
+    " FROM unnest($1::uuid[], $23::text[], $24::text[])"
+    "  WITH ORDINALITY AS e(id, payload, metadata, place) JOIN placed USING (id) ORDER BY place),"
+    " listed AS (INSERT INTO order_items"
+    "  (order_id, product_id, product_name, quantity, unit_price, total_price)"
+    " SELECT id, product_id, product_name, quantity, unit_price / 100.0, total_price / 100.0"
+    " FROM unnest($25::uuid[], $26::text[], $27::text[], $28::integer[], $29::bigint[],"
+    "  $30::bigint[]) WITH ORDINALITY"
+    "  AS i(id, product_id, product_name, quantity, unit_price, total_price, place)"
+    " JOIN placed USING (id) ORDER BY place RETURNING order_id, id)"
+    " SELECT order_id, id FROM listed ORDER BY id"
 };
 
 #define TXS_ORDER_COLUMNS                                                                     \
@@ -66,74 +78,75 @@ constexpr pg::Statement kItems{
     " ORDER BY order_id, id"
 };
 
-std::optional<std::string> if_any(const std::string& text) {
-    return text.empty() ? std::nullopt : std::optional(text);
+using domain::Address;
+using domain::Order;
+
+constexpr auto kAddressTexts = std::to_array(
+    {&Address::street,
+     &Address::number,
+     &Address::complement,
+     &Address::city,
+     &Address::state,
+     &Address::zip_code,
+     &Address::country}
+);
+
+void add_addresses(
+    pg::Params& params, const std::vector<NewOrder>& orders, Address Order::* address
+) {
+    for (const auto text : kAddressTexts)
+        params.add_texts(orders, [&](const NewOrder& o) -> std::string_view {
+            return o.order.*address.*text;
+        });
 }
 
-void add_address(pg::Params& params, const domain::Address& address) {
-    params.add(address.street);
-    params.add(address.number);
-    params.add(if_any(address.complement));
-    params.add(address.city);
-    params.add(address.state);
-    params.add(address.zip_code);
-    params.add(address.country);
+void add_items(pg::Params& params, const std::vector<NewOrder>& orders) {
+    using domain::OrderItem;
+    std::vector<std::pair<std::string_view, const OrderItem*>> items;
+    for (const auto& [order, event] : orders)
+        for (const auto& item : order.items) items.emplace_back(order.id, &item);
+    const auto item = [](auto get) {
+        return [get](const auto& pair) { return std::invoke(get, *pair.second); };
+    };
+    params.add_texts(items, [](const auto& pair) { return pair.first; });
+    params.add_texts(items, item(&OrderItem::product_id));
+    params.add_texts(items, item(&OrderItem::product_name));
+    params.add_integers(items, item(&OrderItem::quantity));
+    params.add_integers(items, item([](const OrderItem& i) { return i.unit_price.cents(); }));
+    params.add_integers(items, item([](const OrderItem& i) { return i.total_price.cents(); }));
 }
 
-pg::Connection::Step order_step(const domain::Order& order) {
+pg::Params params_of(const std::vector<NewOrder>& orders) {
     pg::Params params;
-    params.add(order.id);
-    params.add(order.customer_id);
-    params.add(order.order_number);
-    params.add(domain::to_string(order.status));
-    params.add(order.total_amount.cents());
-    params.add(order.currency);
-    add_address(params, order.shipping_address);
-    add_address(params, order.billing_address);
-    params.add(order.created_at.time_since_epoch().count());
-    params.add(order.updated_at.time_since_epoch().count());
-    return {kInsertOrder, std::move(params)};
+    const auto texts = [&](auto get) {
+        params.add_texts(orders, [&](const NewOrder& o) -> std::string_view {
+            return std::invoke(get, o.order);
+        });
+    };
+    const auto integers = [&](auto get) {
+        params.add_integers(orders, [&](const NewOrder& o) { return get(o.order); });
+    };
+    texts(&Order::id);
+    texts(&Order::customer_id);
+    texts(&Order::order_number);
+    texts([](const Order& o) { return domain::to_string(o.status); });
+    integers([](const Order& o) { return o.total_amount.cents(); });
+    texts(&Order::currency);
+    add_addresses(params, orders, &Order::shipping_address);
+    add_addresses(params, orders, &Order::billing_address);
+    integers([](const Order& o) { return o.created_at.time_since_epoch().count(); });
+    integers([](const Order& o) { return o.updated_at.time_since_epoch().count(); });
+    params.add_texts(orders, &NewOrder::event_data);
+    params.add_texts(orders, [](const NewOrder& o) {
+        return domain::order_created_metadata(o.order.id);
+    });
+    add_items(params, orders);
+    return params;
 }
 
-pg::Connection::Step items_step(const domain::Order& order) {
-    std::vector<std::string> product_ids;
-    std::vector<std::string> product_names;
-    for (const auto& item : order.items) {
-        product_ids.push_back(item.product_id);
-        product_names.push_back(item.product_name);
-    }
-    pg::Params params;
-    params.add(order.id);
-    params.add_texts(product_ids);
-    params.add_texts(product_names);
-    params.add_integers(order.items, [](const auto& item) { return item.quantity; });
-    params.add_integers(order.items, [](const auto& item) { return item.unit_price.cents(); });
-    params.add_integers(order.items, [](const auto& item) { return item.total_price.cents(); });
-    return {kInsertItems, std::move(params)};
-}
-
-outbox::NewEvent order_created(const domain::Order& order) {
-    outbox::NewEvent event;
-    event.aggregate_type = "Order";
-    event.aggregate_id = order.id;
-    event.event_type = "OrderCreated";
-    event.payload = domain::order_created_event_data(order);
-    event.metadata = domain::order_created_metadata(order.id);
-    return event;
-}
-
-domain::Address address_at(const pg::Rows& rows, std::size_t row, int column) {
-    domain::Address address;
-    for (auto* part :
-         {&address.street,
-          &address.number,
-          &address.complement,
-          &address.city,
-          &address.state,
-          &address.zip_code,
-          &address.country}) {
-        *part = rows.bytes(row, column++);
-    }
+Address address_at(const pg::Rows& rows, std::size_t row, int column) {
+    Address address;
+    for (const auto text : kAddressTexts) address.*text = rows.bytes(row, column++);
     return address;
 }
 
@@ -193,28 +206,29 @@ Task<Result<domain::Order>> the_one(
 
 }  // namespace
 
-Task<Result<domain::Order>> insert_order(
-    pg::Connection& connection, domain::Order order, Deadline deadline
+NewOrder with_event(Order order) {
+    auto event_data = domain::order_created_event_data(order);
+    return {std::move(order), std::move(event_data)};
+}
+
+Task<Result<std::vector<bool>>> insert_orders(
+    pg::Connection& connection, std::vector<NewOrder>& orders, Deadline deadline
 ) {
-    std::vector<pg::Connection::Step> steps;
-    steps.push_back(order_step(order));
-    steps.push_back(items_step(order));
-    steps.push_back(outbox::append_step(order_created(order)));
-    auto results = co_await connection.transact(std::move(steps), deadline);
-    if (!results) {
-        auto error = std::move(results).error();
-        // The id is random: what exists already is the number.
-        if (error.origin() == kUniqueViolation) {
-            co_return fail(
-                Code::conflict, "order with number " + order.order_number + " already exists"
-            );
-        }
-        co_return tl::unexpected<Error>(std::move(error).while_doing("insert order"));
+    auto rows = co_await connection.run(kInsert, params_of(orders), deadline);
+    if (!rows)
+        co_return tl::unexpected<Error>(std::move(rows).error().while_doing("insert orders"));
+    std::map<std::string, std::vector<std::int64_t>> item_ids;
+    for (std::size_t i = 0; i < rows->size(); ++i)
+        item_ids[rows->uuid(i, 0)].push_back(rows->integer(i, 1));
+    std::vector<bool> inserted;
+    for (auto& [order, event] : orders) {
+        const auto ids = item_ids.find(order.id);
+        inserted.push_back(ids != item_ids.end());
+        if (!inserted.back()) continue;
+        TXS_ASSERT(ids->second.size() == order.items.size(), "each item was inserted");
+        for (std::size_t i = 0; i < order.items.size(); ++i) order.items[i].id = ids->second[i];
     }
-    const auto& ids = results->at(1);
-    TXS_ASSERT(ids.size() == order.items.size(), "each item was inserted");
-    for (std::size_t i = 0; i < ids.size(); ++i) order.items[i].id = ids.integer(i, 0);
-    co_return order;
+    co_return inserted;
 }
 
 Task<Result<domain::Order>> order_by_id(

@@ -11,10 +11,19 @@ namespace txstream::orders {
 
 /// SQL on orders and order_items. All functions run on a session that the caller has leased.
 
-/// Inserts order, items and the event that tells of them: one transaction, one round trip. Fills in
-/// the items' ids. Code::conflict when the order number exists.
-Task<Result<domain::Order>> insert_order(
-    pg::Connection& connection, domain::Order order, Deadline deadline
+/// An order with the data of the event that tells of it.
+struct NewOrder {
+    domain::Order order;
+    std::string event_data;
+};
+NewOrder with_event(domain::Order order);
+
+/// Inserts orders, their items and events: one statement, one transaction, one round trip. Says of
+/// each in its place whether it was inserted, and then fills in its items' ids; it was not when its
+/// number exists. When the call fails nothing was written (Code::timed_out: unknown) and `orders`
+/// are as they were. An order has at least one item.
+Task<Result<std::vector<bool>>> insert_orders(
+    pg::Connection& connection, std::vector<NewOrder>& orders, Deadline deadline
 );
 
 /// Code::not_found with an empty text; the caller knows what was asked for.

@@ -108,8 +108,8 @@ void write_event(domain::JsonWriter& out, const outbox::LoggedEvent& event) {
 
 }  // namespace
 
-OrdersApi::OrdersApi(pg::Pool& pool, std::function<void()> committed)
-    : pool_(pool), committed_(std::move(committed)) {
+OrdersApi::OrdersApi(pg::Pool& pool, OrderWriter& writer, std::function<void()> committed)
+    : pool_(pool), writer_(writer), committed_(std::move(committed)) {
 }
 
 void OrdersApi::add_routes(http::Router& router) {
@@ -131,9 +131,7 @@ Task<http::Response> OrdersApi::create(http::Request request) {
     if (!wanted) co_return http::problem(wanted.error());
     auto order = domain::place_order(std::move(*wanted), random_uuid(), now());
     if (!order) co_return http::problem(order.error());
-    auto session = co_await pool_.acquire(request.deadline);
-    if (!session) co_return database_problem(session.error());
-    auto placed = co_await insert_order(**session, std::move(*order), request.deadline);
+    auto placed = co_await writer_.place(std::move(*order), request.deadline);
     if (!placed) {
         if (placed.error().code() == Code::conflict && placed.error().origin().empty())
             co_return http::problem(placed.error());

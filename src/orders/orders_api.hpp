@@ -1,13 +1,15 @@
 #pragma once
 
 #include "http/router.hpp"
+#include "orders/order_writer.hpp"
 #include "pg/pool.hpp"
 
 #include <functional>
 
 namespace txstream::orders {
 
-/// The routes of the orders API. Belongs to the thread of the pool; both outlive it.
+/// The routes of the orders API. Belongs to the thread of the pool and the writer, which outlive
+/// it.
 ///
 ///     POST /api/v1/orders                  201 and Location, 400, 409
 ///     GET  /api/v1/orders?limit&offset     a bare array, newest first
@@ -20,7 +22,7 @@ namespace txstream::orders {
 class OrdersApi {
 public:
     /// `committed` is called after each order's transaction has committed.
-    OrdersApi(pg::Pool& pool, std::function<void()> committed);
+    OrdersApi(pg::Pool& pool, OrderWriter& writer, std::function<void()> committed);
 
     void add_routes(http::Router& router);
 
@@ -32,6 +34,7 @@ private:
     Task<http::Response> events(http::Request request);
 
     pg::Pool& pool_;
+    OrderWriter& writer_;
     std::function<void()> committed_;
 };
 

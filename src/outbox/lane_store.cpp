@@ -126,28 +126,23 @@ pg::Params progress_params(
     const std::vector<Publication>& publications,
     std::size_t parked
 ) {
-    const auto texts = [](const auto& range, auto project) {
-        std::vector<std::string> all;
-        for (const auto& one : range) all.push_back(project(one));
-        return all;
-    };
     pg::Params params;
     params.add_integers(lanes, [](const LaneProgress& lane) { return lane.lane.value(); });
     params.add_integers(lanes, [](const LaneProgress& lane) { return lane.epoch.value(); });
-    params.add_texts(texts(lanes, [](const LaneProgress& lane) { return lane.cursor.text(); }));
-    params.add_texts(texts(lanes, [](const LaneProgress& lane) {
+    params.add_texts(lanes, [](const LaneProgress& lane) { return lane.cursor.text(); });
+    params.add_texts(lanes, [](const LaneProgress& lane) {
         return lane.target ? lane.target->text() : std::string();
-    }));
+    });
     params.add_integers(lanes, [](const LaneProgress& lane) { return lane.last_id.value(); });
     params.add_integers(lanes, [](const LaneProgress& lane) { return lane.published; });
     params.add(parked);
-    params.add_texts(texts(publications, [](const Publication& p) { return array_text(p.lanes); }));
+    params.add_texts(publications, [](const Publication& p) { return array_text(p.lanes); });
     params.add_integers(publications, [](const Publication& p) { return p.first_id.value(); });
     params.add_integers(publications, [](const Publication& p) { return p.last_id.value(); });
     params.add_integers(publications, [](const Publication& p) { return p.events; });
-    params.add_texts(texts(publications, [](const Publication& p) { return p.cursor.text(); }));
-    params.add_texts(texts(publications, [](const Publication& p) { return p.target.text(); }));
-    params.add_texts(texts(publications, [](const Publication& p) { return p.records; }));
+    params.add_texts(publications, [](const Publication& p) { return p.cursor.text(); });
+    params.add_texts(publications, [](const Publication& p) { return p.target.text(); });
+    params.add_texts(publications, [](const Publication& p) { return p.records; });
     return params;
 }
 
@@ -251,16 +246,10 @@ Task<Result<bool>> park_and_advance(
     std::vector<Publication> publications;
     publications.push_back(std::move(publication));
     auto params = progress_params(lanes, publications, parked.size());
-    std::vector<std::string> classes;
-    std::vector<std::string> errors;
-    for (auto& event : parked) {
-        classes.push_back(std::move(event.error_class));
-        errors.push_back(std::move(event.error));
-    }
     params.add_integers(parked, [](const ParkedEvent& event) { return event.id.value(); });
     params.add_integers(parked, [](const ParkedEvent& event) { return event.attempts; });
-    params.add_texts(classes);
-    params.add_texts(errors);
+    params.add_texts(parked, &ParkedEvent::error_class);
+    params.add_texts(parked, &ParkedEvent::error);
     TXS_CO_TRY(auto rows, co_await connection.run(kPark, std::move(params), deadline));
     co_return rows.size() == 1;
 }

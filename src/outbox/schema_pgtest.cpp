@@ -1,4 +1,3 @@
-#include "outbox/append.hpp"
 #include "outbox/backlog.hpp"
 #include "outbox/event_log.hpp"
 #include "outbox/lane_store.hpp"
@@ -88,7 +87,7 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
     using namespace std::chrono_literals;
     const auto event = one("SELECT txstream.publish('T', 'k', 'E', '{}')::text");
     const auto session = connect(std::string(kReaderSettings) + "SET ROLE txstream_relay");
-    EXPECT_TRUE(wait(pg::check_schema(*session, {tests::outbox_migrations()}, soon())));
+    EXPECT_TRUE(wait(pg::check_schema(*session, {tests::shipped_migrations("outbox")}, soon())));
     EXPECT_EQ(must(wait(lane_count(*session, soon()))), 32U);
     const auto lanes = must(wait(claim_lanes(*session, "a", {}, 32, 60s, soon())));
     const auto target = must(wait(current_snapshot(*session, soon())));
@@ -128,7 +127,7 @@ TEST_F(SchemaPgTest, AReadersRoleSufficesToSeeTheEventsAndTheBacklog) {
     BacklogMeter meter;
     EXPECT_EQ(must(wait(meter.measure(*session, soon()))).pending, 1U);
     EXPECT_EQ(must(wait(newest_events(*session, 10, 0, soon()))).size(), 1U);
-    EXPECT_TRUE(wait(pg::check_schema(*session, {tests::outbox_migrations()}, soon())));
+    EXPECT_TRUE(wait(pg::check_schema(*session, {tests::shipped_migrations("outbox")}, soon())));
 }
 
 TEST_F(SchemaPgTest, HardJsonComesBackByteForByte) {
@@ -143,14 +142,13 @@ TEST_F(SchemaPgTest, HardJsonComesBackByteForByte) {
         "null"
     };
     const auto session = connect("SET ROLE txstream_writer");
+    static constexpr pg::Statement kAppend{
+        "append",
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload, metadata)"
+        " VALUES ('T', 'k', 'E', $1::json, $2::json)"
+    };
     for (const auto& text : texts) {
-        NewEvent event;
-        event.aggregate_type = "T";
-        event.aggregate_id = "k";
-        event.event_type = "E";
-        event.payload = text;
-        event.metadata = R"({ "m" : "\u00e9" })";
-        must(wait(session->transact({append_step(event)}, soon())));
+        must(wait(session->run(kAppend, pg::Params::of(text, R"({ "m" : "\u00e9" })"), soon())));
     }
     EXPECT_EQ(rows("SELECT payload::text FROM txstream.outbox ORDER BY id"), texts);
     EXPECT_EQ(one("SELECT DISTINCT metadata::text FROM txstream.outbox"), R"({ "m" : "\u00e9" })");
@@ -172,7 +170,8 @@ TEST_F(SchemaPgTest, ADatabaseThatIsNotUtf8IsRefused) {
     auto session = must(wait(pg::Connection::open(
         io_.get_executor(), database_.conninfo() + " dbname=" + name, {}, soon()
     )));
-    const auto refused = wait(pg::migrate_up(*session, {tests::outbox_migrations()}, soon()));
+    const auto refused =
+        wait(pg::migrate_up(*session, {tests::shipped_migrations("outbox")}, soon()));
     session.reset();
     database_.on_server("DROP DATABASE " + name + " WITH (FORCE)");
     ASSERT_FALSE(refused);
@@ -189,7 +188,8 @@ TEST_F(SchemaPgTest, AnOwnerWithoutSuperuserMayMigrate) {
         "SET SESSION AUTHORIZATION " + name,
         soon()
     )));
-    const auto migrated = wait(pg::migrate_up(*session, {tests::outbox_migrations()}, soon()));
+    const auto migrated =
+        wait(pg::migrate_up(*session, {tests::shipped_migrations("outbox")}, soon()));
     const auto written =
         migrated ? wait(session->run_script("SELECT txstream.publish('T', 'k', 'E', '{}')", soon()))
                  : Result<>();
@@ -271,20 +271,6 @@ TEST_F(SchemaPgTest, TheNewestEventsAreToldWithWhatBecameOfThem) {
     EXPECT_EQ(last[0].aggregate_id, "first");
     EXPECT_EQ(last[0].status, "published");
     EXPECT_EQ(last[0].payload, "{\"n\": 1}");
-}
-
-TEST_F(SchemaPgTest, AnAppendedEventHasWhatItWasGiven) {
-    NewEvent event;
-    event.aggregate_type = "Order";
-    event.aggregate_id = "o-1";
-    event.event_type = "OrderCreated";
-    event.payload = R"({"a":  1})";
-    must(wait(superuser_->transact({append_step(event)}, soon())));
-    EXPECT_EQ(
-        one("SELECT aggregate_type || aggregate_id || event_type || payload || "
-            "coalesce(metadata::text, '-') FROM txstream.outbox"),
-        "Ordero-1OrderCreated{\"a\":  1}-"
-    );
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ TEST_F(ConnectionPgTest, ArraysOfHardTextsComeBackElementByElement) {
         "", "NULL", std::nullopt, "a\"b\\c", "{d,e}", " \u00e9\n"
     };
     Params params;
-    params.add_texts(std::span<const std::optional<std::string>>(texts));
+    params.add_texts(texts);
     const auto rows = run(*session_, kUnnest, std::move(params));
     ASSERT_EQ(rows.size(), texts.size());
     for (std::size_t i = 0; i < texts.size(); ++i) {

@@ -13,15 +13,6 @@ Params::Value text_value(std::string text) {
     return {.bytes = std::move(text), .is_null = false, .is_binary = has_nul};
 }
 
-void append_element(std::string& literal, std::string_view text) {
-    literal += '"';
-    for (const char c : text) {
-        if (c == '"' || c == '\\') literal += '\\';
-        literal += c;
-    }
-    literal += '"';
-}
-
 }  // namespace
 
 Params& Params::add(std::nullopt_t) {
@@ -66,28 +57,13 @@ Params& Params::add_bytes(std::span<const std::byte> bytes) {
     return *this;
 }
 
-Params& Params::add_texts(std::span<const std::string> texts) {
-    std::string literal = "{";
-    for (const auto& text : texts) {
-        if (literal.size() > 1) literal += ',';
-        append_element(literal, text);
+void Params::append_element(std::string& literal, std::string_view text) {
+    literal += '"';
+    for (const char c : text) {
+        if (c == '"' || c == '\\') literal += '\\';
+        literal += c;
     }
-    literal += '}';
-    return add(std::move(literal));
-}
-
-Params& Params::add_texts(std::span<const std::optional<std::string>> texts) {
-    std::string literal = "{";
-    for (const auto& text : texts) {
-        if (literal.size() > 1) literal += ',';
-        if (text) {
-            append_element(literal, *text);
-        } else {
-            literal += "NULL";
-        }
-    }
-    literal += '}';
-    return add(std::move(literal));
+    literal += '"';
 }
 
 }  // namespace txstream::pg

@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -60,9 +61,18 @@ public:
         text += '}';
         return add(std::move(text));
     }
-    /// Quoted array literal of texts; an empty optional is NULL.
-    Params& add_texts(std::span<const std::string> texts);
-    Params& add_texts(std::span<const std::optional<std::string>> texts);
+    /// Quoted array literal of any range; `project` turns an element into a text, or into an
+    /// optional one, of which an empty one is NULL.
+    template <class Range, class Project = std::identity>
+    Params& add_texts(const Range& range, Project project = {}) {
+        std::string literal = "{";
+        for (const auto& element : range) {
+            if (literal.size() > 1) literal += ',';
+            append_element(literal, std::invoke(project, element));
+        }
+        literal += '}';
+        return add(std::move(literal));
+    }
 
     struct Value {
         std::string bytes;
@@ -72,6 +82,15 @@ public:
     std::span<const Value> values() const noexcept { return values_; }
 
 private:
+    static void append_element(std::string& literal, std::string_view text);
+    template <class Text>
+    static void append_element(std::string& literal, const std::optional<Text>& text) {
+        if (text) {
+            append_element(literal, std::string_view(*text));
+        } else {
+            literal += "NULL";
+        }
+    }
     Params& add_integer(std::int64_t value);
     std::vector<Value> values_;
 };

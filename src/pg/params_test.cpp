@@ -51,19 +51,23 @@ TEST(ParamsTest, SendsTextWithANulInBinarySoThatItIsNotCut) {
 
 TEST(ParamsTest, QuotesEveryElementOfATextArray) {
     const std::array<std::string, 6> texts{"plain", "", "NULL", R"(a"b)", R"(c\d)", "e,{f} g"};
-    EXPECT_EQ(
-        only(Params().add_texts(std::span<const std::string>(texts))),
-        R"({"plain","","NULL","a\"b","c\\d","e,{f} g"})"
-    );
+    EXPECT_EQ(only(Params().add_texts(texts)), R"({"plain","","NULL","a\"b","c\\d","e,{f} g"})");
     EXPECT_EQ(only(Params().add_texts(std::span<const std::string>())), "{}");
 }
 
 TEST(ParamsTest, AnEmptyOptionalOfATextArrayIsNull) {
     const std::array<std::optional<std::string>, 3> texts{std::nullopt, "NULL", std::nullopt};
-    EXPECT_EQ(
-        only(Params().add_texts(std::span<const std::optional<std::string>>(texts))),
-        R"({NULL,"NULL",NULL})"
-    );
+    EXPECT_EQ(only(Params().add_texts(texts)), R"({NULL,"NULL",NULL})");
+}
+
+TEST(ParamsTest, ProjectsTheElementsOfATextArray) {
+    const std::array<std::pair<int, std::string>, 2> pairs{{{1, "a"}, {2, "b"}}};
+    const auto second = &std::pair<int, std::string>::second;
+    EXPECT_EQ(only(Params().add_texts(pairs, second)), R"({"a","b"})");
+    const auto odd = [](const auto& pair) {
+        return pair.first % 2 ? std::optional<std::string_view>(pair.second) : std::nullopt;
+    };
+    EXPECT_EQ(only(Params().add_texts(pairs, odd)), R"({"a",NULL})");
 }
 
 TEST(ParamsTest, ProjectsTheElementsOfAnIntegerArray) {

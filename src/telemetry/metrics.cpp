@@ -338,6 +338,19 @@ struct Metrics::Impl {
         "PostgreSQL sessions by state; waiting counts callers without one.",
         {"state"}
     };
+    Series<Histogram> order_batch{
+        registry,
+        "txstream_order_batch_size",
+        "Orders that were written together in one statement.",
+        {},
+        buckets(kBatchBuckets)
+    };
+    Series<Gauge> orders_waiting{
+        registry,
+        "txstream_orders_waiting",
+        "Orders that were left waiting when the last batch went to the database.",
+        {}
+    };
     Series<Counter> log_messages{
         registry, "txstream_log_messages_total", "Log lines written.", {"level"}
     };
@@ -509,6 +522,12 @@ void Metrics::http_request(
 void Metrics::http_in_flight(int change) {
     const std::lock_guard lock(impl_->mutex);
     impl_->http_in_flight.at({}).Increment(change);
+}
+
+void Metrics::order_batch(std::size_t orders, std::size_t waiting) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->order_batch.at({}).Observe(to_double(orders));
+    impl_->orders_waiting.at({}).Set(to_double(waiting));
 }
 
 void Metrics::db_pool(const PoolConnections& connections) {

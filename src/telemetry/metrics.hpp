@@ -22,6 +22,8 @@ inline constexpr std::array<double, 22> kEndToEndBuckets{0.0005, 0.001, 0.0025, 
                                                          0.05,   0.075, 0.1,    0.25,  0.5,  0.75,
                                                          1,      2.5,   5,      7.5,   10,   30,
                                                          60,     300,   900,    3600};
+/// Orders in a batch.
+inline constexpr std::array<double, 8> kBatchBuckets{1, 2, 4, 8, 16, 32, 64, 128};
 /// The original's, for the delays of retries.
 inline constexpr std::array<double, 8> kRetryDelayBuckets{0.1, 0.5, 1, 2, 5, 10, 30, 60};
 
@@ -151,10 +153,13 @@ public:
     void lanes_owned(std::size_t lanes);
     void lane_lease_lost(std::uint64_t lanes = 1);
 
-    // --- HTTP and PostgreSQL --------------------------------------------------------------------
+    // --- orders, HTTP and PostgreSQL
+    // --------------------------------------------------------------------
     /// `route` is the template ("/api/v1/orders/{id}"), never the path of a request.
     void http_request(std::string_view method, std::string_view route, int status, double seconds);
     void http_in_flight(int change);  ///< +1 when a request begins, -1 when it ended
+    /// A batch of orders goes to the database while `waiting` others wait.
+    void order_batch(std::size_t orders, std::size_t waiting);
     void db_pool(const PoolConnections& connections);
 
     /// Prometheus text format 0.0.4, with what the process itself uses.

@@ -47,6 +47,8 @@ TEST(MetricsTest, EveryMetricOfTheOriginalIsThereFromTheStart) {
           "txstream_http_request_duration_seconds histogram",
           "txstream_http_requests_in_flight gauge",
           "txstream_db_pool_connections gauge",
+          "txstream_order_batch_size histogram",
+          "txstream_orders_waiting gauge",
           "txstream_log_messages_total counter",
           "process_cpu_seconds_total counter",
           "process_resident_memory_bytes gauge",

@@ -9,10 +9,10 @@
 
 namespace txstream::tests {
 
-/// The migrations of the outbox as they are shipped, for 32 lanes.
-inline pg::MigrationSet outbox_migrations() {
+/// Migrations as they are shipped, of the outbox for 32 lanes.
+inline pg::MigrationSet shipped_migrations(const std::string& name) {
     std::vector<std::pair<std::string, std::string>> files;
-    const auto directory = std::filesystem::path(TXS_SOURCE_DIR) / "migrations/outbox";
+    const auto directory = std::filesystem::path(TXS_SOURCE_DIR) / "migrations" / name;
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
         std::ifstream in(entry.path());
         files.emplace_back(
@@ -20,15 +20,19 @@ inline pg::MigrationSet outbox_migrations() {
         );
     }
     std::ranges::sort(files);
-    auto set = must(pg::make_migration_set("outbox", {files.begin(), files.end()}));
-    set.parameters["lanes"] = "32";
+    auto set = must(pg::make_migration_set(name, {files.begin(), files.end()}));
+    if (name == "outbox") set.parameters["lanes"] = "32";
     return set;
 }
 
 /// A database with the outbox's migrations, and one session of a superuser in it.
 class OutboxTest : public testing::Test {
 protected:
-    OutboxTest() { migrate(); }
+    OutboxTest() { migrate({shipped_migrations("outbox")}); }
+
+    void migrate(const std::vector<pg::MigrationSet>& sets) {
+        must(wait(pg::migrate_up(*superuser_, sets, soon())));
+    }
 
     /// Statements one after the other; the last one's first column of each row.
     std::vector<std::string> rows(const std::string& sql) { return rows(*superuser_, sql); }
@@ -66,8 +70,6 @@ protected:
     std::unique_ptr<pg::Connection> superuser_ = connect();
 
 private:
-    void migrate() { must(wait(pg::migrate_up(*superuser_, {outbox_migrations()}, soon()))); }
-
     std::map<std::string, std::string> texts_;
 };
 

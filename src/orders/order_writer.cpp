@@ -1,0 +1,125 @@
+#include "orders/order_writer.hpp"
+
+#include "orders/order_repository.hpp"
+#include "runtime/wakeup.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace txstream::orders {
+
+/// One order on its way. Shared, because the one who waits for it may give up before it is written.
+struct OrderWriter::Placing {
+    Placing(const asio::any_io_executor& executor, domain::Order wanted, Deadline until)
+        : order(with_event(std::move(wanted))),
+          bytes(order.event_data.size()),
+          deadline(until),
+          answered(executor) {}
+
+    void answer(Result<domain::Order> given) {
+        result.emplace(std::move(given));
+        answered.notify();
+    }
+
+    NewOrder order;
+    std::size_t bytes;
+    Deadline deadline;
+    std::optional<Result<domain::Order>> result;
+    runtime::Wakeup answered;
+};
+
+OrderWriter::OrderWriter(
+    asio::any_io_executor executor, pg::Pool& pool, telemetry::Metrics& metrics, Limits limits
+)
+    : pool_(pool), metrics_(metrics), limits_(limits), tasks_(std::move(executor)) {
+}
+
+OrderWriter::~OrderWriter() = default;
+
+Task<Result<domain::Order>> OrderWriter::place(domain::Order order, Deadline deadline) {
+    if (waiting_.size() >= limits_.waiting_max)
+        co_return fail(Code::overloaded, "too many orders wait for the database");
+    const auto mine = std::make_shared<Placing>(tasks_.executor(), std::move(order), deadline);
+    waiting_.push_back(mine);
+    if (writers_ < limits_.batches_max) {
+        ++writers_;
+        tasks_.spawn(write_batches());
+    }
+    co_await mine->answered.wait(deadline.at());
+    if (mine->result) co_return std::move(*mine->result);
+    if (std::erase(waiting_, mine) > 0)
+        co_return fail(Code::unavailable, "the order's time was over before it could be written");
+    co_return fail(Code::timed_out, "the database did not answer in time");
+}
+
+Task<> OrderWriter::stop() {
+    tasks_.cancel();
+    (void)co_await tasks_.join();  // writers answer errors to those who wait
+}
+
+Task<> OrderWriter::write_batches() {
+    while (!waiting_.empty()) {
+        // Who arrives while we wait for a session goes with us.
+        auto session = co_await pool_.acquire(waiting_.back()->deadline);
+        auto batch = take_batch();
+        if (batch.empty()) continue;
+        metrics_.order_batch(batch.size(), waiting_.size());
+        if (session) {
+            co_await write(**session, std::move(batch));
+        } else {
+            fail_all(batch, session.error());
+        }
+    }
+    --writers_;
+}
+
+OrderWriter::Batch OrderWriter::take_batch() {
+    Batch batch;
+    std::size_t bytes = 0;
+    while (!waiting_.empty() && batch.size() < limits_.orders_max) {
+        bytes += waiting_.front()->bytes;
+        if (bytes > limits_.bytes_max && !batch.empty()) break;
+        batch.push_back(std::move(waiting_.front()));
+        waiting_.pop_front();
+    }
+    return batch;
+}
+
+Task<> OrderWriter::write(pg::Connection& session, Batch batch) {
+    std::vector<NewOrder> orders;
+    // The latest: who cannot wait so long leaves, and does not end the time of the others.
+    auto deadline = batch.front()->deadline;
+    for (const auto& placing : batch) {
+        orders.push_back(std::move(placing->order));
+        deadline = Deadline(std::max(deadline.at(), placing->deadline.at()));
+    }
+    const auto inserted = co_await insert_orders(session, orders, deadline);
+    if (inserted) {
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            auto& order = orders[i].order;
+            if ((*inserted)[i]) {
+                batch[i]->answer(std::move(order));
+            } else {
+                batch[i]->answer(fail(
+                    Code::conflict, "order with number " + order.order_number + " already exists"
+                ));
+            }
+        }
+    } else if (batch.size() == 1 || !session.is_open() ||
+               inserted.error().code() == Code::timed_out) {
+        fail_all(batch, inserted.error());
+    } else {
+        // The server refused the statement for the sake of some of them. Which, each tells alone.
+        for (std::size_t i = 0; i < batch.size(); ++i) {
+            batch[i]->order = std::move(orders[i]);
+            co_await write(session, {batch[i]});
+        }
+    }
+}
+
+void OrderWriter::fail_all(const Batch& batch, const Error& error) {
+    for (const auto& placing : batch) placing->answer(tl::unexpected<Error>(error));
+}
+
+}  // namespace txstream::orders

@@ -1,0 +1,59 @@
+#pragma once
+
+#include "domain/order.hpp"
+#include "pg/pool.hpp"
+#include "runtime/task_group.hpp"
+#include "telemetry/metrics.hpp"
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace txstream::orders {
+
+/// Group commit: orders that arrive while others are being written go together in one statement, so
+/// that one round trip and one fsync serve many. An order that finds a free place goes at once;
+/// nothing waits for a timer. One bad order fails alone, never those that were written with it.
+///
+/// Belongs to the thread of the pool's executor. stop() before it is destroyed.
+class OrderWriter {
+public:
+    struct Limits {
+        std::size_t batches_max = 2;   ///< being written at one time, each on a session of the pool
+        std::size_t orders_max = 128;  ///< in a batch
+        std::size_t bytes_max = std::size_t{4} << 20;  ///< of events in a batch of more than one
+        std::size_t waiting_max = 4096;  ///< orders that wait; one more is Code::overloaded
+    };
+
+    OrderWriter(
+        asio::any_io_executor executor, pg::Pool& pool, telemetry::Metrics& metrics, Limits limits
+    );
+    ~OrderWriter();
+
+    /// The order with its items' ids, once its transaction has committed. Code::conflict, with no
+    /// origin, when its number exists. Code::timed_out: it may have been written or not; every
+    /// other error: it was not.
+    Task<Result<domain::Order>> place(domain::Order order, Deadline deadline);
+
+    /// When nobody waits in place() any more. Breaks off what is still being written.
+    Task<> stop();
+
+private:
+    struct Placing;
+    using Batch = std::vector<std::shared_ptr<Placing>>;
+
+    Task<> write_batches();
+    Batch take_batch();
+    Task<> write(pg::Connection& session, Batch batch);
+    static void fail_all(const Batch& batch, const Error& error);
+
+    pg::Pool& pool_;
+    telemetry::Metrics& metrics_;
+    Limits limits_;
+    std::deque<std::shared_ptr<Placing>> waiting_;
+    std::size_t writers_ = 0;
+    runtime::TaskGroup tasks_;
+};
+
+}  // namespace txstream::orders
