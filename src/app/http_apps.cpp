@@ -75,8 +75,10 @@ ApiApp::ApiApp(Dependencies dependencies)
           kApiSettings,
           {.connections_max = dependencies_.config.database.connections_max}
       ),
-      writer_(dependencies_.executor, pool_, dependencies_.metrics, {}),
-      orders_(pool_, writer_, dependencies_.order_committed),
+      writer_(
+          dependencies_.executor, pool_, dependencies_.metrics, dependencies_.orders_committed, {}
+      ),
+      orders_(pool_, writer_),
       health_({pool_, dependencies_.metrics, dependencies_.relay, false, "/metrics"}),
       server_(
           dependencies_.executor,

@@ -20,8 +20,8 @@ public:
         asio::any_io_executor executor;
         const Config& config;
         telemetry::Metrics& metrics;
-        std::function<void()> order_committed;  ///< may be empty
-        std::function<RelayHealth()> relay;     ///< of this process; may be empty
+        std::function<void()> orders_committed;  ///< may be empty; once for each batch
+        std::function<RelayHealth()> relay;      ///< of this process; may be empty
     };
 
     explicit ApiApp(Dependencies dependencies);

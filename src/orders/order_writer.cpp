@@ -30,9 +30,17 @@ struct OrderWriter::Placing {
 };
 
 OrderWriter::OrderWriter(
-    asio::any_io_executor executor, pg::Pool& pool, telemetry::Metrics& metrics, Limits limits
+    asio::any_io_executor executor,
+    pg::Pool& pool,
+    telemetry::Metrics& metrics,
+    std::function<void()> committed,
+    Limits limits
 )
-    : pool_(pool), metrics_(metrics), limits_(limits), tasks_(std::move(executor)) {
+    : pool_(pool),
+      metrics_(metrics),
+      committed_(std::move(committed)),
+      limits_(limits),
+      tasks_(std::move(executor)) {
 }
 
 OrderWriter::~OrderWriter() = default;
@@ -96,6 +104,7 @@ Task<> OrderWriter::write(pg::Connection& session, Batch batch) {
     }
     const auto inserted = co_await insert_orders(session, orders, deadline);
     if (inserted) {
+        if (committed_) committed_();
         for (std::size_t i = 0; i < batch.size(); ++i) {
             auto& order = orders[i].order;
             if ((*inserted)[i]) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -26,8 +27,13 @@ public:
         std::size_t waiting_max = 4096;  ///< orders that wait; one more is Code::overloaded
     };
 
+    /// `committed` may be empty; it is called after each batch that has committed.
     OrderWriter(
-        asio::any_io_executor executor, pg::Pool& pool, telemetry::Metrics& metrics, Limits limits
+        asio::any_io_executor executor,
+        pg::Pool& pool,
+        telemetry::Metrics& metrics,
+        std::function<void()> committed,
+        Limits limits
     );
     ~OrderWriter();
 
@@ -50,6 +56,7 @@ private:
 
     pg::Pool& pool_;
     telemetry::Metrics& metrics_;
+    std::function<void()> committed_;
     Limits limits_;
     std::deque<std::shared_ptr<Placing>> waiting_;
     std::size_t writers_ = 0;

@@ -23,9 +23,9 @@ protected:
         pools_.push_back(std::make_unique<pg::Pool>(
             io_.get_executor(), database_.conninfo(), settings, pg::Pool::Limits{}
         ));
-        writers_.push_back(
-            std::make_unique<OrderWriter>(io_.get_executor(), *pools_.back(), metrics_, limits)
-        );
+        writers_.push_back(std::make_unique<OrderWriter>(
+            io_.get_executor(), *pools_.back(), metrics_, [this] { ++committed_; }, limits
+        ));
         return *writers_.back();
     }
     /// An order with one item, and texts that an array literal must quote.
@@ -103,6 +103,7 @@ protected:
     }
 
     telemetry::Metrics metrics_;
+    int committed_ = 0;
     std::vector<std::unique_ptr<pg::Pool>> pools_;
     std::vector<std::unique_ptr<OrderWriter>> writers_;
 };
@@ -129,6 +130,7 @@ TEST_F(OrderWriterPgTest, OrdersThatArriveTogetherAreWrittenTogetherEachWithItsO
     for (int i = 0; i < 100; ++i) wanted.push_back(order("n-" + std::to_string(i), 1 + i % 4));
     const auto placed = place(writer({.orders_max = 60}), wanted);
     EXPECT_EQ(batches(), (std::vector<std::string>{"60", "40"}));
+    EXPECT_EQ(committed_, 2);
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         const auto& order = must(*placed[i]);
         EXPECT_EQ(order.order_number, wanted[i].order_number);
@@ -268,7 +270,7 @@ TEST_F(OrderWriterPgTest, ADatabaseThatCannotBeReachedFailsAllWhoWaitAndHarmsNob
         io_.get_executor(), "host=127.0.0.1 port=1", "", pg::Pool::Limits{}
     ));
     writers_.push_back(std::make_unique<OrderWriter>(
-        io_.get_executor(), *pools_.back(), metrics_, OrderWriter::Limits{}
+        io_.get_executor(), *pools_.back(), metrics_, nullptr, OrderWriter::Limits{}
     ));
     for (int round = 0; round < 2; ++round)
         for (const auto& answer : place(*writers_.back(), orders(1, 5)))

@@ -4,8 +4,6 @@
 #include "orders/order_writer.hpp"
 #include "pg/pool.hpp"
 
-#include <functional>
-
 namespace txstream::orders {
 
 /// The routes of the orders API. Belongs to the thread of the pool and the writer, which outlive
@@ -21,8 +19,7 @@ namespace txstream::orders {
 /// its words go to the log and not to the client.
 class OrdersApi {
 public:
-    /// `committed` is called after each order's transaction has committed.
-    OrdersApi(pg::Pool& pool, OrderWriter& writer, std::function<void()> committed);
+    OrdersApi(pg::Pool& pool, OrderWriter& writer);
 
     void add_routes(http::Router& router);
 
@@ -35,7 +32,6 @@ private:
 
     pg::Pool& pool_;
     OrderWriter& writer_;
-    std::function<void()> committed_;
 };
 
 }  // namespace txstream::orders

@@ -17,9 +17,9 @@ constexpr double kFirstGuessBytes = 4096;
 constexpr std::size_t kPageRowsMin = 16;
 // The weight of a page in the average; small, since sizes jump.
 constexpr double kSizeWeight = 0.25;
-// A worker spends at most a fifth of its time in polls: on a busy server, where they take longer,
+// A worker spends at most a tenth of its time in polls: on a busy server, where they take longer,
 // they become rarer and find more.
-constexpr int kPauseOfPoll = 4;
+constexpr int kPauseOfPoll = 9;
 constexpr std::chrono::milliseconds kReconnectMin{100};
 constexpr std::chrono::milliseconds kReconnectMax{5000};
 
@@ -55,6 +55,7 @@ void Reader::stop() {
 }
 
 void Reader::nudge() {
+    if (poll_at_ <= earliest_poll_) return;
     poll_at_ = std::min(poll_at_, earliest_poll_);
     wakeup_.notify();
 }
