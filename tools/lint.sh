@@ -58,7 +58,7 @@ check_shell() {
 check_clang_tidy() {
     local files=()
     if [[ $1 == --all ]]; then
-        mapfile -t files < <(printf '%s\n' "${SOURCES[@]}" | grep '\.cpp$')
+        mapfile -t files < <(printf '%s\n' "${SOURCES[@]}" | grep '\.cpp$' | grep -v '^bench/')
     else
         mapfile -t files < <(affected_sources)
     fi

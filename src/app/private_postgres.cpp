@@ -44,7 +44,8 @@ constexpr std::array kBinaryDirectories{
 };
 
 Result<fs::path> find_binaries() {
-    for (const fs::path directory : kBinaryDirectories) {
+    for (const char* const place : kBinaryDirectories) {
+        fs::path directory(place);
         if (fs::exists(directory / "postgres") && fs::exists(directory / "initdb"))
             return directory;
     }

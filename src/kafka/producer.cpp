@@ -23,8 +23,8 @@ constexpr std::size_t kReportsPerBatch = 4096;
 
 class Producer::Impl : public std::enable_shared_from_this<Producer::Impl> {
 public:
-    Impl(asio::any_io_executor executor, Events events, LogCallback log)
-        : events_(std::move(events)), log_(std::move(log)), wake_(std::move(executor)) {}
+    Impl(const asio::any_io_executor& executor, Events events, LogCallback log)
+        : events_(std::move(events)), log_(std::move(log)), wake_(executor) {}
 
     Result<> open(const Properties& properties) {
         TXS_TRY(auto conf, detail::make_conf(properties, &log_));
@@ -216,10 +216,13 @@ Producer::~Producer() {
 }
 
 Result<std::unique_ptr<Producer>> Producer::create(
-    asio::any_io_executor executor, const Properties& properties, Events events, LogCallback log
+    const asio::any_io_executor& executor,
+    const Properties& properties,
+    Events events,
+    LogCallback log
 ) {
     TXS_ASSERT(events.reports && events.fatal && events.brokers_down, "all events need a receiver");
-    auto impl = std::make_shared<Impl>(std::move(executor), std::move(events), std::move(log));
+    auto impl = std::make_shared<Impl>(executor, std::move(events), std::move(log));
     std::unique_ptr<Producer> producer(new Producer(impl));
     TXS_CHECK(impl->open(properties));
     return producer;

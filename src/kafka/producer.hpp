@@ -66,7 +66,10 @@ public:
 
     /// Fails on unknown or malformed properties, naming the property.
     static Result<std::unique_ptr<Producer>> create(
-        asio::any_io_executor executor, const Properties& properties, Events events, LogCallback log
+        const asio::any_io_executor& executor,
+        const Properties& properties,
+        Events events,
+        LogCallback log
     );
     /// Ends at once: what is in flight may or may not be delivered, and no report comes any more.
     ~Producer();

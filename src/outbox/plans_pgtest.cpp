@@ -69,10 +69,10 @@ protected:
             session,
             "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF, SUMMARY OFF) EXECUTE " + call
         );
-        static const std::regex kBuffers(R"(^ *Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?.*)");
+        static const std::regex buffers(R"(^ *Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?.*)");
         for (const auto& line : lines) {
             std::smatch found;
-            if (result.pages == 0 && std::regex_match(line, found, kBuffers)) {
+            if (result.pages == 0 && std::regex_match(line, found, buffers)) {
                 for (const std::size_t group : {1U, 2U})
                     if (found[group].matched) result.pages += std::stoi(found[group]);
             }

@@ -36,6 +36,7 @@ std::string format_bytes(std::int64_t bytes);
 std::string lower(std::string_view text);
 
 /// Takes a place in the Config and gives a reference to the member: `TXS_MEMBER(server.port)`.
+// NOLINTNEXTLINE(bugprone-macro-parentheses): a member's name cannot stand in parentheses
 #define TXS_MEMBER(path) [](::txstream::app::Config& config) -> auto& { return config.path; }
 
 Kind from_range(

@@ -267,6 +267,11 @@ std::vector<Setting> kafka_settings() {
          k::duration(1s, 1h, TXS_MEMBER(kafka.publish_timeout)),
          "Records in flight and no acknowledgement for so long is a failure: publishing pauses, "
          "nothing is lost or counted."},
+    };
+}
+
+std::vector<Setting> kafka_security_settings() {
+    return {
         {"Kafka",
          "KAFKA_SECURITY_PROTOCOL",
          {},
@@ -555,6 +560,7 @@ const std::vector<Setting>& settings() {
              {server_settings(),
               database_settings(),
               kafka_settings(),
+              kafka_security_settings(),
               policy_settings(),
               relay_settings(),
               other_settings(),
