@@ -37,7 +37,7 @@ Result<Client> make_client(rd_kafka_type_t type, Conf conf) {
     char reason[512];
     rd_kafka_t* client = rd_kafka_new(type, conf.get(), reason, sizeof reason);
     if (client == nullptr) return fail(Code::invalid_input, std::string("Kafka client: ") + reason);
-    (void)conf.release();  // owned by the client now
+    [[maybe_unused]] const auto* owned_by_the_client = conf.release();
     return Client(client);
 }
 
