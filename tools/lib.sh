@@ -10,14 +10,27 @@ export LC_ALL=C.UTF-8
 
 # shellcheck disable=SC2034  # read by the scripts that source this file
 TXS_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# The script that was called, wherever it goes afterwards.
+TXS_SCRIPT=$(realpath -- "$0")
 # shellcheck disable=SC2034
 EXIT_PORT_TAKEN=3
+EXIT_USAGE=2
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() {
     warn "$*"
     exit 1
+}
+
+# usage: the comment at the top of the script.
+usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$TXS_SCRIPT"; }
+
+# refuse_verb VERB: a mistyped one must not look like success, to make as little as to a script.
+refuse_verb() {
+    warn "unknown verb $1"
+    usage >&2
+    exit "$EXIT_USAGE"
 }
 
 # --- time -------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,8 @@ main() {
     trap 'exit 130' INT TERM HUP
     case $verb in
         up | down | status | services | run | debug | health | logs | clean) "do_$verb" "$@" ;;
-        *) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
+        help | --help | -h) usage ;;
+        *) refuse_verb "$verb" ;;
     esac
 }
 
@@ -128,7 +129,7 @@ do_debug() {
 # prepare_foreground COMMAND: services, binary, schema and environment for it.
 prepare_foreground() {
     local format=${LOGGING_FORMAT:-}
-    "$0" services
+    "$TXS_SCRIPT" services
     read_settings
     case $1 in
         api) refuse_own_port "$SERVER_PORT" "the API" SERVER_PORT ;;

@@ -161,6 +161,30 @@ test_two_starts_at_once_yield_one_server() {
     produce "$WORK/kafka" x
 }
 
+test_a_mistyped_verb_is_refused() {
+    local script
+    for script in stack.sh services/postgres.sh services/kafka.sh services/prometheus.sh; do
+        exits 2 "$ROOT/tools/$script" strat
+        says 'unknown verb strat'
+        says "${script##*/} status"
+        exits 0 "$ROOT/tools/$script" help
+        says "${script##*/} status"
+    done
+}
+
+test_psql_without_a_server_of_ours_connects_nowhere() {
+    # With psql's own default it would be whoever listens there.
+    PGPORT=$(free_port 1)
+    export PGPORT
+    exits 1 "$POSTGRES" psql --dir "$WORK/none" -- -Atc 'SELECT 1'
+    says "no server was ever started in $WORK/none"
+    mkdir "$WORK/none"
+    touch "$WORK/none/port" "$WORK/none/password"
+    exits 1 "$POSTGRES" psql --dir "$WORK/none" -- -Atc 'SELECT 1'
+    says "no server was ever started in $WORK/none"
+    exits 1 "$POSTGRES" conninfo --dir "$WORK/none"
+}
+
 test_a_server_that_cannot_start_says_why() {
     exits 1 "$POSTGRES" start --dir "$WORK/pg" --port auto --set no_such_setting=1
     says no_such_setting

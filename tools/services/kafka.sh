@@ -37,7 +37,8 @@ main() {
             [[ -n $DIR ]] || die "$verb needs --dir"
             "do_$verb"
             ;;
-        *) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
+        help | --help | -h) usage ;;
+        *) refuse_verb "$verb" ;;
     esac
 }
 

@@ -46,7 +46,8 @@ main() {
             [[ -n $DIR ]] || die "$verb needs --dir"
             "do_$verb"
             ;;
-        *) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
+        help | --help | -h) usage ;;
+        *) refuse_verb "$verb" ;;
     esac
 }
 
@@ -134,15 +135,19 @@ do_status() {
 }
 
 do_conninfo() {
-    [[ -r $DIR/port && -r $DIR/password ]] || die "no server was ever started in $DIR"
+    require_server
     say "host=127.0.0.1 port=$(cat "$DIR/port") user=postgres password=$(cat "$DIR/password") dbname=postgres"
 }
 
 do_psql() {
+    require_server
     find_binaries
     PGPASSWORD=$(cat "$DIR/password") exec "$PG_BIN/psql" -h 127.0.0.1 -p "$(cat "$DIR/port")" -U postgres -d postgres \
         --no-psqlrc --set ON_ERROR_STOP=1 "${REST[@]}"
 }
+
+# Without the port of ours, psql would take 5432 and find somebody else's server there.
+require_server() { [[ -s $DIR/port && -s $DIR/password ]] || die "no server was ever started in $DIR"; }
 
 do_destroy() {
     do_kill
