@@ -16,7 +16,7 @@ namespace txstream::kafka {
 
 namespace {
 
-// Reports taken from librdkafka in one go before others on the loop get their turn.
+// Reports taken from librdkafka in one go.
 constexpr std::size_t kReportsPerBatch = 4096;
 
 }  // namespace
@@ -54,7 +54,7 @@ public:
         if (!client_) return;
         // librdkafka must stop writing to the descriptor before its number can be given to somebody
         // else.
-        rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0);
+        if (queue_) rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0);
         rd_kafka_purge(
             client_.get(),
             RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING

@@ -12,6 +12,8 @@ namespace txstream::relay {
 namespace {
 
 constexpr std::string_view kComponent = "relay";
+// How a producer that promises no gaps ends when a record is refused, whatever the reason.
+constexpr std::string_view kGapless = "_GAPLESS_GUARANTEE";
 
 double seconds(std::chrono::nanoseconds duration) {
     return std::chrono::duration<double>(duration).count();
@@ -102,7 +104,7 @@ void Delivery::lose(LaneId id) {
     lanes_.erase(found);
     // What is queued must not leave this process once the next owner publishes. The reader, which
     // makes the next publisher, may be waiting for a database that hangs.
-    if (needs_restart_) end_publisher();
+    if (needs_restart_) publisher_.reset();
     dependencies_.metrics.lane_lease_lost();
     dependencies_.reader.notify();
 }
@@ -197,6 +199,11 @@ void Delivery::add_page(
     lane.pages.push_back(std::move(page));
 }
 
+void Delivery::close() {
+    is_closed_ = true;
+    publisher_.reset();
+}
+
 bool Delivery::is_idle() const {
     return std::ranges::all_of(lanes_, [](const auto& entry) {
         return entry.second.pages.empty();
@@ -208,7 +215,7 @@ bool Delivery::is_idle() const {
 void Delivery::pump() {
     blocked_ = false;
     for (auto& [id, lane] : lanes_) {
-        if (needs_restart_) return;
+        if (needs_restart_ || is_closed_) return;
         pump(lane);
     }
 }
@@ -292,10 +299,21 @@ Result<> Delivery::ensure_publisher() {
         // The record that caused it is not known yet: its report is on its way.
         needs_restart_ = true;
         restart_at_ = std::max(restart_at_, Clock::now() + limits_.reports_grace);
-        fail("producer_fatal", error);
+        if (error.origin() == kGapless) {
+            unexplained_ = error;
+        } else {
+            fail("producer_fatal", error);
+        }
         dependencies_.reader.notify();
     };
-    events.brokers_down = [this](const Error& error) { fail("brokers_down", error); };
+    events.brokers_down = [this](const Error& error) {
+        // Brokers close idle connections; that says nothing of the next record.
+        if (in_flight_events_ > 0) {
+            fail("brokers_down", error);
+        } else {
+            dependencies_.gate.doubted();
+        }
+    };
     TXS_TRY(publisher_, dependencies_.publisher(dependencies_.executor, std::move(events)));
     return {};
 }
@@ -330,6 +348,8 @@ void Delivery::restart() {
     needs_restart_ = false;
     blocked_ = false;
     dependencies_.gate.forgotten();
+    if (const auto error = std::exchange(unexplained_, std::nullopt))
+        fail("producer_fatal", *error);
 }
 
 // --- reports
@@ -353,7 +373,8 @@ void Delivery::on_reports(std::span<const Report> reports) {
             case Outcome::refused_topic:
                 // The producer goes down with it, and takes along what was queued behind it: a
                 // later event of the key must not pass.
-                if (!needs_restart_) {
+                unexplained_.reset();
+                if (dependencies_.gate.state() != DeliveryGate::State::paused) {
                     fail(
                         "publish_error",
                         Error(
@@ -409,6 +430,7 @@ void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Repor
          {"error_type", report.error},
          {"error", why}}
     );
+    unexplained_.reset();
     dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
     lane.machine.refused(event.id, std::string(report.error), std::move(why));
     dependencies_.metrics.retried(

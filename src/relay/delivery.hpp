@@ -125,8 +125,8 @@ public:
     /// Ends the publisher and sends all lanes back to their last acknowledged page. No
     /// acknowledgement may be under way.
     void restart();
-    /// No record leaves this process any more.
-    void end_publisher() { publisher_.reset(); }
+    /// The lanes are given back: no record leaves this process from now on, whatever is still read.
+    void close();
 
     // Acknowledging.
 
@@ -168,7 +168,7 @@ private:
     std::mt19937_64 random_;
     RecordHeaders headers_;
     std::map<LaneId, Lane> lanes_;
-    /// Of lost lanes: the publisher still points into them.
+    /// Of lost lanes: reports of them may be on their way.
     std::vector<std::unique_ptr<Page>> orphans_;
     std::unique_ptr<Publisher> publisher_;  // last: ended before what its records point into
     LaneId last_paged_{-1};
@@ -176,6 +176,9 @@ private:
     std::size_t in_flight_events_ = 0;
     std::size_t acknowledging_ = 0;  ///< lanes
     bool needs_restart_ = false;
+    bool is_closed_ = false;
+    /// The producer gave up for the sake of a record whose report is on its way.
+    std::optional<Error> unexplained_;
     std::uint64_t lives_ = 0;
     std::uint64_t doubts_ = 0;
     std::uint64_t trusted_ = 0;  ///< of the doubts, those that are settled

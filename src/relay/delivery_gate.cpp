@@ -64,6 +64,11 @@ void DeliveryGate::acknowledged(Clock::time_point now, bool more_in_flight) {
 
 void DeliveryGate::forgotten() {
     waiting_since_.reset();
+    nothing_sent();
+}
+
+void DeliveryGate::doubted() {
+    if (state_ == State::flowing) is_proof_due_ = true;
 }
 
 std::optional<DeliveryGate::Failure> DeliveryGate::failed(Clock::time_point now, double uniform) {

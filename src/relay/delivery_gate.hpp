@@ -50,8 +50,10 @@ public:
     /// Events were handed over while none was in flight.
     void sent(Clock::time_point now);
     void acknowledged(Clock::time_point now, bool more_in_flight);
-    /// What was in flight is no longer waited for.
+    /// What was in flight is no longer waited for; a probe proved nothing.
     void forgotten();
+    /// No broker can be reached, and nothing was under way: the next events are a probe.
+    void doubted();
     /// A failure that is not the event's. Nothing when a pause is under way already: one outage
     /// makes one failure for each attempt, however many reports tell of it.
     std::optional<Failure> failed(Clock::time_point now, double uniform);

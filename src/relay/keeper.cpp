@@ -127,9 +127,9 @@ void Keeper::lose_expired() {
 // See Delivery about trust.
 void Keeper::lose_all() {
     const auto lanes = delivery_.lane_count();
-    if (lanes == 0) return;
-    delivery_.lose_all();
     is_alive_ = false;
+    if (lanes == 0) return tell();
+    delivery_.lose_all();
     forget_lost();
     tell();
     claim_at_ = Clock::now();
@@ -280,9 +280,12 @@ std::vector<outbox::Publication> Keeper::grouped(
 
 Task<> Keeper::hand_back() {
     const auto lanes = delivery_.lane_count();
+    // Before anybody else can have the lanes; the reader may be in the middle of a statement.
+    delivery_.close();
+    // What Kafka has acknowledged need not go again.
+    if (lanes_.is_open() && (!under_way_.empty() || delivery_.has_acknowledgements()))
+        (void)co_await acknowledge();
     if (!delivery_.is_idle()) {
-        // Before anybody else can have the lanes.
-        delivery_.end_publisher();
         log::warn(
             kComponent,
             "stopped with events in flight; their lanes are given back and they are published "

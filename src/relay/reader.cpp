@@ -55,6 +55,7 @@ void Reader::stop() {
 }
 
 void Reader::nudge() {
+    is_nudged_ = true;
     if (poll_at_ <= earliest_poll_) return;
     poll_at_ = std::min(poll_at_, earliest_poll_);
     wakeup_.notify();
@@ -94,6 +95,7 @@ Task<Result<bool>> Reader::step() {
         );
     }
     if (delivery_.lane_count() == 0) {
+        gate_.nothing_sent();
         TXS_CO_CHECK(co_await drop_request());
         co_await wakeup_.wait(gate_.times_out_at().value_or(kForever));
         co_return false;
@@ -101,11 +103,13 @@ Task<Result<bool>> Reader::step() {
     const bool poll_is_due = now >= poll_at_;
     const bool may_read = delivery_.has_room() && gate_.may_send(now);
     bool has_read = false;
+    // Also when nothing may be sent: an answer that nobody takes keeps the server's snapshot, and
+    // with it the rows that vacuum would remove.
+    if (request_) {
+        TXS_CO_CHECK(co_await receive_page());
+        has_read = true;
+    }
     if (may_read) {
-        if (request_) {
-            TXS_CO_CHECK(co_await receive_page());
-            has_read = true;
-        }
         if (poll_is_due) {
             TXS_CO_TRY(const bool found, co_await poll());
             has_read = has_read || found;
@@ -133,6 +137,7 @@ Task<Result<bool>> Reader::step() {
 
 Task<Result<bool>> Reader::poll() {
     const auto begun = Clock::now();
+    is_nudged_ = false;
     life_ = delivery_.lives();
     const auto groups = delivery_.lanes_to_poll();
     bool any = false;
@@ -158,6 +163,8 @@ void Reader::plan_next_poll(Clock::time_point begun, bool found) {
     // Jitter, so that workers do not poll in step.
     const double factor = std::uniform_real_distribution<double>(0.75, 1.25)(random_);
     poll_at_ = now + std::chrono::duration_cast<Clock::duration>(factor * pause_);
+    // An event that came too late for this poll's target.
+    if (is_nudged_) poll_at_ = earliest_poll_;
 }
 
 Task<Result<bool>> Reader::poll_group(
@@ -301,6 +308,7 @@ Task<> Reader::restart_delivery() {
 Task<> Reader::recover(const Error& error) {
     request_.reset();
     if (stopping_) co_return;
+    gate_.nothing_sent();
     ++database_failures_;
     metrics_.failed(telemetry::Failure::database_error, "");
     const auto pause =

@@ -80,6 +80,7 @@ private:
     Clock::duration pause_;
     Clock::time_point poll_at_{};
     Clock::time_point earliest_poll_{};
+    bool is_nudged_ = false;  ///< since the last poll began
     unsigned database_failures_ = 0;
     double bytes_per_event_;
 };

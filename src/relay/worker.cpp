@@ -43,13 +43,18 @@ Worker::Worker(
 
 Task<> Worker::run() {
     tasks_.spawn(reader_.run());
-    tasks_.spawn(keeper_.run());
+    tasks_.spawn(keep());
     (void)co_await tasks_.join();  // neither ends with an error
     gate_.leave();
     // What waits on the loop for them would keep it running.
-    delivery_.end_publisher();
     source_.reset();
     lanes_.reset();
+}
+
+Task<> Worker::keep() {
+    co_await keeper_.run();
+    // The lanes are given back: what the reader still waits for, nobody needs.
+    tasks_.cancel();
 }
 
 void Worker::stop(Deadline deadline) {

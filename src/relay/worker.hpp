@@ -39,6 +39,8 @@ public:
     void nudge() { reader_.nudge(); }
 
 private:
+    Task<> keep();
+
     runtime::Wakeup reader_wakeup_;
     runtime::Wakeup keeper_wakeup_;
     DeliveryGate gate_;
