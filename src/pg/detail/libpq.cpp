@@ -98,9 +98,10 @@ Error error_of(const PGresult& result) {
     return Error(code_of(sqlstate), std::move(text), std::string(sqlstate));
 }
 
-bool is_fatal(const PGresult& result) noexcept {
+Severity severity_of(const PGresult& result) noexcept {
     const auto severity = field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-    return severity == "FATAL" || severity == "PANIC";
+    if (severity == "PANIC") return Severity::panic;
+    return severity == "FATAL" ? Severity::fatal : Severity::error;
 }
 
 bool is_stale_statement(const PGresult& result) noexcept {

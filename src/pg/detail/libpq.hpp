@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,8 +24,9 @@ using PgResult = std::unique_ptr<PGresult, PgClear>;
 /// The server's refusal of a statement.
 Error error_of(const PGresult& result);
 
-/// True when the server ends the session with this error.
-bool is_fatal(const PGresult& result) noexcept;
+/// What an error ends, beside the statement.
+enum class Severity : std::uint8_t { error, fatal, panic };  // nothing, the session, the server
+Severity severity_of(const PGresult& result) noexcept;
 
 /// True when a prepared statement no longer fits the schema or is gone: only a new session helps.
 bool is_stale_statement(const PGresult& result) noexcept;

@@ -283,8 +283,7 @@ void Session::take(PgResult result) {
                 close();
                 return;
             }
-            fail_with(error_of(*result).while_doing(expected.statement.name));
-            if (is_fatal(*result)) close();
+            refuse(*result, expected);
             return;
         default:
             fail_with(Error(
@@ -293,6 +292,25 @@ void Session::take(PgResult result) {
             close();
             return;
     }
+}
+
+void Session::refuse(const PGresult& result, const Expected& expected) {
+    auto error = error_of(result).while_doing(expected.statement.name);
+    const auto severity = severity_of(result);
+    // The end of a session rolls back what was not committed. Where the sync is due it may have
+    // been; a script commits where it likes; and a server panics above all when it cannot flush a
+    // commit, which its recovery may find complete.
+    const bool may_have_committed =
+        severity == Severity::panic ||
+        (severity == Severity::fatal && expected.kind != Kind::prepare &&
+         expected.kind != Kind::execute);
+    if (may_have_committed) {
+        error = Error(
+            Code::timed_out, error.what() + "; whether it took effect is unknown", error.origin()
+        );
+    }
+    fail_with(std::move(error));
+    if (severity != Severity::error) close();
 }
 
 bool Session::consume() {

@@ -96,6 +96,7 @@ private:
     Task<> settle();
     bool drain();
     void take(PgResult result);
+    void refuse(const PGresult& result, const Expected& expected);
     bool consume();
     bool resume(ErrorCode ec);
 

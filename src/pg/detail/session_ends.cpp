@@ -92,7 +92,7 @@ void Session::detach() noexcept {
 
 void Session::receive_notice(void* self, const PGresult* result) {
     auto& session = *static_cast<Session*>(self);
-    if (is_fatal(*result)) session.farewell_ = error_of(*result);
+    if (severity_of(*result) != Severity::error) session.farewell_ = error_of(*result);
     if (!session.on_notice) return;
     const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     const char* text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
