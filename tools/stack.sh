@@ -11,8 +11,10 @@
 #   stack.sh logs       make logs        follows txstream's log
 #   stack.sh clean      make clean       down, then removes var/ and build/
 #
-# Ports: STACK_PG_PORT, STACK_KAFKA_PORT (and the one above it), STACK_PROMETHEUS_PORT, SERVER_PORT, METRICS_PORT.
-# What was chosen stands in var/stack.env, in a form that a shell can source.
+# Ports of the services: STACK_PG_PORT, STACK_KAFKA_PORT (and the one above it), STACK_PROMETHEUS_PORT. All else is
+# txstream's own configuration, from the environment and .env as always; but the database, the broker and the addresses
+# are those of this stack, whatever is said there. What was chosen stands in var/stack.env, in a form that a shell can
+# source.
 #
 # It may be interrupted anywhere, even by SIGKILL: each part can be recognised as ours afterwards, `up` takes over what
 # runs and starts the rest, `down` ends it. When `up` fails, it ends what it started and leaves what it found.
@@ -22,6 +24,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 VAR=$TXS_ROOT/var
 ENV_FILE=$VAR/stack.env
+DOTENV=$TXS_ROOT/.env
 HOME_DIR=$VAR/stack
 LOG=$VAR/log/txstream.log
 PID_FILE=$HOME_DIR/txstream.pid
@@ -31,6 +34,12 @@ SERVICES=(postgres kafka prometheus)
 READY_SECONDS=30
 # More than txstream's own deadline for draining what is in flight.
 STOP_SECONDS=40
+# What we must know of txstream's configuration to build the rest around it.
+ASKED_NAMES=(SERVER_PORT METRICS_PORT METRICS_PATH KAFKA_TOPIC_EVENTS)
+# What leads to a database, a broker or an address, and counts neither in the caller's environment nor in .env.
+OWN_NAMES='DATABASE_(URL|HOST|PORT|USER|NAME|SSL_MODE|PASSWORD|PASSWORD_FILE)'
+OWN_NAMES+='|KAFKA_(BROKERS|TOPIC_REPLICATION_FACTOR|SECURITY_PROTOCOL|SASL_[A-Z_]+|SSL_[A-Z_]+)'
+OWN_NAMES+='|KAFKA_PROPERTY_(SECURITY|SASL|SSL)__\w+|SERVER_HOST|METRICS_HOST|METRICS_ENABLED'
 
 main() {
     local verb=${1:-help}
@@ -51,7 +60,8 @@ do_up() {
     local began
     began=$(now_ms)
     lock_stack
-    choose_settings
+    keep_what_runs
+    read_ports
     if everything_runs; then
         say "The system already runs."
         print_urls
@@ -60,6 +70,7 @@ do_up() {
     fi
     refuse_taken_ports
     prepare "$began"
+    settle
     began=$(now_ms)
     remember_what_runs
     trap 'undo_start' EXIT
@@ -75,12 +86,14 @@ do_up() {
 
 do_services() {
     lock_stack
-    choose_settings
+    keep_what_runs
+    read_ports
     if services_run; then
         return
     fi
     refuse_taken_ports
     prepare "$(now_ms)"
+    settle
     remember_what_runs
     trap 'undo_start' EXIT
     start_services
@@ -107,7 +120,7 @@ do_status() {
     done
     printf '%-12s' txstream
     if is_running "$PID_FILE"; then
-        say "running on 127.0.0.1:$(sed -n 's/^SERVER_PORT=//p' "$ENV_FILE") (pid $(pid_of "$PID_FILE"))"
+        say "running on 127.0.0.1:$(remembered SERVER_PORT) (pid $(pid_of "$PID_FILE"))"
     else
         say "not running"
         all=3
@@ -118,28 +131,28 @@ do_status() {
 do_run() {
     (($#)) || die "run what? (api, relay, migrate up, ...)"
     prepare_foreground "$1"
-    exec "$BINARY" "$@"
+    # An --env-file of the caller's is an answer to what we would say.
+    [[ " $*" != *' --env-file'* ]] || TXSTREAM=("$BINARY")
+    exec "${TXSTREAM[@]}" "$@"
 }
 
 do_debug() {
     prepare_foreground api
-    exec gdb --args "$TXS_ROOT/build/dev/txstream" api "$@"
+    exec gdb --args "$TXS_ROOT/build/dev/txstream" "${TXSTREAM[@]:1}" api "$@"
 }
 
 # prepare_foreground COMMAND: services, binary, schema and environment for it.
 prepare_foreground() {
-    local format=${LOGGING_FORMAT:-}
     "$TXS_SCRIPT" services
-    read_settings
+    read_ports
+    tools/build.sh release
+    ask_txstream
     case $1 in
         api) refuse_own_port "$SERVER_PORT" "the API" SERVER_PORT ;;
         relay) refuse_own_port "$METRICS_PORT" "the metrics" METRICS_PORT ;;
     esac
-    tools/build.sh release
     export_environment
-    # In the foreground the terminal decides the format, unless the caller does.
-    if [[ -n $format ]]; then export LOGGING_FORMAT=$format; else unset LOGGING_FORMAT; fi
-    [[ $1 == migrate ]] || "$BINARY" migrate up
+    [[ $1 == migrate ]] || "${TXSTREAM[@]}" migrate up
 }
 
 refuse_own_port() {
@@ -149,8 +162,10 @@ refuse_own_port() {
 }
 
 do_health() {
-    local port=${SERVER_PORT:-8080}
-    ! is_running "$PID_FILE" || port=$(sed -n 's/^SERVER_PORT=//p' "$ENV_FILE")
+    local port=${SERVER_PORT:-}
+    # That of the caller may be for an API in the foreground; one in the background has what it was started with.
+    [[ -n $port ]] && ! is_running "$PID_FILE" || port=$(remembered SERVER_PORT)
+    : "${port:=8080}"
     curl --silent --show-error --noproxy '*' --max-time 5 "http://127.0.0.1:$port/health" \
         --write-out '\nHTTP %{http_code}\n' --fail-with-body || {
         warn "no healthy API on port $port; make status shows what runs"
@@ -181,14 +196,42 @@ lock_stack() { with_lock "$VAR/stack.lock" "another make start-all or stop-all o
 
 # --- settings ---------------------------------------------------------------------------------------------------------
 
-# What runs stays where it is; then counts what the caller set, then the defaults.
-read_settings() {
+# What runs in the background stays as it is, whatever the caller's shell says by now. Not for `run`, whose own ports have
+# nothing to do with it.
+keep_what_runs() {
+    local name value
+    mkdir -p "$HOME_DIR" "${LOG%/*}"
+    [[ -s $PASSWORD_FILE ]] || (umask 077 && random_token 32 >"$PASSWORD_FILE.new" && mv "$PASSWORD_FILE.new" "$PASSWORD_FILE")
+    is_running "$PID_FILE" && [[ -e $ENV_FILE ]] || return 0
+    for name in "${ASKED_NAMES[@]}"; do
+        value=$(remembered "$name")
+        printf -v "$name" %s "$value"
+    done
+}
+
+# remembered NAME: what was chosen at the last start; nothing when there was none.
+remembered() {
+    [[ -e $ENV_FILE ]] || return 0
+    (
+        unset "$1"
+        # shellcheck source=/dev/null
+        source "$ENV_FILE"
+        printf %s "${!1:-}"
+    )
+}
+
+# All that is wrong with them is said here, before anything is built or started for minutes.
+read_ports() {
+    local name names=(STACK_PG_PORT STACK_KAFKA_PORT STACK_PROMETHEUS_PORT)
     : "${STACK_PG_PORT:=54320}" "${STACK_KAFKA_PORT:=9092}" "${STACK_PROMETHEUS_PORT:=9090}"
     keep_running_port postgres STACK_PG_PORT
     keep_running_port kafka STACK_KAFKA_PORT
     keep_running_port prometheus STACK_PROMETHEUS_PORT
-    SERVER_HOST=127.0.0.1
-    : "${SERVER_PORT:=8080}" "${METRICS_PORT:=9091}"
+    for name in "${ASKED_NAMES[@]}"; do
+        # An empty one means the default, as with those of the services.
+        if [[ -z ${!name:-} ]]; then unset "$name"; elif [[ $name == *_PORT ]]; then names+=("$name"); fi
+    done
+    refuse_bad_ports "${names[@]}"
 }
 
 keep_running_port() {
@@ -198,17 +241,73 @@ keep_running_port() {
     printf -v "$2" %s "$port"
 }
 
-# For everything but `run`, whose own ports have nothing to do with those of a txstream in the background.
-choose_settings() {
-    mkdir -p "$HOME_DIR" "${LOG%/*}"
-    if is_running "$PID_FILE" && [[ -e $ENV_FILE ]]; then
-        SERVER_PORT=$(sed -n 's/^SERVER_PORT=//p' "$ENV_FILE")
-        METRICS_PORT=$(sed -n 's/^METRICS_PORT=//p' "$ENV_FILE")
+# refuse_bad_ports NAME...: each is a port, and none is that of another.
+refuse_bad_ports() {
+    local name port bad=0
+    local -A of=()
+    for name in "$@"; do
+        port=${!name}
+        if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || ((port > 65535)); then
+            warn "$name=$port is not a port from 1 to 65535"
+            bad=1
+            continue
+        fi
+        if [[ $name == STACK_KAFKA_PORT ]]; then
+            ((port < 65535)) || { warn "$name=$port leaves no port above it for Kafka's controller" && bad=1; }
+            name_port $((port + 1)) "$name+1"
+        fi
+        name_port "$port" "$name"
+    done
+    ((!bad)) || exit "$EXIT_USAGE"
+}
+
+name_port() {
+    if [[ -n ${of[$1]:-} ]]; then
+        warn "${of[$1]} and $2 are both $1; one of them must change"
+        bad=1
     fi
-    read_settings
-    [[ -s $PASSWORD_FILE ]] || (umask 077 && random_token 32 >"$PASSWORD_FILE.new" && mv "$PASSWORD_FILE.new" "$PASSWORD_FILE")
+    of[$1]=$2
+}
+
+# With the binary at hand: what it makes of environment and .env is what we go by, and its complaints come before
+# anything is started.
+settle() {
+    ask_txstream
+    refuse_taken_ports
     write_settings >"$ENV_FILE.new"
     mv "$ENV_FILE.new" "$ENV_FILE"
+}
+
+ask_txstream() {
+    local name value answer code=0 complaints=$HOME_DIR/config.log
+    copy_dotenv
+    answer=$(export_environment && "${TXSTREAM[@]}" config print -o json 2>"$complaints") || code=$?
+    if ((code)); then
+        # The copy is no name to a reader.
+        sed "s|$HOME_DIR/dotenv|.env|g" "$complaints" >&2
+        warn "the configuration has mistakes; nothing was started"
+        exit "$code"
+    fi
+    for name in "${ASKED_NAMES[@]}"; do
+        value=$(jq -r --arg name "$name" '.[] | select(.name == $name).value' <<<"$answer")
+        printf -v "$name" %s "$value"
+    done
+    refuse_bad_ports STACK_PG_PORT STACK_KAFKA_PORT STACK_PROMETHEUS_PORT SERVER_PORT METRICS_PORT
+}
+
+# Sets TXSTREAM, the command to run. A variable of the environment wins over one of .env, but the parameters of a
+# DATABASE_URL there would still come through, and a _FILE that is not there would be a mistake. So txstream reads a copy
+# in which those names are others, that it does not look at. Lines and their numbers stay.
+copy_dotenv() {
+    TXSTREAM=("$BINARY")
+    [[ -e $DOTENV ]] || return 0
+    (
+        umask 077
+        LC_ALL=C sed -E "s/^((\xEF\xBB\xBF)?[[:blank:]]*(export[[:blank:]]+)?)(($OWN_NAMES)[[:blank:]]*=)/\1STACK_IGNORES_\4/I" \
+            "$DOTENV" >"$HOME_DIR/dotenv.new"
+        mv "$HOME_DIR/dotenv.new" "$HOME_DIR/dotenv"
+    ) || die "$DOTENV cannot be read"
+    TXSTREAM+=(--env-file "$HOME_DIR/dotenv")
 }
 
 write_settings() {
@@ -216,17 +315,20 @@ write_settings() {
     echo "# Written by tools/stack.sh; made anew at each start."
     while IFS='=' read -r name value; do
         printf '%s=%q\n' "$name" "$value"
-    done < <(settings)
+    done < <(
+        printf '%s\n' "STACK_PG_PORT=$STACK_PG_PORT" "STACK_KAFKA_PORT=$STACK_KAFKA_PORT" \
+            "STACK_PROMETHEUS_PORT=$STACK_PROMETHEUS_PORT"
+        own_settings
+        for name in "${ASKED_NAMES[@]}"; do echo "$name=${!name}"; done
+    )
 }
 
-settings() {
+# One broker, so what may be replicated elsewhere has one copy here.
+own_settings() {
     cat <<SETTINGS
-STACK_PG_PORT=$STACK_PG_PORT
-STACK_KAFKA_PORT=$STACK_KAFKA_PORT
-STACK_PROMETHEUS_PORT=$STACK_PROMETHEUS_PORT
-SERVER_HOST=$SERVER_HOST
-SERVER_PORT=$SERVER_PORT
-METRICS_PORT=$METRICS_PORT
+SERVER_HOST=127.0.0.1
+METRICS_HOST=127.0.0.1
+METRICS_ENABLED=true
 DATABASE_HOST=127.0.0.1
 DATABASE_PORT=$STACK_PG_PORT
 DATABASE_USER=txstream_user
@@ -234,18 +336,28 @@ DATABASE_NAME=txstream_db
 DATABASE_SSL_MODE=disable
 DATABASE_PASSWORD_FILE=$PASSWORD_FILE
 KAFKA_BROKERS=127.0.0.1:$STACK_KAFKA_PORT
-LOGGING_FORMAT=json
+KAFKA_SECURITY_PROTOCOL=plaintext
+KAFKA_TOPIC_REPLICATION_FACTOR=1
 SETTINGS
 }
 
-# For txstream: without the ports of the services, which are no settings of its own.
+# For txstream.
 export_environment() {
-    local name value
+    local name value names
+    mapfile -t names < <(compgen -e | grep -xiE "$OWN_NAMES|PG.*")
+    ((${#names[@]} == 0)) || unset "${names[@]}"
     while IFS='=' read -r name value; do
         export "$name=$value"
-    done < <(settings | grep -v '^STACK_')
-    # A password or URL from the caller's shell would lead to another database.
-    unset DATABASE_PASSWORD DATABASE_URL "${!PG@}"
+    done < <(own_settings)
+    for name in "${ASKED_NAMES[@]}"; do
+        [[ -z ${!name:-} ]] || export "${name?}"
+    done
+}
+
+# In the foreground the terminal and the caller decide about the log; here it is read from a file of ours.
+export_background_environment() {
+    export_environment
+    export LOGGING_FORMAT=json LOGGING_OUTPUT_PATH=
 }
 
 # --- what runs --------------------------------------------------------------------------------------------------------
@@ -266,7 +378,15 @@ services_run() {
     done
 }
 
-everything_runs() { services_run && is_running "$PID_FILE" && txstream_is_ready; }
+everything_runs() { services_run && is_running "$PID_FILE" && all_is_known && txstream_is_ready; }
+
+# Not when var/stack.env is gone, or of a version that knew less.
+all_is_known() {
+    local name
+    for name in "${ASKED_NAMES[@]}"; do
+        [[ -n ${!name:-} ]] || return 1
+    done
+}
 
 remember_what_runs() {
     local service
@@ -285,13 +405,22 @@ refuse_taken_ports() {
     service_runs kafka || port_is_ours_to_take "$STACK_KAFKA_PORT" Kafka STACK_KAFKA_PORT || bad=1
     service_runs kafka || port_is_ours_to_take $((STACK_KAFKA_PORT + 1)) "Kafka's controller" STACK_KAFKA_PORT || bad=1
     service_runs prometheus || port_is_ours_to_take "$STACK_PROMETHEUS_PORT" Prometheus STACK_PROMETHEUS_PORT || bad=1
-    is_running "$PID_FILE" || port_is_ours_to_take "$SERVER_PORT" "the API" SERVER_PORT || bad=1
-    is_running "$PID_FILE" || port_is_ours_to_take "$METRICS_PORT" "the metrics" METRICS_PORT || bad=1
+    is_running "$PID_FILE" || port_is_ours_to_take "$(likely SERVER_PORT 8080)" "the API" SERVER_PORT || bad=1
+    is_running "$PID_FILE" || port_is_ours_to_take "$(likely METRICS_PORT 9091)" "the metrics" METRICS_PORT || bad=1
     ((!bad)) || exit "$EXIT_PORT_TAKEN"
 }
 
+# likely NAME DEFAULT: before the binary is built only .env may know better; then this is nothing, and looked at later.
+likely() {
+    if [[ -n ${!1:-} ]]; then
+        echo "${!1}"
+    elif ! grep -qE "^[[:blank:]]*(export[[:blank:]]+)?$1[[:blank:]]*=" "$DOTENV" 2>/dev/null; then
+        echo "$2"
+    fi
+}
+
 port_is_ours_to_take() {
-    port_is_taken "$1" || return 0
+    [[ -n $1 ]] && port_is_taken "$1" || return 0
     port_taken_message "$@"
     return 1
 }
@@ -313,7 +442,7 @@ start_services() {
     service kafka start --port "$STACK_KAFKA_PORT" --port-variable STACK_KAFKA_PORT &
     pids+=($!)
     service prometheus start --port "$STACK_PROMETHEUS_PORT" --port-variable STACK_PROMETHEUS_PORT \
-        --metrics-port "$METRICS_PORT" &
+        --metrics-port "$METRICS_PORT" --metrics-path "$METRICS_PATH" &
     pids+=($!)
     for pid in "${pids[@]}"; do
         wait "$pid" || code=$?
@@ -334,7 +463,7 @@ SQL
 
 migrate() {
     local log=${LOG%/*}/migrate.log
-    (export_environment && "$BINARY" migrate up) >"$log" 2>&1 || {
+    (export_background_environment && "${TXSTREAM[@]}" migrate up) >"$log" 2>&1 || {
         local code=$?
         tail_of "$log"
         warn "the migrations failed (exit code $code); their output is $log"
@@ -351,14 +480,14 @@ start_txstream() {
         stop_pid_file "$PID_FILE" TERM "$STOP_SECONDS"
     fi
     log_size=$(stat -c %s "$LOG" 2>/dev/null || echo 0)
-    (export_environment && spawn "$PID_FILE" "$LOG" "$BINARY" serve)
+    (export_background_environment && spawn "$PID_FILE" "$LOG" "${TXSTREAM[@]}" serve)
     wait_until "$READY_SECONDS" txstream_settled || true
     txstream_is_ready || {
         tail -c "+$((log_size + 1))" "$LOG" >"$LOG.start"
         tail_of "$LOG.start"
         die "txstream is not ready after $(seconds_since "$started") s; its log is $LOG"
     }
-    say "txstream runs on $SERVER_HOST:$SERVER_PORT (pid $(pid_of "$PID_FILE"), $(seconds_since "$started") s)"
+    say "txstream runs on 127.0.0.1:$SERVER_PORT (pid $(pid_of "$PID_FILE"), $(seconds_since "$started") s)"
 }
 
 txstream_settled() { txstream_is_ready || is_gone "$PID_FILE"; }
@@ -366,7 +495,7 @@ txstream_settled() { txstream_is_ready || is_gone "$PID_FILE"; }
 txstream_is_ready() {
     local pid
     pid=$(pid_of "$PID_FILE") && pid_listens "$pid" "$SERVER_PORT" &&
-        curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "http://$SERVER_HOST:$SERVER_PORT/readyz"
+        curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "http://127.0.0.1:$SERVER_PORT/readyz"
 }
 
 # Nothing half-started remains, and nothing is ended that ran before us.
@@ -404,7 +533,7 @@ print_urls() {
     cat <<URLS
 
   API          http://127.0.0.1:$SERVER_PORT
-  Metrics      http://127.0.0.1:$METRICS_PORT/metrics
+  Metrics      http://127.0.0.1:$METRICS_PORT$METRICS_PATH
   Prometheus   http://127.0.0.1:$STACK_PROMETHEUS_PORT
   Kafka        127.0.0.1:$STACK_KAFKA_PORT
   PostgreSQL   postgresql://txstream_user@127.0.0.1:$STACK_PG_PORT/txstream_db  (password in ${PASSWORD_FILE#"$TXS_ROOT/"})
@@ -425,7 +554,7 @@ curl -sS -H 'Content-Type: application/json' http://127.0.0.1:$SERVER_PORT/api/v
   "billing_address": $address
 }'
 
-kcat -C -e -o beginning -b 127.0.0.1:$STACK_KAFKA_PORT -t ${KAFKA_TOPIC_EVENTS:-txstream.events}
+kcat -C -e -o beginning -b 127.0.0.1:$STACK_KAFKA_PORT -t $KAFKA_TOPIC_EVENTS
 
 make stop-all
 COMMANDS

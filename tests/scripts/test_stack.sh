@@ -2,7 +2,8 @@
 # tools/stack.sh (make start-all, stop-all, run ...) with real services and a stand-in for txstream.
 #
 # Each test works in a small checkout of its own: the scripts under test, and a CMake project whose "build" copies the
-# stand-in to where the binary belongs. So no test needs, disturbs or waits for the real build.
+# stand-in to where the binary belongs. So no test disturbs or waits for the real build. Of the real binary (TXSTREAM_BIN,
+# or one that is built) it takes the answers about the configuration, so that the two cannot come to differ.
 #
 #   tests/scripts/test_stack.sh [TEST]...
 set -euo pipefail
@@ -10,6 +11,10 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/harness.sh"
 
 STACK=tools/stack.sh
+for preset in dev release; do
+    [[ -n ${TXSTREAM_BIN:-} || ! -x $ROOT/build/$preset/txstream ]] || TXSTREAM_BIN=$ROOT/build/$preset/txstream
+done
+export TXSTREAM_BIN
 
 make_checkout() {
     mkdir "$WORK/checkout"
@@ -27,19 +32,31 @@ configure_file(stand_in.py ${CMAKE_BINARY_DIR}/txstream COPYONLY)
 CMAKE
     cat >stand_in.py <<'PYTHON'
 #!/usr/bin/python3
-import http.server, json, os, signal, sys, time
-print(json.dumps({"argv": sys.argv[1:], "format": os.environ.get("LOGGING_FORMAT")}), flush=True)
-if sys.argv[1] == "migrate":
+import http.server, json, os, signal, sys, threading, time
+argv = sys.argv[1:]
+options = [argv.pop(0), argv.pop(0)] if argv[0] == "--env-file" else []
+real = [os.environ["TXSTREAM_BIN"], *options]
+if argv[0] == "config":
+    os.execv(real[0], [*real, *argv])
+print(json.dumps({"argv": argv, "format": os.environ.get("LOGGING_FORMAT")}), flush=True)
+if argv[0] == "migrate":
     print("STAND_IN_MIGRATE_CODE" in os.environ and "no such luck" or "nothing to do")
     sys.exit(int(os.environ.get("STAND_IN_MIGRATE_CODE", "0")))
 if "STAND_IN_DIES" in os.environ:
     sys.exit("the stand-in gives up")
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(b'{"status": "healthy"}')
-    def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["SERVER_PORT"])), Handler).serve_forever()
+settings = {one["name"]: one["value"] for one in json.loads(os.popen(f"'{real[0]}' {' '.join(options)} config print -o json").read())}
+print(json.dumps({"settings": settings}), flush=True)
+def serve(port, path, body):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = self.path in path
+            self.send_response(200 if found else 404); self.end_headers(); self.wfile.write(body if found else b"")
+        def log_message(self, *_): pass
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+metrics = settings["METRICS_PORT"], [settings["METRICS_PATH"]], b"stand_in 1\n"
+threading.Thread(target=serve, args=metrics, daemon=True).start()
+serve(settings["SERVER_PORT"], ["/readyz", "/health"], b'{"status": "healthy"}')
 PYTHON
     chmod +x stand_in.py
     local base
@@ -137,6 +154,114 @@ test_a_binary_that_dies_is_shown_and_what_ran_before_stays() {
     says 'the stand-in gives up'
     [[ $(pids) == "$before" ]]
     exits 0 "$STACK" up
+}
+
+test_env_file_counts_for_all_of_the_stack() {
+    make_checkout
+    local server=$SERVER_PORT metrics=$METRICS_PORT
+    unset SERVER_PORT METRICS_PORT
+    # What leads elsewhere has no effect, down to the parameters of the URL and to a secret's file that is not there.
+    cat >.env <<DOTENV
+export SERVER_PORT="$server"
+METRICS_PORT=$metrics # beside it
+METRICS_PATH=/it's
+KAFKA_TOPIC_EVENTS=my.topic
+DATABASE_URL='postgresql://somebody:secret@192.0.2.1:1/other?hostaddr=192.0.2.2&options=-csearch_path%3Delsewhere'
+  export DATABASE_PASSWORD_FILE = /nowhere/at/all
+DATABASE_HOST=192.0.2.1
+KAFKA_BROKERS=192.0.2.1:9092
+KAFKA_SECURITY_PROTOCOL=sasl_ssl
+KAFKA_PROPERTY_security__protocol=ssl
+KAFKA_TOPIC_REPLICATION_FACTOR=3
+METRICS_ENABLED=false
+SERVER_HOST=192.0.2.1
+LOGGING_OUTPUT_PATH=elsewhere.log
+WORKER_POOL_SIZE=2
+DOTENV
+    DATABASE_URL=postgresql://192.0.2.3/ PGHOSTADDR=192.0.2.4 KAFKA_SASL_MECHANISM=none exits 0 "$STACK" up
+    says "API          http://127.0.0.1:$server"
+    says "Metrics      http://127.0.0.1:$metrics/it's"
+    says "kcat -C -e -o beginning -b 127.0.0.1:$STACK_KAFKA_PORT -t my.topic"
+    local expected="$OUTPUT" target
+    target=$(curl -sS --noproxy '*' "http://127.0.0.1:$STACK_PROMETHEUS_PORT/api/v1/targets" |
+        jq -r '.data.activeTargets[] | select(.labels.job == "txstream").scrapeUrl')
+    [[ $target == "http://127.0.0.1:$metrics/it's" || $target == "http://127.0.0.1:$metrics/it%27s" ]]
+    local used
+    used=$(sed -n 's/^{"settings"/{"settings"/p' var/log/txstream.log | jq -r '.settings | [.SERVER_HOST, .DATABASE_HOST, .DATABASE_PORT,
+        .DATABASE_URL, .DATABASE_PASSWORD, .KAFKA_BROKERS, .KAFKA_SECURITY_PROTOCOL, .KAFKA_PROPERTY_security__protocol,
+        .METRICS_ENABLED, .LOGGING_OUTPUT_PATH, .WORKER_POOL_SIZE] | join(" ")')
+    [[ $used == "127.0.0.1 127.0.0.1 $STACK_PG_PORT  **** 127.0.0.1:$STACK_KAFKA_PORT plaintext  true  2" ]] || {
+        echo "$used"
+        return 1
+    }
+    exits 1 grep -E '^[[:blank:]]*(export[[:blank:]]+)?(DATABASE|KAFKA_BROKERS)' var/stack/dotenv
+    [[ $(stat -c %a var/stack/dotenv) == 600 ]]
+    # What runs is what is told, also when .env says something else by now; and health asks where it is.
+    echo 'KAFKA_TOPIC_EVENTS=another' >>.env
+    exits 0 "$STACK" up
+    says "-t my.topic"
+    says "$metrics/it's"
+    [[ ${OUTPUT#*Next:} == "${expected#*Next:}" ]]
+    exits 0 "$STACK" health
+    exits 0 "$STACK" status
+    says "127.0.0.1:$server"
+    rm var/stack.env
+    exits 0 "$STACK" up
+    says "The system is up"
+    says "-t another"
+}
+
+test_a_mistake_in_env_file_is_told_before_anything_starts() {
+    make_checkout
+    unset SERVER_PORT
+    printf 'WORKER_POOL_SIZE=many\nSERVER_PORT=80x\nDATABASE_HOTS=x\n' >.env
+    exits 2 "$STACK" up
+    says 'WORKER_POOL_SIZE=many (.env) is not allowed'
+    says 'SERVER_PORT=80x (.env) is not allowed'
+    says 'DATABASE_HOTS is unknown; did you mean DATABASE_HOST? (.env)'
+    says 'nothing was started'
+    [[ $OUTPUT != *'runs on'* ]]
+    nothing_has_run
+    exits 2 "$STACK" run api
+    says 'WORKER_POOL_SIZE=many (.env) is not allowed'
+    nothing_has_run
+    # Any free port is none that could be told to Prometheus.
+    echo 'SERVER_PORT=0' >.env
+    exits 2 "$STACK" up
+    says 'SERVER_PORT=0 is not a port from 1 to 65535'
+    nothing_has_run
+    # A port that only .env names is looked at as soon as it is known.
+    listen_on "$METRICS_PORT"
+    echo "METRICS_PORT=$METRICS_PORT" >.env
+    exits 3 env --unset=METRICS_PORT SERVER_PORT=$((METRICS_PORT - 1)) "$STACK" up
+    says 'set METRICS_PORT to another port'
+    nothing_has_run
+}
+
+nothing_has_run() { [[ -z $(find var -name '*.pid') ]]; }
+
+test_bad_ports_are_told_at_once_and_by_name() {
+    make_checkout
+    STACK_PG_PORT=abc SERVER_PORT=80x METRICS_PORT=65536 exits 2 "$STACK" up
+    says 'STACK_PG_PORT=abc is not a port'
+    says 'SERVER_PORT=80x is not a port'
+    says 'METRICS_PORT=65536 is not a port'
+    STACK_KAFKA_PORT=65535 STACK_PROMETHEUS_PORT=0 exits 2 "$STACK" services
+    says 'STACK_KAFKA_PORT=65535 leaves no port above it'
+    says 'STACK_PROMETHEUS_PORT=0 is not a port'
+    STACK_PG_PORT=$((STACK_KAFKA_PORT + 1)) SERVER_PORT=$METRICS_PORT exits 2 "$STACK" run api
+    says "STACK_PG_PORT and STACK_KAFKA_PORT+1 are both $((STACK_KAFKA_PORT + 1)); one of them must change"
+    says "SERVER_PORT and METRICS_PORT are both $METRICS_PORT"
+    [[ ! -e build ]]
+    nothing_has_run
+}
+
+test_each_variable_of_the_stack_is_documented() {
+    local name names
+    mapfile -t names < <(grep -ohE '\bSTACK_\w+_PORT\b' "$ROOT/$STACK" | sort -u)
+    for name in "${names[@]}"; do
+        grep -qF "\`$name\`" "$ROOT/README.md" || { echo "README.md says nothing about $name" && return 1; }
+    done
 }
 
 # Aim: Ctrl-C and SIGTERM at any moment leave nothing behind, and the next start works.

@@ -141,6 +141,8 @@ do_conninfo() {
 
 do_psql() {
     require_server
+    # PGHOSTADDR, PGOPTIONS and their like are about the caller's own servers.
+    unset "${!PG@}"
     find_binaries
     PGPASSWORD=$(cat "$DIR/password") exec "$PG_BIN/psql" -h 127.0.0.1 -p "$(cat "$DIR/port")" -U postgres -d postgres \
         --no-psqlrc --set ON_ERROR_STOP=1 "${REST[@]}"

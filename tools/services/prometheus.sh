@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A private Prometheus that scrapes a txstream on this machine.
 #
-#   prometheus.sh start  --dir DIR --port PORT [--metrics-port PORT] [--port-variable NAME]
+#   prometheus.sh start  --dir DIR --port PORT [--metrics-port PORT] [--metrics-path PATH] [--port-variable NAME]
 #   prometheus.sh stop   --dir DIR
 #   prometheus.sh status --dir DIR      exit 0 when it runs, 3 when not
 set -euo pipefail
@@ -26,12 +26,13 @@ main() {
 }
 
 parse_options() {
-    DIR='' PORT=9090 METRICS_PORT=9091 PORT_VARIABLE=--port
+    DIR='' PORT=9090 METRICS_PORT=9091 METRICS_PATH=/metrics PORT_VARIABLE=--port
     while (($#)); do
         case $1 in
             --dir) DIR=$(realpath -m -- "$2") && shift 2 ;;
             --port) PORT=$2 && shift 2 ;;
             --metrics-port) METRICS_PORT=$2 && shift 2 ;;
+            --metrics-path) METRICS_PATH=$2 && shift 2 ;;
             --port-variable) PORT_VARIABLE=$2 && shift 2 ;;
             *) die "unknown option $1" ;;
         esac
@@ -45,7 +46,7 @@ do_start() {
     require_command prometheus prometheus
     mkdir -p "$DIR"
     with_lock "$DIR/lock"
-    if is_running "$PID_FILE" && [[ $(cat "$DIR/port") == "$PORT $METRICS_PORT" ]] && is_ready; then
+    if is_running "$PID_FILE" && [[ $(cat "$DIR/port") == "$PORT $METRICS_PORT $METRICS_PATH" ]] && is_ready; then
         say "Prometheus already runs on 127.0.0.1:$PORT (pid $(pid_of "$PID_FILE"))"
         return
     fi
@@ -81,7 +82,7 @@ do_status() {
 
 launch() {
     write_config
-    echo "$PORT $METRICS_PORT" >"$DIR/port"
+    echo "$PORT $METRICS_PORT $METRICS_PATH" >"$DIR/port"
     spawn "$PID_FILE" "$LOG" prometheus "--config.file=$DIR/prometheus.yml" "--storage.tsdb.path=$DIR/data" \
         --storage.tsdb.retention.time=200h "--web.listen-address=127.0.0.1:$PORT"
     wait_until "$READY_SECONDS" settled || true
@@ -102,6 +103,7 @@ scrape_configs:
     static_configs:
       - targets: ['127.0.0.1:$PORT']
   - job_name: txstream
+    metrics_path: '${METRICS_PATH//\'/\'\'}'
     static_configs:
       - targets: ['127.0.0.1:$METRICS_PORT']
 CONFIG
