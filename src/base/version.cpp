@@ -5,9 +5,6 @@ namespace txstream {
 std::string_view version() noexcept {
     return TXS_VERSION;
 }
-std::string_view revision() noexcept {
-    return TXS_REVISION;
-}
 std::string_view compiler() noexcept {
     return __VERSION__;
 }

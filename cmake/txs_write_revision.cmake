@@ -1,0 +1,20 @@
+# A script, run at each build: writes OUT when git describes SOURCE otherwise than it says. See txs_version.cmake.
+set(revision "")
+# Without optional locks: to look must not get in the way of somebody who commits.
+execute_process(COMMAND git --no-optional-locks -C ${SOURCE} describe --always --dirty
+  OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT revision)
+  set(revision unknown)  # an archive without git
+endif()
+file(CONFIGURE OUTPUT ${OUT} @ONLY CONTENT [[
+// Written by cmake/txs_write_revision.cmake.
+#include "base/version.hpp"
+
+namespace txstream {
+
+std::string_view revision() noexcept {
+    return "@revision@";
+}
+
+}  // namespace txstream
+]])

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# The parts of the build that CMake does not look after by itself.
+#
+#   tests/scripts/test_build.sh [TEST]...
+set -euo pipefail
+# shellcheck source=tests/scripts/harness.sh
+source "$(dirname "${BASH_SOURCE[0]}")/harness.sh"
+
+# A repository of its own, with our rule and our sources for the version and nothing else.
+make_repository() {
+    mkdir -p "$WORK/repository/src/base"
+    cd "$WORK/repository"
+    cp -r "$ROOT/cmake" .
+    cp "$ROOT"/src/base/version.[ch]pp src/base
+    cat >CMakeLists.txt <<'CMAKE'
+cmake_minimum_required(VERSION 3.25)
+project(revision VERSION 9.8.7 LANGUAGES CXX)
+set(CMAKE_CXX_STANDARD 20)
+include(cmake/txs_version.cmake)
+add_library(base STATIC src/base/version.cpp)
+target_include_directories(base PUBLIC src)
+target_compile_definitions(base PRIVATE TXS_VERSION="${PROJECT_VERSION}")
+txs_revision(base)
+add_executable(show main.cpp)
+target_link_libraries(show base)
+CMAKE
+    cat >main.cpp <<'CPP'
+#include "base/version.hpp"
+#include <cstdio>
+#include <string>
+int main() { std::puts(std::string(txstream::version()).append(" ").append(txstream::revision()).c_str()); }
+CPP
+    echo /build/ >.gitignore
+}
+
+commit() { git -c user.name=test -c user.email=test@invalid commit -q --all -m "$1"; }
+
+# Sets SHOWN and LINKED.
+build() {
+    cmake --build build >build.log
+    SHOWN=$(build/show)
+    LINKED=$(stat -c %y build/show)
+}
+
+test_the_revision_follows_head_and_links_only_when_it_changes() {
+    make_repository
+    git init -q
+    git add --all
+    commit first
+    cmake -G Ninja -S . -B build -D CMAKE_CXX_COMPILER="${CXX:-clang++-19}" >/dev/null
+    build
+    [[ $SHOWN == "9.8.7 $(git rev-parse --short HEAD)" ]]
+    local before=$LINKED
+    # Touching the index without a change is none.
+    touch main.cpp.untracked .gitignore
+    build
+    [[ $LINKED == "$before" ]]
+    echo '# edited' >>.gitignore
+    build
+    [[ $SHOWN == "9.8.7 $(git rev-parse --short HEAD)-dirty" && $LINKED != "$before" ]]
+    commit second
+    build
+    [[ $SHOWN == "9.8.7 $(git rev-parse --short HEAD)" ]]
+    before=$LINKED
+    build
+    [[ $LINKED == "$before" ]]
+    git checkout -q --detach HEAD~1
+    build
+    [[ $SHOWN == "9.8.7 $(git rev-parse --short HEAD)" ]]
+}
+
+test_without_git_the_revision_is_unknown() {
+    make_repository
+    # Nor is a repository around it looked at.
+    export GIT_CEILING_DIRECTORIES=$WORK
+    cmake -G Ninja -S . -B build -D CMAKE_CXX_COMPILER="${CXX:-clang++-19}" >/dev/null
+    build
+    [[ $SHOWN == '9.8.7 unknown' ]]
+}
+
+run_all_tests "$@"
