@@ -130,7 +130,7 @@ coverage: test-coverage ## the same as test-coverage
 bench: ## the benchmarks; figures go to var/bench/latest.json
 	@tools/deps.sh
 	@tools/build.sh release
-	@if [[ -x bench/run ]]; then bench/run $(ARGS); else echo "there are no benchmarks yet (bench/run is missing)" >&2; exit 1; fi
+	@bench/run $(ARGS)
 
 # --- code -------------------------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ check: lint test-unit ## lint and the unit tests: what to run before a commit
 clean: ## stop-all, then remove var/ and build/
 	@tools/stack.sh clean
 
-# --- of the original, not here yet ------------------------------------------------------------------------------------
+# --- of the earlier system, not here yet ------------------------------------------------------------------------------
 
 .PHONY: docker-build docker-run
 docker-build: ## no image yet: says what to use instead
