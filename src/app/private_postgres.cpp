@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <array>
 #include <cerrno>
@@ -15,9 +16,12 @@
 #include <filesystem>
 #include <fstream>
 #include <netinet/in.h>
+#include <optional>
 #include <pwd.h>
 #include <random>
 #include <spawn.h>
+#include <string_view>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <thread>
@@ -38,7 +42,19 @@ using Arguments = std::vector<std::string>;
 constexpr std::chrono::seconds kReadyTimeout{30};
 constexpr std::chrono::seconds kStopTimeout{20};
 constexpr std::chrono::milliseconds kLook{20};
+constexpr std::chrono::seconds kPredecessorTimeout{5};
+constexpr int kAttempts = 5;
+constexpr std::chrono::milliseconds kAttemptPause{200};
 constexpr const char* kServerUser = "postgres";
+// What we put into the directory.
+constexpr const char* kData = "data";
+constexpr const char* kFresh = "data.new";
+constexpr const char* kPassword = "password";
+constexpr const char* kInitLog = "initdb.log";
+constexpr const char* kServerLog = "postgres.log";
+constexpr std::array<std::string_view, 5> kOurFiles{kData, kFresh, kPassword, kInitLog, kServerLog};
+constexpr const char* kLockFile = "postmaster.pid";
+constexpr std::size_t kStatusLine = 8;  // of the lock file; the first one is the pid
 constexpr std::array kBinaryDirectories{
     "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin"
 };
@@ -84,6 +100,13 @@ bool ended(pid_t pid, int* status = nullptr) {
     return waitpid(pid, status != nullptr ? status : &ignored, WNOHANG) != 0;
 }
 
+int exit_status(pid_t pid) {
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+}
+
 std::string random_hex(int words) {
     std::random_device random;
     std::string text;
@@ -112,6 +135,13 @@ std::string contents(const fs::path& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+std::vector<std::string> lines_of(const fs::path& path) {
+    std::vector<std::string> lines;
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    return lines;
+}
+
 }  // namespace
 
 class PrivatePostgres::Impl {
@@ -119,67 +149,115 @@ public:
     ~Impl() {
         stop();
         std::error_code ignored;
-        if (is_temporary_) fs::remove_all(directory_, ignored);
+        if (keep_ == Keep::no) fs::remove_all(directory_, ignored);
+        if (lock_ >= 0) ::close(lock_);
     }
 
-    Result<> start(const std::string& wanted) {
+    Result<> start(const std::string& wanted, Keep keep) {
         TXS_TRY(binaries_, find_binaries());
-        TXS_CHECK(choose_directory(wanted));
+        std::error_code error;
+        directory_ = fs::absolute(wanted, error);
         TXS_CHECK(choose_user());
-        if (!fs::exists(directory_ / "data" / "PG_VERSION")) TXS_CHECK(make_cluster());
-        return launch();
+        TXS_CHECK(take_directory());
+        keep_ = keep;
+        if (!fs::exists(data() / "PG_VERSION", error)) TXS_CHECK(make_cluster());
+        TXS_CHECK(wait_for_predecessor());
+        for (int attempt = 1;; ++attempt) {
+            auto launched = launch();
+            const bool may_help = !launched && launched.error().code() == Code::unavailable;
+            if (!may_help || attempt == kAttempts) return launched;
+            std::this_thread::sleep_for(kAttemptPause);
+        }
     }
 
     const Config::Database& database() const { return database_; }
-    const std::string& directory() const { return directory_text_; }
 
 private:
-    Result<> choose_directory(const std::string& wanted) {
-        std::error_code error;
-        if (wanted.empty()) {
-            auto pattern = (fs::temp_directory_path(error) / "txstream-dev-XXXXXX").string();
-            if (mkdtemp(pattern.data()) == nullptr)
+    // The signal on our death ends the server even if nobody can end it any more.
+    Result<> choose_user() {
+        prefix_ = {"setpriv", "--pdeathsig", "INT"};
+        if (geteuid() == 0) {
+            const auto* user = getpwnam(kServerUser);
+            if (user == nullptr)
                 return fail(
-                    Code::unavailable,
-                    std::string("cannot make a directory: ") + std::strerror(errno)
+                    Code::not_found,
+                    "PostgreSQL does not run as root, and there is no user postgres"
                 );
-            directory_ = pattern;
-            is_temporary_ = true;
-        } else {
-            directory_ = fs::absolute(wanted, error);
-            fs::create_directories(directory_, error);
-            if (error)
-                return fail(Code::invalid_input, "--data " + wanted + ": " + error.message());
+            user_ = {user->pw_uid, user->pw_gid};
+            prefix_.insert(
+                prefix_.end(),
+                {fmt::format("--reuid={}", user_->uid),
+                 fmt::format("--regid={}", user_->gid),
+                 "--clear-groups"}
+            );
         }
-        directory_text_ = directory_.string();
+        prefix_.emplace_back("--");
         return {};
     }
 
-    // As root, the directory and all in it are the server user's. The signal on our death ends the
-    // server even if nobody can end it any more.
-    Result<> choose_user() {
-        prefix_ = {"setpriv", "--pdeathsig", "INT"};
-        if (geteuid() != 0) {
-            prefix_.emplace_back("--");
-            return {};
-        }
-        const auto* user = getpwnam(kServerUser);
-        if (user == nullptr)
-            return fail(
-                Code::not_found, "PostgreSQL does not run as root, and there is no user postgres"
+    // A directory that was there keeps its owner: only what we put into it is the server's.
+    Result<> take_directory() {
+        const auto failed = [&](Code code, const std::string& why) {
+            return fail(code, directory_.string() + " " + why);
+        };
+        std::error_code error;
+        const bool is_new = fs::create_directories(directory_, error);
+        if (error) return failed(Code::invalid_input, "cannot be made: " + error.message());
+        // Whatever the umask: the server's user passes through it.
+        if (is_new && user_) fs::permissions(directory_, fs::perms(0755), error);
+        lock_ = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (lock_ < 0)
+            return failed(
+                Code::invalid_input, std::string("cannot be opened: ") + std::strerror(errno)
             );
-        if (chown(directory_.c_str(), user->pw_uid, user->pw_gid) != 0)
-            return fail(
-                Code::invalid_input, "cannot give " + directory_text_ + " to the user postgres"
+        if (flock(lock_, LOCK_EX | LOCK_NB) != 0)
+            return failed(Code::conflict, "is in use by another `txstream dev`");
+        TXS_TRY(const bool is_ours, holds_only_ours());
+        if (!is_ours)
+            return failed(
+                Code::invalid_input,
+                "holds files that are not of `txstream dev`; name a new or an empty directory"
             );
-        prefix_.insert(
-            prefix_.end(),
-            {fmt::format("--reuid={}", user->pw_uid),
-             fmt::format("--regid={}", user->pw_gid),
-             "--clear-groups",
-             "--"}
+        TXS_TRY(const bool is_reachable, can_server_enter());
+        if (is_reachable) return {};
+        if (is_new) fs::remove(directory_, error);
+        return failed(
+            Code::invalid_input,
+            std::string("cannot be entered by the user ") + kServerUser +
+                ", as whom PostgreSQL runs; name a directory that others may pass through, such as "
+                "one in /var/tmp"
         );
-        return {};
+    }
+
+    Result<bool> holds_only_ours() const {
+        std::error_code error;
+        bool has_data = false;
+        for (fs::directory_iterator at(directory_, error), end; at != end; at.increment(error)) {
+            const auto name = at->path().filename().string();
+            if (std::ranges::find(kOurFiles, name) == kOurFiles.end()) return false;
+            has_data = has_data || name == kData;
+        }
+        if (error)
+            return fail(
+                Code::invalid_input, directory_.string() + " cannot be read: " + error.message()
+            );
+        return !has_data || (fs::exists(data() / "PG_VERSION", error) &&
+                             fs::exists(directory_ / kPassword, error));
+    }
+
+    Result<bool> can_server_enter() const {
+        if (!user_) return true;
+        TXS_TRY(const auto pid, spawn(as_user({"test", "-x", directory_.string()}), "/dev/null"));
+        return exit_status(pid) == 0;
+    }
+
+    fs::path data() const { return directory_ / kData; }
+
+    Result<> give_to_server(const fs::path& path) const {
+        if (!user_ || chown(path.c_str(), user_->uid, user_->gid) == 0) return {};
+        return fail(
+            Code::invalid_input, "cannot give " + path.string() + " to the user " + kServerUser
+        );
     }
 
     Arguments as_user(Arguments command) const {
@@ -188,24 +266,31 @@ private:
         return all;
     }
 
+    // Under another name until it is complete: who finds `data` can use it.
     Result<> make_cluster() {
-        const auto password_file = directory_ / "password";
+        const auto fresh = directory_ / kFresh;
+        const auto password_file = directory_ / kPassword;
+        const auto log = directory_ / kInitLog;
+        std::error_code error;
+        fs::remove_all(fresh, error);
+        if (!fs::create_directory(fresh, error))
+            return fail(
+                Code::invalid_input, fresh.string() + " cannot be made: " + error.message()
+            );
+        fs::permissions(fresh, fs::perms::owner_all);
         {
-            std::ofstream file(password_file);
+            std::ofstream file(password_file, std::ios::trunc);
+            fs::permissions(password_file, fs::perms::owner_read | fs::perms::owner_write);
             file << random_hex(4);
         }
-        fs::permissions(password_file, fs::perms::owner_read | fs::perms::owner_write);
-        if (const auto* user = geteuid() == 0 ? getpwnam(kServerUser) : nullptr; user != nullptr) {
-            if (chown(password_file.c_str(), user->pw_uid, user->pw_gid) != 0)
-                return fail(Code::unavailable, "cannot give away " + password_file.string());
-        }
-        const auto log = directory_ / "initdb.log";
+        TXS_CHECK(give_to_server(fresh));
+        TXS_CHECK(give_to_server(password_file));
         TXS_TRY(
             const auto pid,
             spawn(
                 as_user(
                     {(binaries_ / "initdb").string(),
-                     "--pgdata=" + (directory_ / "data").string(),
+                     "--pgdata=" + fresh.string(),
                      "--username=postgres",
                      "--pwfile=" + password_file.string(),
                      "--auth=scram-sha-256",
@@ -217,10 +302,36 @@ private:
                 log
             )
         );
-        int status = 0;
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        if (exit_status(pid) != 0) return fail(Code::rejected, "initdb failed: " + contents(log));
+        fs::rename(fresh, data(), error);
+        if (error)
+            return fail(
+                Code::invalid_input, data().string() + " cannot be made: " + error.message()
+            );
+        return {};
+    }
+
+    // After a SIGKILL of `txstream dev` its server still stops for a moment. After one of the
+    // server its lock file remains, and when the pid in it has been given to some other process the
+    // server would refuse to start: a real one has the data directory as its working directory.
+    Result<> wait_for_predecessor() const {
+        const auto file = data() / kLockFile;
+        const auto deadline = Clock::now() + kPredecessorTimeout;
+        std::error_code error;
+        const auto real_data = fs::canonical(data(), error);
+        while (true) {
+            const auto lines = lines_of(file);
+            if (lines.empty()) break;
+            if (fs::read_symlink("/proc/" + lines.front() + "/cwd", error) != real_data) break;
+            if (Clock::now() > deadline)
+                return fail(
+                    Code::conflict,
+                    directory_.string() + " is in use by the PostgreSQL of process " +
+                        lines.front() + "; end that first"
+                );
+            std::this_thread::sleep_for(kLook);
         }
-        if (status != 0) return fail(Code::unavailable, "initdb failed: " + contents(log));
+        fs::remove(file, error);
         return {};
     }
 
@@ -229,19 +340,22 @@ private:
         database_.host = "127.0.0.1";
         database_.port = std::to_string(port);
         database_.user = "postgres";
-        database_.password = contents(directory_ / "password");
+        database_.password = contents(directory_ / kPassword);
         database_.name = "postgres";
         database_.ssl_mode = "disable";
         database_.connections_max = 25;
         database_.connect_timeout = std::chrono::seconds(10);
-        const auto log = directory_ / "postgres.log";
+        const auto log = directory_ / kServerLog;
+        std::error_code error;
+        auto log_size = fs::file_size(log, error);
+        if (error) log_size = 0;
         TXS_TRY(
             pid_,
             spawn(
                 as_user(
                     {(binaries_ / "postgres").string(),
                      "-D",
-                     (directory_ / "data").string(),
+                     data().string(),
                      "-c",
                      "listen_addresses=127.0.0.1",
                      "-c",
@@ -249,7 +363,7 @@ private:
                      "-c",
                      "unix_socket_directories=",
                      "-c",
-                     is_temporary_ ? "fsync=off" : "fsync=on"}
+                     keep_ == Keep::yes ? "fsync=on" : "fsync=off"}
                 ),
                 log
             )
@@ -258,7 +372,7 @@ private:
         while (!is_ready()) {
             if (ended(pid_)) {
                 pid_ = -1;
-                return fail(Code::unavailable, "PostgreSQL did not start: " + contents(log));
+                return did_not_start(contents(log).substr(log_size));
             }
             if (Clock::now() > deadline)
                 return fail(
@@ -270,10 +384,21 @@ private:
         return {};
     }
 
-    // The last line of postmaster.pid says it, and the file is there only while the server is.
+    // Somebody may have been faster with the port, and the processes of a server that was killed
+    // need a moment to see that: only then another attempt can help.
+    static Result<> did_not_start(const std::string& log) {
+        const bool is_passing = log.find("could not bind") != std::string::npos ||
+                                log.find("shared memory block") != std::string::npos;
+        return fail(
+            is_passing ? Code::unavailable : Code::rejected, "PostgreSQL did not start: " + log
+        );
+    }
+
+    // What pg_ctl looks at. Better than asking the port, which might be somebody else's.
     bool is_ready() const {
-        return contents(directory_ / "data" / "postmaster.pid").find("\nready") !=
-               std::string::npos;
+        const auto lines = lines_of(data() / kLockFile);
+        return lines.size() >= kStatusLine && lines.front() == std::to_string(pid_) &&
+               lines[kStatusLine - 1].starts_with("ready");
     }
 
     void stop() {
@@ -287,8 +412,13 @@ private:
 
     fs::path binaries_;
     fs::path directory_;
-    std::string directory_text_;
-    bool is_temporary_ = false;
+    Keep keep_ = Keep::yes;  ///< until it is known to be ours
+    int lock_ = -1;
+    struct User {
+        uid_t uid;
+        gid_t gid;
+    };
+    std::optional<User> user_;  ///< as whom the server runs; none: as we do
     Arguments prefix_;
     pid_t pid_ = -1;
     Config::Database database_;
@@ -298,17 +428,16 @@ PrivatePostgres::PrivatePostgres(std::unique_ptr<Impl> impl) : impl_(std::move(i
 }
 PrivatePostgres::~PrivatePostgres() = default;
 
-Result<std::unique_ptr<PrivatePostgres>> PrivatePostgres::start(const std::string& directory) {
+Result<std::unique_ptr<PrivatePostgres>> PrivatePostgres::start(
+    const std::string& directory, Keep keep
+) {
     auto impl = std::make_unique<Impl>();
-    TXS_CHECK(impl->start(directory));
+    TXS_CHECK(impl->start(directory, keep));
     return std::unique_ptr<PrivatePostgres>(new PrivatePostgres(std::move(impl)));
 }
 
 const Config::Database& PrivatePostgres::database() const noexcept {
     return impl_->database();
-}
-const std::string& PrivatePostgres::directory() const noexcept {
-    return impl_->directory();
 }
 
 }  // namespace txstream::app

@@ -13,16 +13,18 @@ namespace txstream::app {
 /// refuses to run as root.
 class PrivatePostgres {
 public:
-    /// `directory` empty: a temporary one, removed at the end. Blocks until it answers, 30 s at
-    /// most.
-    static Result<std::unique_ptr<PrivatePostgres>> start(const std::string& directory);
+    enum class Keep : bool { no, yes };
+
+    /// In `directory`, which is made when it is missing and else must be empty or hold a cluster of
+    /// ours, and is nobody else's while this object lives. Keep::no: removed at the end. Blocks
+    /// until the server answers, 30 s at most.
+    static Result<std::unique_ptr<PrivatePostgres>> start(const std::string& directory, Keep keep);
     ~PrivatePostgres();
     PrivatePostgres(const PrivatePostgres&) = delete;
     PrivatePostgres& operator=(const PrivatePostgres&) = delete;
 
     /// How to reach it; the database exists.
     const Config::Database& database() const noexcept;
-    const std::string& directory() const noexcept;
 
 private:
     class Impl;

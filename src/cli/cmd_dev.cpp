@@ -1,21 +1,70 @@
-#include "app/service.hpp"
+#include "app/supervisor.hpp"
 #include "cli/commands.hpp"
 #include "cli/dev_stack.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <utility>
 
 namespace txstream::cli {
 
 namespace {
 
-int dev(const Globals& globals, const DevOptions& options) {
+namespace fs = std::filesystem;
+
+/// In $TMPDIR, removed at the end.
+class ScratchDirectory {
+public:
+    static Result<std::unique_ptr<ScratchDirectory>> make() {
+        std::error_code error;
+        const auto parent = fs::temp_directory_path(error);
+        auto path = (parent / "txstream-dev-XXXXXX").string();
+        if (error || mkdtemp(path.data()) == nullptr)
+            return fail(
+                Code::invalid_input,
+                "cannot make a directory for the private PostgreSQL; TMPDIR must name a directory "
+                "that we may write to"
+            );
+        // PostgreSQL runs as another user when we are root, and has to pass.
+        fs::permissions(path, fs::perms(0711), error);
+        return std::unique_ptr<ScratchDirectory>(new ScratchDirectory(path));
+    }
+    ~ScratchDirectory() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    ScratchDirectory(const ScratchDirectory&) = delete;
+    ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+
+    const std::string& path() const noexcept { return path_; }
+
+private:
+    explicit ScratchDirectory(std::string path) : path_(std::move(path)) {}
+    std::string path_;
+};
+
+// A signal may come at any moment, and the second one during the stop ends the service on the spot:
+// the directory and PostgreSQL are cleared away by the process that only waits.
+int dev(const Globals& globals, DevOptions options) {
     const auto loaded = load_config(globals);
     if (!loaded) return kUsage;
-    const auto done = run_dev(loaded->config, options);
-    return done ? static_cast<int>(kOk) : report(done.error());
+    const app::Supervisor supervisor;
+    std::unique_ptr<ScratchDirectory> scratch;
+    options.is_kept = !options.data.empty();
+    if (!options.is_kept) {
+        auto made = ScratchDirectory::make();
+        if (!made) return report(made.error());
+        scratch = std::move(*made);
+        options.data = scratch->path();
+    }
+    return supervisor.run([&] {
+        const auto done = run_dev(loaded->config, options);
+        return done ? static_cast<int>(kOk) : report(done.error());
+    });
 }
 
 }  // namespace

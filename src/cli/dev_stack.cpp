@@ -62,13 +62,25 @@ std::string sample_order(int number) {
     );
 }
 
-/// Posts as any client would, over the loopback.
-bool post(std::uint16_t port, const std::string& body) {
+/// Where to reach a server that listens there: "any address" is none to connect to.
+std::string reachable(const std::string& listening) {
+    if (listening == "0.0.0.0" || listening == "*") return "127.0.0.1";
+    return listening == "::" ? "::1" : listening;
+}
+
+std::string url(const std::string& host, std::uint16_t port) {
+    const auto place = reachable(host);
+    return place.find(':') == std::string::npos ? fmt::format("http://{}:{}", place, port)
+                                                : fmt::format("http://[{}]:{}", place, port);
+}
+
+/// Posts as any client would.
+bool post(const std::string& host, std::uint16_t port, const std::string& body) {
     asio::ip::tcp::iostream connection;
     connection.expires_after(std::chrono::seconds(10));
-    connection.connect("127.0.0.1", std::to_string(port));
+    connection.connect(host, std::to_string(port));
     connection
-        << "POST /api/v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        << "POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         << "Content-Length: " << body.size() << "\r\nConnection: close\r\n\r\n"
         << body << std::flush;
     std::string version;
@@ -103,7 +115,8 @@ void print(const kafka::TailedRecord& record, const std::string& topic) {
 /// Follows the topic on a thread of its own, and posts the sample orders first.
 class Show {
 public:
-    Show(const app::Config& config, int orders) : config_(config), orders_(orders) {}
+    Show(const app::Config& config, const DevOptions& options)
+        : config_(config), options_(options) {}
     ~Show() {
         is_stopping_ = true;
         if (thread_.joinable()) thread_.join();
@@ -118,25 +131,30 @@ public:
 
 private:
     void print_urls(app::Listening listening) const {
+        const auto api = url(config_.server.host, listening.api);
         fmt::print(
-            "\n  API          http://127.0.0.1:{}\n  Metrics      http://127.0.0.1:{}{}\n"
+            "\n  API          {}\n  Metrics      {}\n"
             "  Kafka        {}   (development broker, topic {})\n"
             "  PostgreSQL   postgresql://postgres:{}@127.0.0.1:{}/{}\n\n"
             "Next:\n"
-            "  curl -s http://127.0.0.1:{}/api/v1/orders\n"
+            "  curl -s {}/api/v1/orders\n"
             "  kcat -C -e -b {} -t {}\n"
-            "  Ctrl-C ends it all and leaves nothing behind\n\n",
-            listening.api,
-            listening.metrics,
-            config_.metrics.path,
+            "  Ctrl-C ends it all and {}\n\n",
+            api,
+            // The API's server has the page too.
+            config_.metrics.enabled
+                ? url(config_.metrics.host, listening.metrics) + config_.metrics.path
+                : api + config_.metrics.path,
             config_.kafka.brokers,
             config_.kafka.topic,
             config_.database.password,
             config_.database.port,
             config_.database.name,
-            listening.api,
+            api,
             config_.kafka.brokers,
-            config_.kafka.topic
+            config_.kafka.topic,
+            options_.is_kept ? "keeps PostgreSQL's data in " + options_.data
+                             : "leaves nothing behind"
         );
         std::fflush(stdout);
     }
@@ -152,8 +170,8 @@ private:
             log::error("dev", "cannot read the topic", {{"error", tail.error().what()}});
             return;
         }
-        for (int i = 1; i <= orders_ && !is_stopping_; ++i) {
-            if (!post(listening.api, sample_order(i)))
+        for (int i = 1; i <= options_.orders && !is_stopping_; ++i) {
+            if (!post(reachable(config_.server.host), listening.api, sample_order(i)))
                 log::error("dev", "a sample order was not taken", {{"order", i}});
         }
         while (!is_stopping_) {
@@ -163,10 +181,23 @@ private:
     }
 
     const app::Config& config_;
-    int orders_;
+    const DevOptions& options_;
     std::atomic<bool> is_stopping_{false};
     std::thread thread_;
 };
+
+/// Ours is in this process and asks for no login.
+void use_broker(app::Config::Kafka& kafka, const std::string& bootstrap) {
+    kafka.is_development_broker = true;
+    kafka.brokers = bootstrap;
+    for (auto* properties : {&kafka.client, &kafka.producer}) {
+        std::erase_if(*properties, [](const auto& property) {
+            return property.first.starts_with("security.") || property.first.starts_with("sasl.") ||
+                   property.first.starts_with("ssl.");
+        });
+        (*properties)["bootstrap.servers"] = bootstrap;
+    }
+}
 
 }  // namespace
 
@@ -178,16 +209,19 @@ Result<> run_dev(app::Config config, const DevOptions& options) {
     }
     fmt::print("starting a private PostgreSQL and a development broker ...\n");
     std::fflush(stdout);
-    TXS_TRY(const auto postgres, app::PrivatePostgres::start(options.data));
+    TXS_TRY(
+        const auto postgres,
+        app::PrivatePostgres::start(
+            options.data,
+            options.is_kept ? app::PrivatePostgres::Keep::yes : app::PrivatePostgres::Keep::no
+        )
+    );
     config.database = postgres->database();
     TXS_CHECK(make_database(config));
     TXS_TRY(const auto broker, kafka::DevBroker::start());
     TXS_CHECK(broker->create_topic(config.kafka.topic, config.kafka.topic_partitions));
-    config.kafka.is_development_broker = true;
-    config.kafka.brokers = broker->bootstrap();
-    config.kafka.client["bootstrap.servers"] = broker->bootstrap();
-    config.kafka.producer["bootstrap.servers"] = broker->bootstrap();
-    Show show(config, options.orders);
+    use_broker(config.kafka, broker->bootstrap());
+    Show show(config, options);
     return app::serve(config, {.api = true, .relay = true}, [&](app::Listening listening) {
         show.start(listening);
     });
