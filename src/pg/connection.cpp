@@ -12,6 +12,12 @@ namespace {
 constexpr const char* kLookForUs = "SET client_connection_check_interval = '5s'";
 constexpr int kLooksForUsSince = 140000;
 
+// What the settings did ends with the session: nobody needs to ask what became of it.
+Error nothing_was_done(Error error) {
+    if (error.code() != Code::timed_out) return error;
+    return Error(Code::unavailable, error.what(), error.origin());
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<Connection>>> Connection::open(
@@ -22,11 +28,16 @@ Task<Result<std::unique_ptr<Connection>>> Connection::open(
     if (session->server_version() >= kLooksForUsSince) {
         // A server on a system without the means refuses; it is an improvement, not a condition.
         auto looked = co_await session->run_script(kLookForUs, deadline);
-        if (!session->is_open()) co_return tl::unexpected(std::move(looked).error());
+        if (!session->is_open())
+            co_return tl::unexpected(nothing_was_done(std::move(looked).error()));
     }
     if (!settings.empty()) {
         auto set = co_await session->run_script(std::move(settings), deadline);
-        if (!set) co_return tl::unexpected(std::move(set).error().while_doing("session settings"));
+        if (!set) {
+            co_return tl::unexpected(
+                nothing_was_done(std::move(set).error()).while_doing("session settings")
+            );
+        }
     }
     co_return std::unique_ptr<Connection>(new Connection(std::move(session)));
 }
@@ -65,12 +76,6 @@ Task<Result<Rows>> Connection::receive(Deadline deadline) {
 
 Task<Result<>> Connection::run_script(std::string sql, Deadline deadline) {
     return session_->run_script(std::move(sql), deadline);
-}
-
-void Connection::on_notice(
-    std::function<void(std::string_view severity, std::string_view text)> callback
-) {
-    session_->on_notice = std::move(callback);
 }
 
 }  // namespace txstream::pg

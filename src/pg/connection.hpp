@@ -7,7 +7,6 @@
 #include "runtime/task.hpp"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,11 +34,12 @@ struct Statement {
 /// Code::unavailable; its owner makes a new one. A connection that breaks under a statement without
 /// a word from the server is Code::timed_out: the effect is unknown. Results arrive in binary
 /// format. Errors carry the SQLSTATE as origin (pg/sqlstate.hpp sorts them) and never SQL text.
+/// The server's notices are dropped.
 class Connection {
 public:
     /// `conninfo` in libpq's keyword form; it may hold a password and never appears in errors.
     /// client_encoding is UTF8, application_name is the caller's; `settings` are SQL run once, e.g.
-    /// "SET jit = off".
+    /// "SET jit = off". Never Code::timed_out: a session that was not opened has done nothing.
     static Task<Result<std::unique_ptr<Connection>>> open(
         asio::any_io_executor executor,
         std::string conninfo,
@@ -79,9 +79,6 @@ public:
     /// Without a BEGIN of their own they are one transaction. A transaction that fails in here is
     /// rolled back.
     Task<Result<>> run_script(std::string sql, Deadline deadline);
-
-    /// Server notices go here; by default they are dropped.
-    void on_notice(std::function<void(std::string_view severity, std::string_view text)> callback);
 
 private:
     explicit Connection(std::shared_ptr<detail::Session> session);

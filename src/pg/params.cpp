@@ -33,28 +33,11 @@ Params& Params::add(bool value) {
     return add(std::string_view(value ? "true" : "false"));
 }
 
-Params& Params::add(double value) {
-    // The shortest text that reads back as the same number; longest is -1.7976931348623157e+308.
-    std::array<char, 32> buffer{};
-    const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-    (void)error;  // the buffer fits every double
-    return add(std::string_view(buffer.data(), end));
-}
-
 Params& Params::add_integer(std::int64_t value) {
     std::array<char, 24> buffer{};
     const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
     (void)error;  // the buffer fits every 64-bit integer
     return add(std::string_view(buffer.data(), end));
-}
-
-Params& Params::add_bytes(std::span<const std::byte> bytes) {
-    values_.push_back(
-        {.bytes = std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
-         .is_null = false,
-         .is_binary = true}
-    );
-    return *this;
 }
 
 void Params::append_element(std::string& literal, std::string_view text) {

@@ -18,12 +18,12 @@ namespace txstream::pg {
 /// buffers.
 ///
 /// Numbers and booleans go as text; the server converts by the type it infers (write $1::bigint
-/// where it cannot). bytea goes in binary. Arrays are written in PostgreSQL's array literal form.
+/// where it cannot). Arrays are written in PostgreSQL's array literal form.
 class Params {
 public:
     Params() = default;
 
-    /// Takes text, string_view, integers, bool, double, std::optional of these, std::nullopt.
+    /// Takes text, string_view, integers, bool, std::optional of these, std::nullopt.
     template <class... Args>
     static Params of(Args&&... args) {
         Params params;
@@ -38,7 +38,8 @@ public:
     Params& add(const std::string& text) { return add(std::string_view(text)); }
     Params& add(const char* text) { return add(std::string_view(text)); }
     Params& add(bool value);
-    Params& add(double value);
+    Params& add(double
+    ) = delete;  // it would become a boolean; nothing here is stored in binary fractions
     template <class T>
         requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
     Params& add(T value) {
@@ -49,7 +50,6 @@ public:
     Params& add(const std::optional<T>& value) {
         return value ? add(*value) : add(std::nullopt);
     }
-    Params& add_bytes(std::span<const std::byte> bytes);
     /// `{1,2,3}` for any integer range; `project` may turn an element into an integer.
     template <class Range, class Project>
     Params& add_integers(const Range& range, Project project) {

@@ -25,7 +25,11 @@ public:
           permits_(limits.connections_max) {
         TXS_ASSERT(limits.connections_max > 0, "a pool without connections serves nobody");
     }
-    ~Impl() { TXS_ASSERT(in_use() == 0 && waiters_.empty(), "a pool outlives its leases"); }
+    ~Impl() {
+        TXS_ASSERT(
+            permits_ == limits_.connections_max && waiters_.empty(), "a pool outlives its leases"
+        );
+    }
 
     Task<Result<std::unique_ptr<Connection>>> acquire(Deadline deadline) {
         if (closed_) co_return fail(Code::unavailable, "the connection pool is closed");
@@ -41,7 +45,7 @@ public:
             ++leased_;
             co_return connection;
         }
-        auto opened = co_await Connection::open(executor_, conninfo_, settings_, deadline);
+        auto opened = co_await open(deadline);
         if (opened) {
             permit.keep();
             ++leased_;
@@ -58,7 +62,14 @@ public:
         release();
     }
 
-    Stats stats() const noexcept { return {idle_.size() + leased_, in_use(), waiters_.size()}; }
+    Stats stats() const noexcept {
+        return {
+            .open = idle_.size() + leased_,
+            .in_use = leased_,
+            .connecting = connecting_,
+            .waiting = waiters_.size()
+        };
+    }
 
     void close() {
         closed_ = true;
@@ -102,7 +113,7 @@ private:
             }
             if (!deadline.passed()) co_return fail(Code::cancelled, "cancelled while waiting");
             co_return fail(
-                Code::timed_out,
+                Code::overloaded,
                 "no PostgreSQL session became free in time; DATABASE_MAX_OPEN_CONNS allows " +
                     std::to_string(pool_.limits_.connections_max)
             );
@@ -130,6 +141,19 @@ private:
         bool is_held_ = false;
     };
 
+    struct Connecting {
+        explicit Connecting(Impl& of) : pool(of) { ++pool.connecting_; }
+        ~Connecting() { --pool.connecting_; }
+        Connecting(const Connecting&) = delete;
+        Connecting& operator=(const Connecting&) = delete;
+        Impl& pool;
+    };
+
+    Task<Result<std::unique_ptr<Connection>>> open(Deadline deadline) {
+        const Connecting connecting(*this);
+        co_return co_await Connection::open(executor_, conninfo_, settings_, deadline);
+    }
+
     void release() {
         for (auto& waiter : waiters_) {
             if (waiter.has_permit) continue;
@@ -140,14 +164,14 @@ private:
         ++permits_;
     }
 
-    std::size_t in_use() const noexcept { return limits_.connections_max - permits_; }
-
     asio::any_io_executor executor_;
     std::string conninfo_;
     std::string settings_;
     Limits limits_;
     std::size_t permits_;
-    std::size_t leased_ = 0;  // permits that came to a session
+    // What became of the permits that are taken, but for those just handed to who waited.
+    std::size_t leased_ = 0;
+    std::size_t connecting_ = 0;
     std::list<Waiter> waiters_;
     std::vector<std::unique_ptr<Connection>> idle_;  // the one used last is used first
     bool closed_ = false;

@@ -17,7 +17,10 @@ public:
             1024;  ///< more callers than this are refused with Code::overloaded
     };
     struct Stats {
-        std::size_t open, in_use, waiting;
+        std::size_t open;        ///< sessions that are there, idle or in use
+        std::size_t in_use;      ///< of these, leased
+        std::size_t connecting;  ///< sessions that are being opened; not among the open
+        std::size_t waiting;     ///< callers, for a session
     };
 
     Pool(asio::any_io_executor executor, std::string conninfo, std::string settings, Limits limits);
@@ -37,6 +40,8 @@ public:
         Pool* pool_;
         std::unique_ptr<Connection> connection_;
     };
+    /// Never Code::timed_out: who has no session has sent nothing. Code::overloaded: waited in
+    /// vain.
     Task<Result<Lease>> acquire(Deadline deadline);
     Stats stats() const noexcept;
     /// Closes idle sessions; leased ones close on return.

@@ -4,6 +4,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -129,7 +130,7 @@ TEST_F(PoolPgTest, WhoWaitsTooLongIsToldTheLimitAndTakesNothingAlong) {
     std::optional<Pool::Lease> held = acquire(pool);
     ask(pool, "late", Deadline::in(50ms));
     ASSERT_TRUE(comes("late"));
-    EXPECT_EQ(code("late"), Code::timed_out);
+    EXPECT_EQ(code("late"), Code::overloaded) << "no statement was sent: the effect is known";
     EXPECT_NE(
         results_.at("late").error().what().find("DATABASE_MAX_OPEN_CONNS"), std::string::npos
     );
@@ -212,6 +213,25 @@ TEST_F(PoolPgTest, AFailedOpeningGivesItsPlaceBack) {
     EXPECT_EQ(pool.stats().in_use, 0U);
 }
 
+TEST_F(PoolPgTest, ASessionThatIsBeingOpenedIsNeitherOpenNorInUse) {
+    asio::ip::tcp::acceptor mute(io_, {asio::ip::address_v4::loopback(), 0});
+    const auto port = std::to_string(mute.local_endpoint().port());
+    Pool pool(
+        io_.get_executor(), "host=127.0.0.1 user=u dbname=d port=" + port, {}, Pool::Limits{1, 10}
+    );
+    ask(pool, "opening", Deadline::in(200ms));
+    ask(pool, "waiting", Deadline::in(100ms));
+    EXPECT_EQ(pool.stats().connecting, 1U);
+    EXPECT_EQ(pool.stats().waiting, 1U);
+    EXPECT_EQ(pool.stats().open, 0U);
+    EXPECT_EQ(pool.stats().in_use, 0U);
+    ASSERT_TRUE(comes("opening"));
+    EXPECT_EQ(code("opening"), Code::unavailable) << "no statement was sent";
+    EXPECT_EQ(code("waiting"), Code::overloaded);
+    EXPECT_EQ(pool.stats().connecting, 0U);
+    EXPECT_EQ(pool.stats().waiting, 0U);
+}
+
 TEST_F(PoolPgTest, AClosedPoolKeepsNoSessionAndGivesNone) {
     auto pool = make(2);
     std::optional<Pool::Lease> one = acquire(pool);
@@ -258,7 +278,8 @@ TEST_F(PoolPgTest, AStormOfCallersKeepsTheLimitAndLosesNoPlace) {
             auto lease =
                 co_await pool.acquire(Deadline::in(std::chrono::milliseconds(random() % 200)));
             EXPECT_LE(pool.stats().in_use, 4U);
-            EXPECT_LE(pool.stats().open, 4U);
+            EXPECT_LE(pool.stats().in_use, pool.stats().open);
+            EXPECT_LE(pool.stats().open + pool.stats().connecting, 4U);
             if (!lease) continue;
             ++served;
             switch (random() % 8) {
@@ -289,6 +310,7 @@ TEST_F(PoolPgTest, AStormOfCallersKeepsTheLimitAndLosesNoPlace) {
     EXPECT_GT(served, 50) << "the storm proved nothing";
     EXPECT_EQ(pool.stats().in_use, 0U);
     EXPECT_EQ(pool.stats().waiting, 0U);
+    EXPECT_EQ(pool.stats().connecting, 0U);
     std::vector<Pool::Lease> all;
     for (int i = 0; i < 4; ++i) all.push_back(acquire(pool));
     EXPECT_EQ(pool.stats().in_use, 4U);

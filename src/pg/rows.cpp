@@ -3,8 +3,6 @@
 #include "base/assert.hpp"
 #include "pg/detail/libpq.hpp"
 
-#include <array>
-#include <charconv>
 #include <cstring>
 #include <limits>
 
@@ -49,15 +47,6 @@ Rows::Rows(std::shared_ptr<void> result) : result_(std::move(result)) {
 
 std::size_t Rows::size() const noexcept {
     return result_ ? static_cast<std::size_t>(PQntuples(result_of(result_))) : 0;
-}
-
-std::int64_t Rows::affected() const {
-    if (!result_) return 0;
-    // PQcmdTuples takes a mutable result but only reads it.
-    const std::string_view text = PQcmdTuples(static_cast<PGresult*>(result_.get()));
-    std::int64_t count = 0;
-    std::from_chars(text.data(), text.data() + text.size(), count);
-    return count;
 }
 
 bool Rows::is_null(std::size_t row, int column) const {

@@ -20,8 +20,6 @@ public:
 
     std::size_t size() const noexcept;
     bool empty() const noexcept { return size() == 0; }
-    /// Rows changed by INSERT, UPDATE, DELETE.
-    std::int64_t affected() const;
 
     bool is_null(std::size_t row, int column) const;
     /// Bytes of text, json, bytea, or any type's binary form.

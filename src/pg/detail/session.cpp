@@ -107,7 +107,7 @@ Result<> Session::check_ready(Deadline deadline) const {
     TXS_ASSERT(!pending_ && !in_call_, "one statement at a time");
     if (!is_open()) return fail(Code::unavailable, "the PostgreSQL session is closed");
     if (deadline.passed()) {
-        return fail(Code::timed_out, "the deadline passed before the statement was sent");
+        return fail(Code::unavailable, "the deadline passed before the statement was sent");
     }
     return {};
 }

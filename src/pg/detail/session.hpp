@@ -56,8 +56,6 @@ public:
     int server_version() const noexcept { return conn_ ? PQserverVersion(conn_.get()) : 0; }
     void close() noexcept;
 
-    std::function<void(std::string_view, std::string_view)> on_notice;
-
 private:
     enum class Kind : std::uint8_t { prepare, execute, sync, script };
     struct Expected {

@@ -58,7 +58,7 @@ Task<Result<>> Session::connect(std::string conninfo, Deadline deadline) {
         detach();
         if (timed_out_ || ec == asio::error::operation_aborted) {
             give_up(
-                timed_out_ ? Code::timed_out : Code::cancelled,
+                timed_out_ ? Code::unavailable : Code::cancelled,
                 timed_out_ ? "no answer in time" : "cancelled while connecting"
             );
             co_return tl::unexpected(take_error());
@@ -90,13 +90,10 @@ void Session::detach() noexcept {
     if (socket_.is_open()) socket_.release();
 }
 
+// libpq's own receiver would write every notice to stderr.
 void Session::receive_notice(void* self, const PGresult* result) {
     auto& session = *static_cast<Session*>(self);
     if (severity_of(*result) != Severity::error) session.farewell_ = error_of(*result);
-    if (!session.on_notice) return;
-    const char* severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-    const char* text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    session.on_notice(severity ? severity : "NOTICE", text ? text : "");
 }
 
 // --- endings
