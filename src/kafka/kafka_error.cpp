@@ -29,10 +29,11 @@ Verdict verdict_of(int code) noexcept {
         case RD_KAFKA_RESP_ERR_INVALID_RECORD:
         case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
         case RD_KAFKA_RESP_ERR__INVALID_ARG:
+        // A name that no topic can have: nobody will ever make it.
+        case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
             return Verdict::permanent_event;
         case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-        case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -57,8 +58,9 @@ std::string name_of(int code) {
 Error to_error(int code, std::string what) {
     auto origin = name_of(code);
     switch (verdict_of(code)) {
-        case Verdict::permanent_event:
         case Verdict::permanent_topic:
+            return Error(Code::not_found, std::move(what), std::move(origin));
+        case Verdict::permanent_event:
             return Error(Code::rejected, std::move(what), std::move(origin));
         case Verdict::retryable:
         case Verdict::fatal:

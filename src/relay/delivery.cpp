@@ -66,7 +66,7 @@ Delivery::~Delivery() = default;
 void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_until) {
     const auto id = claimed.lane;
     TXS_ASSERT(!owns(id), "a lane is claimed once");
-    lanes_.emplace(id, Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}});
+    lanes_.emplace(id, Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}, {}});
     // Connecting and asking for a producer id takes time that the first event should not wait for;
     // if it fails, the first event tries again and says so.
     (void)ensure_publisher();
@@ -148,8 +148,9 @@ void Delivery::trust(std::uint64_t doubts) {
 std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() const {
     std::map<std::string, PollGroup> groups;
     if (is_in_doubt()) return groups;
+    const auto now = Clock::now();
     for (const auto& [id, lane] : lanes_) {
-        if (lane.machine.is_paging() || !lane.machine.has_room()) continue;
+        if (lane.machine.is_paging() || !lane.machine.has_room() || now < lane.held_until) continue;
         const auto& cursor = lane.machine.cursor();
         groups.try_emplace(cursor.text(), PollGroup{cursor, {}}).first->second.lanes.push_back(id);
     }
@@ -158,10 +159,13 @@ std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() const {
 
 std::optional<LaneId> Delivery::lane_to_page() {
     if (lanes_.empty() || is_in_doubt()) return std::nullopt;
+    const auto now = Clock::now();
     auto next = lanes_.upper_bound(last_paged_);
     for (std::size_t i = 0; i < lanes_.size(); ++i, ++next) {
         if (next == lanes_.end()) next = lanes_.begin();
-        if (!next->second.machine.is_paging() || !next->second.machine.has_room()) continue;
+        const auto& lane = next->second;
+        if (!lane.machine.is_paging() || !lane.machine.has_room() || now < lane.held_until)
+            continue;
         last_paged_ = next->first;
         return next->first;
     }
@@ -214,10 +218,31 @@ bool Delivery::is_idle() const {
 
 void Delivery::pump() {
     blocked_ = false;
+    // A broker refuses batches, and puts together what comes from different lanes: a suspect goes
+    // when nothing else is in flight, and nothing else goes beside it.
+    while (auto* const lane = lane_with_suspect()) {
+        if (in_flight_events_ == 0) pump(*lane);
+        if (in_flight_events_ > 0 || needs_restart_ || is_closed_) {
+            blocked_ = true;
+            return;
+        }
+        if (lane_with_suspect() == lane) break;  // it must wait, for room or for its lease
+    }
     for (auto& [id, lane] : lanes_) {
         if (needs_restart_ || is_closed_) return;
         pump(lane);
     }
+}
+
+Delivery::Lane* Delivery::lane_with_suspect() {
+    for (auto& [id, lane] : lanes_) {
+        const auto page = std::ranges::find_if(lane.pages, [](const auto& one) {
+            return one->next < one->wire.size();
+        });
+        if (page == lane.pages.end()) continue;
+        if (lane.machine.is_suspect((*page)->wire[(*page)->next].id)) return &lane;
+    }
+    return nullptr;
 }
 
 void Delivery::pump(Lane& lane) {
@@ -250,6 +275,8 @@ bool Delivery::hand_over(Lane& lane, Page& page) {
 // Takes one step: the next event is in flight, or parked. False: not now.
 bool Delivery::publish_next(Lane& lane, Page& page) {
     const auto& event = page.wire[page.next];
+    const bool is_suspect = lane.machine.is_suspect(event.id);
+    if (in_flight_events_ > 0 && (is_alone_ || is_suspect)) return false;
     switch (lane.machine.admit(page.number, event.id, event.key)) {
         case LaneMachine::Admission::wait:
             return false;
@@ -273,6 +300,7 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
     if (taken) {
         ++page.next;
         ++in_flight_events_;
+        is_alone_ = is_suspect;
         return true;
     }
     if (taken.error().code() == Code::rejected) {
@@ -284,7 +312,9 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
         return true;
     }
     lane.machine.withdraw(page.number);
-    if (taken.error().code() != Code::overloaded) {
+    if (taken.error().code() == Code::not_found) {
+        hold(lane, event, taken.error().origin());
+    } else if (taken.error().code() != Code::overloaded) {
         fail("publish_error", taken.error());
         needs_restart_ = true;
     }
@@ -345,6 +375,7 @@ void Delivery::restart() {
     }
     in_flight_bytes_ = 0;
     in_flight_events_ = 0;
+    is_alone_ = false;
     needs_restart_ = false;
     blocked_ = false;
     dependencies_.gate.forgotten();
@@ -369,8 +400,10 @@ void Delivery::on_reports(std::span<const Report> reports) {
             case Outcome::refused_event:
                 on_refused(*page.lane, page, slot.index, report);
                 break;
-            case Outcome::retryable:
             case Outcome::refused_topic:
+                hold(*page.lane, page.wire[slot.index], report.error);
+                break;
+            case Outcome::retryable:
                 // The producer goes down with it, and takes along what was queued behind it: a
                 // later event of the key must not pass.
                 unexplained_.reset();
@@ -438,6 +471,25 @@ void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Repor
     );
     needs_restart_ = true;
     restart_at_ = Clock::now() + limits_.refused_retry_delay;
+}
+
+// The topic's events wait, and so does their lane; what others publish goes on.
+void Delivery::hold(Lane& lane, const WireEvent& event, std::string_view error) {
+    unexplained_.reset();
+    needs_restart_ = true;
+    const auto now = Clock::now();
+    if (now < lane.held_until) return;
+    lane.held_until = now + limits_.topic_retry_delay;
+    dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
+    log::error(
+        kComponent,
+        "Kafka takes nothing for a topic; the lane waits until the topic exists and we may write",
+        {{"topic", event.topic},
+         {"event_id", event.event_id},
+         {"lane", lane.machine.lane().value()},
+         {"error_type", error},
+         {"delay_ms", limits_.topic_retry_delay.count()}}
+    );
 }
 
 void Delivery::settled(Page& page) {

@@ -33,6 +33,8 @@ public:
         LaneMachine::Limits lane;
         std::size_t in_flight_bytes_max = 32 * 1024 * 1024;
         std::chrono::milliseconds refused_retry_delay{1000};
+        /// A lane whose next event's topic takes nothing (unknown, not authorised) waits so long.
+        std::chrono::milliseconds topic_retry_delay{30000};
         /// After a producer gave up, the reports that say which record was to blame may be queued.
         std::chrono::milliseconds reports_grace{200};
     };
@@ -148,16 +150,19 @@ private:
     struct Lane {
         LaneMachine machine;
         Clock::time_point publish_until;
+        Clock::time_point held_until{};  ///< its topic takes nothing
         std::deque<std::unique_ptr<Page>> pages;
     };
 
     Result<> ensure_publisher();
+    Lane* lane_with_suspect();
     void pump(Lane& lane);
     bool hand_over(Lane& lane, Page& page);
     bool publish_next(Lane& lane, Page& page);
     void on_reports(std::span<const Report> reports);
     void on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report);
     void on_refused(Lane& lane, Page& page, std::size_t index, const Report& report);
+    void hold(Lane& lane, const WireEvent& event, std::string_view error);
     void settled(Page& page);
     void count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page);
     void count_retried(unsigned retry);
@@ -175,6 +180,7 @@ private:
     std::size_t in_flight_bytes_ = 0;
     std::size_t in_flight_events_ = 0;
     std::size_t acknowledging_ = 0;  ///< lanes
+    bool is_alone_ = false;          ///< what is in flight is a suspect
     bool needs_restart_ = false;
     bool is_closed_ = false;
     /// The producer gave up for the sake of a record whose report is on its way.

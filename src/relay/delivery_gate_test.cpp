@@ -89,6 +89,17 @@ TEST_F(DeliveryGateTest, OnlyOneOfTwoWorkersProbes) {
     EXPECT_TRUE(other.may_send(now_ + 1s)) << "a worker that ends gives its probe to others";
 }
 
+TEST_F(DeliveryGateTest, AProbeWhoseEventsAreForgottenIsGivenBack) {
+    DeliveryGate other(limits_, breaker_);
+    for (int i = 0; i < 5; ++i) breaker_.failure(now_);
+    now_ += 30000ms;
+    ASSERT_TRUE(gate_.may_send(now_));
+    gate_.sent(now_);
+    EXPECT_FALSE(other.may_send(now_));
+    gate_.forgotten();
+    EXPECT_TRUE(other.may_send(now_ + 1s)) << "its lanes are lost: nothing would ever be reported";
+}
+
 TEST_F(DeliveryGateTest, AProbeGoesOnReadingUntilItHasSentSomething) {
     (void)gate_.failed(now_, 0.0);
     now_ += 1h;

@@ -85,7 +85,8 @@ LaneMachine::Admission LaneMachine::admit(PageNumber number, EventSeq id, std::s
         put_aside(page, {id, refusal.attempts, refusal.error_class, refusal.error}, key);
         return Admission::parked;
     }
-    if (id <= careful_up_to_ && unreported_ > 0) return Admission::wait;
+    if (unreported_ > 0 && (is_alone_ || is_suspect(id))) return Admission::wait;
+    is_alone_ = is_suspect(id);
     ++unreported_;
     return Admission::publish;
 }
@@ -112,12 +113,12 @@ void LaneMachine::park(
 }
 
 void LaneMachine::refused(EventSeq id, std::string error_class, std::string error) {
-    auto& refusal = refusals_[id];
+    const auto [place, is_first] = refusals_.try_emplace(id);
+    auto& refusal = place->second;
     // In a batch of many the refusal may be its neighbour's fault: only one that was alone counts.
-    if (id <= careful_up_to_) ++refusal.attempts;
+    if (!is_first) ++refusal.attempts;
     refusal.error_class = std::move(error_class);
     refusal.error = std::move(error);
-    careful_up_to_ = std::max(careful_up_to_, id);
 }
 
 std::optional<LaneMachine::Acknowledgement> LaneMachine::next_acknowledgement() {
@@ -169,7 +170,6 @@ void LaneMachine::acknowledged() {
     }
     pages_.erase(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(acknowledging_));
     acknowledging_ = 0;
-    if (refusals_.empty()) careful_up_to_ = EventSeq(0);
     // The window turned out to end here only after the write had begun.
     const auto& next = pages_.empty() ? read_.cursor : pages_.front().cursor;
     if (done_.target && !(next == done_.cursor)) done_ = {*done_.target, std::nullopt, EventSeq(0)};
@@ -192,6 +192,7 @@ void LaneMachine::restart() {
     }
     pages_.clear();
     unreported_ = 0;
+    is_alone_ = false;
     read_ = done_;
 }
 

@@ -17,7 +17,7 @@ namespace txstream::relay {
 /// What a lane decides: which window to read, what may be published, what is parked, how far it is
 /// acknowledged.
 ///
-/// Pure: no I/O, no clock. Its owner (LaneWorker) reads pages, publishes records and writes
+/// Pure: no I/O, no clock. Its owner (Delivery) reads pages, publishes records and writes
 /// acknowledgements, and tells the machine what became of them. Any schedule of calls keeps these
 /// promises:
 ///   * acknowledgements are given in order of pages, and only for pages in which each event was
@@ -27,9 +27,10 @@ namespace txstream::relay {
 ///   it);
 ///   * after restart() everything that was not acknowledged is read again.
 ///
-/// An event that Kafka itself refuses makes the lane careful: it is read again from the last
-/// acknowledged page, and up to the refused event records go one at a time, so that a refusal names
-/// its event even if the broker refuses batches.
+/// A broker refuses whole batches, and says of each record in one that it was refused. So all of
+/// them are suspects: the lane is read again from the last acknowledged page, and each suspect goes
+/// alone. Only what is refused then counts as an attempt. That nothing of other lanes is in flight
+/// beside a suspect is the owner's business.
 class LaneMachine {
 public:
     struct Limits {
@@ -119,9 +120,9 @@ public:
         const auto found = refusals_.find(id);
         return found == refusals_.end() ? 0 : found->second.attempts;
     }
+    /// Was refused, perhaps for its neighbours' sake.
+    bool is_suspect(EventSeq id) const { return refusals_.contains(id); }
     bool holds(std::string_view key) const { return held_.contains(std::string(key)); }
-    std::size_t pages_in_flight() const noexcept { return pages_.size(); }
-    std::size_t unreported() const noexcept { return unreported_; }
 
 private:
     struct Position {
@@ -164,7 +165,7 @@ private:
     std::size_t unreported_ = 0;  ///< admitted, and neither published nor parked
     std::unordered_set<std::string> held_;
     std::map<EventSeq, Refusal> refusals_;
-    EventSeq careful_up_to_{0};
+    bool is_alone_ = false;  ///< a suspect is admitted and not reported
 };
 
 }  // namespace txstream::relay

@@ -156,9 +156,10 @@ TEST(LaneMachineTest, ARefusedEventIsTriedAloneAndParkedAfterItsAttempts) {
     for (int attempt = 1; attempt <= 2; ++attempt) {
         page = read();
         ASSERT_EQ(lane.admit(page, EventSeq(1), "k"), Admission::publish);
-        EXPECT_EQ(lane.admit(page, EventSeq(2), "k"), Admission::wait) << "one at a time up to it";
+        EXPECT_EQ(lane.admit(page, EventSeq(2), "k"), Admission::wait) << "nothing before it";
         lane.published(page);
         ASSERT_EQ(lane.admit(page, EventSeq(2), "k"), Admission::publish);
+        EXPECT_EQ(lane.admit(page, EventSeq(3), "k"), Admission::wait) << "nothing behind it";
         lane.refused(EventSeq(2), "MSG_SIZE_TOO_LARGE", "alone");
         EXPECT_EQ(lane.attempts(EventSeq(2)), attempt);
         lane.restart();
@@ -172,6 +173,37 @@ TEST(LaneMachineTest, ARefusedEventIsTriedAloneAndParkedAfterItsAttempts) {
     ASSERT_TRUE(done);
     EXPECT_EQ(done->parked.at(0).attempts, 2);
     EXPECT_EQ(done->parked.at(0).error, "alone");
+}
+
+TEST(LaneMachineTest, OfARefusedBatchOnlyTheGuiltyIsParked) {
+    auto lane = machine({.pages_in_flight_max = 4, .attempts_max = 1});
+    const auto read = [&] {
+        return lane.add_page(snapshot(20), EventSeq(1), EventSeq(4), 4, true);
+    };
+    const auto key = [](int id) { return "k" + std::to_string(id); };
+    auto page = read();
+    for (auto id = 1; id <= 4; ++id)
+        ASSERT_EQ(lane.admit(page, EventSeq(id), key(id)), Admission::publish);
+    lane.published(page);
+    for (auto id = 2; id <= 4; ++id) lane.refused(EventSeq(id), "INVALID_TIMESTAMP", "a batch");
+    for (auto round = 1; round <= 2; ++round) {
+        lane.restart();
+        page = read();
+        ASSERT_EQ(lane.admit(page, EventSeq(1), key(1)), Admission::publish);
+        lane.published(page);
+        ASSERT_EQ(lane.admit(page, EventSeq(2), key(2)), Admission::publish);
+        lane.published(page);
+        if (round == 2) break;
+        ASSERT_EQ(lane.admit(page, EventSeq(3), key(3)), Admission::publish);
+        lane.refused(EventSeq(3), "INVALID_TIMESTAMP", "alone");
+    }
+    EXPECT_EQ(lane.admit(page, EventSeq(3), key(3)), Admission::parked);
+    ASSERT_EQ(lane.admit(page, EventSeq(4), key(4)), Admission::publish);
+    lane.published(page);
+    const auto done = lane.next_acknowledgement();
+    ASSERT_TRUE(done);
+    ASSERT_EQ(done->parked.size(), 1U);
+    EXPECT_EQ(done->parked[0].id, EventSeq(3));
 }
 
 TEST(LaneMachineTest, ARestartReadsAgainFromTheLastAcknowledgement) {

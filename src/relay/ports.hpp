@@ -127,7 +127,8 @@ class Publisher {
 public:
     virtual ~Publisher() = default;
     /// Code::overloaded: full, try again after a report. Code::rejected: this record is impossible
-    /// (what() names sizes and limit), origin() is Kafka's name for it.
+    /// (what() names sizes and limit). Code::not_found: its topic takes nothing. origin() is
+    /// Kafka's name for it.
     virtual Result<> publish(const Record& record) = 0;
     /// For people: why Kafka refused a record of this size, with the limit if there is one.
     virtual std::string explain(std::string_view error, std::size_t bytes) const = 0;

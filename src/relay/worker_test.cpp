@@ -38,8 +38,17 @@ public:
         for (const auto id : world_.refused) EXPECT_TRUE(world_.parked.contains(id)) << id;
         for (const auto& [key, id] : world_.last)
             EXPECT_EQ(id, world_.newest_stored(key)) << "the last record of a key is an old one";
-        for (const auto id : world_.parked)
-            EXPECT_TRUE(world_.held.contains(world_.events.at(id).key)) << id;
+        for (const auto id : world_.parked) {
+            const auto key = world_.events.at(id).key;
+            EXPECT_TRUE(world_.held.contains(key)) << id;
+            EXPECT_TRUE(std::ranges::any_of(
+                world_.refused,
+                [&](const auto guilty) {
+                    return guilty <= id && world_.events.at(guilty).key == key;
+                }
+            )) << id
+               << " was parked for its neighbour's sake";
+        }
     }
     const World& world() const { return world_; }
 
@@ -63,6 +72,7 @@ private:
         };
         options.delivery.refused_retry_delay = 3ms;
         options.delivery.reports_grace = 10ms;
+        options.delivery.topic_retry_delay = 20ms;
         options.delivery.lane.attempts_max = 2;
         options.limits.lanes_max = 4;
         options.limits.lease = kLease;

@@ -95,6 +95,7 @@ struct World {
         for (const auto& [id, key] : keys) {
             events[id] = {xid, key};
             if (roll(200) == 0) refused.insert(id);
+            if (roll(200) == 0) homeless.insert(id);
             EXPECT_FALSE(lanes[static_cast<std::size_t>(lane_of(key))].cursor.sees(xid))
                 << "event " << id << " has an id that its lane's cursor knows";
         }
@@ -159,7 +160,9 @@ struct World {
         std::int64_t next_xid = 10;
     } disk;
     int crashes = 0;
-    std::set<std::int64_t> refused;  ///< by the broker, each time
+    std::set<std::int64_t> refused;   ///< by the broker, each time, with the batch they are in
+    std::set<std::int64_t> homeless;  ///< their topic does not exist before topic_made
+    Clock::time_point topic_made = Clock::now() + 400ms;
     std::set<std::int64_t> stored;
     std::map<std::int64_t, std::int64_t> last;  ///< stored of each key
     std::set<std::int64_t> parked;
@@ -447,10 +450,18 @@ private:
 
     void deliver() {
         std::vector<Report> reports;
-        for (auto n = world_.roll(12); n > 0 && !queue_.empty(); --n) {
+        const auto batch = std::min<std::size_t>(queue_.size(), world_.random() % 12);
+        const bool is_refused = std::any_of(
+            queue_.begin(),
+            queue_.begin() + static_cast<std::ptrdiff_t>(batch),
+            [&](const auto& one) { return world_.refused.contains(one.id); }
+        );
+        for (auto n = batch; n > 0; --n) {
             const auto front = queue_.front();
-            if (world_.refused.contains(front.id)) {
+            if (is_refused) {
                 reports.push_back({front.context, Outcome::refused_event, -1, -1, "TOO_LARGE"});
+            } else if (world_.homeless.contains(front.id) && Clock::now() < world_.topic_made) {
+                reports.push_back({front.context, Outcome::refused_topic, -1, -1, "UNKNOWN_TOPIC"});
                 is_dead_ = true;
             } else if (world_.chance(0.002)) {
                 reports.push_back({front.context, Outcome::retryable, -1, -1, "TIMED_OUT"});
@@ -462,6 +473,10 @@ private:
             queue_.pop_front();
             if (is_dead_) break;
         }
+        is_dead_ = is_dead_ || is_refused;
+        // As librdkafka does when it promises no gaps.
+        if (is_refused && world_.roll(2) == 0)
+            events_.fatal(Error(Code::unavailable, "gap", "_GAPLESS_GUARANTEE"));
         if (world_.chance(0.01)) is_dead_ = true;
         // The reports may come after the news that it is over, or never.
         const bool tells_of_its_end = is_dead_;
