@@ -16,8 +16,4 @@ Response json(int status, std::string body) {
     return Response(status, "application/json", std::move(body));
 }
 
-Response text(int status, std::string body) {
-    return Response(status, "text/plain; charset=utf-8", std::move(body));
-}
-
 }  // namespace txstream::http

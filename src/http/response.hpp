@@ -30,6 +30,5 @@ public:
 
 /// `body` is JSON text already.
 Response json(int status, std::string body);
-Response text(int status, std::string body);
 
 }  // namespace txstream::http

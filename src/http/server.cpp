@@ -67,39 +67,38 @@ public:
     Result<std::uint16_t> listen(const std::string& host, std::uint16_t port);
     Task<> stop(Deadline deadline);
 
-    Stats stats() const noexcept {
-        auto stats = shared_.stats;
-        stats.connections = sessions_.size();
-        return stats;
-    }
-
 private:
+    using Sessions = std::list<detail::Session>;
+
     // A session for as long as its task lives, also if that is cancelled before its first step.
     class Seat {
     public:
-        Seat(Impl& server, tcp::socket socket)
+        Seat(Impl& server, Sessions& sessions, tcp::socket socket)
             : server_(&server),
-              session_(server.sessions_.emplace(
-                  server.sessions_.end(), std::move(socket), server.shared_
-              )) {}
+              sessions_(&sessions),
+              session_(sessions.emplace(sessions.end(), std::move(socket), server.shared_)) {}
         Seat(Seat&& other) noexcept
-            : server_(std::exchange(other.server_, nullptr)), session_(other.session_) {}
+            : server_(std::exchange(other.server_, nullptr)),
+              sessions_(other.sessions_),
+              session_(other.session_) {}
         Seat& operator=(Seat&&) = delete;
         ~Seat() {
-            if (server_ != nullptr) server_->leave(session_);
+            if (server_ != nullptr) server_->leave(*sessions_, session_);
         }
         detail::Session* operator->() const noexcept { return &*session_; }
 
     private:
         Impl* server_;
-        std::list<detail::Session>::iterator session_;
+        Sessions* sessions_;
+        Sessions::iterator session_;
     };
 
     Task<> accept();
     Task<> watch();
     void admit(tcp::socket socket);
     void admit_pending();
-    void leave(std::list<detail::Session>::iterator session);
+    void leave(Sessions& sessions, Sessions::iterator session);
+    bool is_empty() const noexcept { return served_.empty() && refused_.empty(); }
     void trouble(std::string_view what) const {
         if (shared_.observer.trouble) shared_.observer.trouble(what);
     }
@@ -114,7 +113,8 @@ private:
     asio::steady_timer look_;     ///< never expires while there is no session to look at
     asio::steady_timer drained_;  ///< the sooner of the deadlines of stop(), or no session is left
     std::chrono::milliseconds tick_{};
-    std::list<detail::Session> sessions_;
+    Sessions served_;   ///< connections_max at most
+    Sessions refused_;  ///< they linger to read their answer, and hold no seat of the served
     bool listened_ = false;
     runtime::TaskGroup tasks_;
 };
@@ -170,16 +170,16 @@ Task<> Server::Impl::accept() {
 }
 
 void Server::Impl::admit(tcp::socket socket) {
-    if (sessions_.empty()) look_.cancel();
+    if (is_empty()) look_.cancel();
     const auto& limits = shared_.limits;
-    if (sessions_.size() < limits.connections_max) {
-        ++shared_.stats.accepted;
-        tasks_.spawn(serve(Seat(*this, std::move(socket))));
+    if (served_.size() < limits.connections_max) {
+        shared_.count(Counted::connections);
+        tasks_.spawn(serve(Seat(*this, served_, std::move(socket))));
         return;
     }
-    ++shared_.stats.refused;
-    if (sessions_.size() < limits.connections_max + limits.refused_connections_max) {
-        tasks_.spawn(refuse(Seat(*this, std::move(socket))));
+    shared_.count(Counted::refused);
+    if (refused_.size() < limits.refused_connections_max) {
+        tasks_.spawn(refuse(Seat(*this, refused_, std::move(socket))));
     }
 }
 
@@ -195,16 +195,18 @@ void Server::Impl::admit_pending() {
 
 Task<> Server::Impl::watch() {
     for (;;) {
-        look_.expires_after(sessions_.empty() ? std::chrono::hours(24) : tick_);
+        look_.expires_after(is_empty() ? std::chrono::hours(24) : tick_);
         co_await look_.async_wait(kAwait);
         const auto now = Deadline::Clock::now();
-        for (auto& session : sessions_) session.look_at(now);
+        for (auto* const sessions : {&served_, &refused_})
+            for (auto& session : *sessions) session.look_at(now);
     }
 }
 
-void Server::Impl::leave(std::list<detail::Session>::iterator session) {
-    sessions_.erase(session);
-    if (sessions_.empty()) drained_.cancel();
+void Server::Impl::leave(Sessions& sessions, Sessions::iterator session) {
+    sessions.erase(session);
+    if (&sessions == &served_) shared_.count(Counted::connections, -1);
+    if (is_empty()) drained_.cancel();
 }
 
 Task<> Server::Impl::stop(Deadline deadline) {
@@ -214,10 +216,11 @@ Task<> Server::Impl::stop(Deadline deadline) {
         boost::system::error_code ignored;
         acceptor_.close(ignored);
         pause_.cancel();
-        for (auto& session : sessions_) session.drain();
+        for (auto* const sessions : {&served_, &refused_})
+            for (auto& session : *sessions) session.drain();
     }
     if (deadline.at() < drained_.expiry()) drained_.expires_at(deadline.at());
-    while (!sessions_.empty() && Deadline::Clock::now() < drained_.expiry()) {
+    while (!is_empty() && Deadline::Clock::now() < drained_.expiry()) {
         co_await drained_.async_wait(kAwait);
     }
     shared_.cancelled = true;
@@ -240,10 +243,6 @@ Result<std::uint16_t> Server::listen(const std::string& host, std::uint16_t port
 
 Task<> Server::stop(Deadline deadline) {
     return impl_->stop(deadline);
-}
-
-Server::Stats Server::stats() const noexcept {
-    return impl_->stats();
 }
 
 }  // namespace txstream::http

@@ -30,20 +30,28 @@ struct Limits {
 /// What is known when a response has left. The texts live only during the call.
 struct RequestLog {
     Method method;
-    std::string_view route;   ///< the template, or "unmatched", or "malformed"
-    std::string_view target;  ///< as it was sent
+    std::string_view route;  ///< the template, or "unmatched", or "malformed"
     std::string_view request_id;
     int status;
-    std::size_t body_bytes_in;
-    std::size_t body_bytes_out;
-    std::chrono::nanoseconds duration;  ///< from the whole request to the whole response
-    std::string_view failure;           ///< what the client was not told; usually empty
+    /// From the request's first byte to the response's last. One that was sent before its
+    /// predecessor was answered begins when its turn comes.
+    std::chrono::nanoseconds duration;
+    std::string_view failure;  ///< what the client was not told; usually empty
 };
 
-/// Either may be empty. Called on the server's thread; must not throw.
+/// What a server counts as it happens.
+enum class Counted : std::uint8_t {
+    connections,  ///< being served: up, and down again
+    requests,     ///< being answered: up, and down again
+    refused,      ///< connections beyond connections_max; only up
+    timed_out,    ///< requests that came and answers that left too slowly; only up
+};
+
+/// Each may be empty. Called on the server's thread; must not throw.
 struct Observer {
     std::function<void(const RequestLog&)> request;
     std::function<void(std::string_view)> trouble;  ///< not about one request: out of descriptors
+    std::function<void(Counted, int change)> counted;
 };
 
 /// An HTTP/1.1 server: one task for each connection, requests of a connection in order.
@@ -52,13 +60,6 @@ struct Observer {
 /// Owns all its tasks: after stop() returned none is left, and then it may be destroyed.
 class Server {
 public:
-    struct Stats {
-        std::size_t connections = 0;
-        std::uint64_t accepted = 0;
-        std::uint64_t refused = 0;  ///< by connections_max
-        std::uint64_t timed_out = 0;
-    };
-
     Server(asio::any_io_executor executor, const Router& router, Limits limits, Observer observer);
     ~Server();
     Server(const Server&) = delete;
@@ -70,8 +71,6 @@ public:
     /// "Connection: close"; what is not answered at the deadline is cancelled. May be called
     /// twice, and without listen().
     Task<> stop(Deadline deadline);
-
-    Stats stats() const noexcept;
 
 private:
     class Impl;

@@ -138,9 +138,13 @@ private:
     // What Beast lets pass.
     void check_header() {
         header_checked = true;
-        const bool has_encoding = request.headers.count("Transfer-Encoding") > 0;
-        if (has_encoding && (!sink->chunked() || sink->version < 11)) {
-            return refuse(400, "the only Transfer-Encoding is chunked, with HTTP/1.1");
+        // Beast looks at the last word only, and would hand on a body that is still gzip.
+        if (const auto encodings = request.headers.count("Transfer-Encoding"); encodings > 0) {
+            const bool is_chunked =
+                encodings == 1 && same_name(*request.headers.find("Transfer-Encoding"), "chunked");
+            if (!is_chunked || !sink->chunked() || sink->version < 11) {
+                return refuse(400, "the only Transfer-Encoding is chunked, with HTTP/1.1");
+            }
         }
         const auto hosts = request.headers.count("Host");
         if (hosts > 1 || (hosts == 0 && sink->version >= 11)) {

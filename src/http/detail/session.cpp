@@ -6,12 +6,12 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <ctime>
 #include <exception>
+#include <tuple>
 #include <utility>
 
 namespace txstream::http::detail {
@@ -33,6 +33,17 @@ bool is_sane_id(std::string_view id) noexcept {
                       c == '-' || c == '_' || c == '.' || c == ':';
            });
 }
+
+class InFlight {
+public:
+    explicit InFlight(const Shared& shared) : shared_(shared) { shared_.count(Counted::requests); }
+    ~InFlight() { shared_.count(Counted::requests, -1); }
+    InFlight(const InFlight&) = delete;
+    InFlight& operator=(const InFlight&) = delete;
+
+private:
+    const Shared& shared_;
+};
 
 }  // namespace
 
@@ -67,9 +78,9 @@ Task<> Session::run_refused() {
 
 void Session::look_at(Clock::time_point now) {
     if (now < until_) return;
-    until_ = Clock::time_point::max();
+    if (!expired_ && (waiting_ == Wait::read || waiting_ == Wait::write))
+        shared_.count(Counted::timed_out);
     expired_ = true;
-    if (waiting_ == Wait::read || waiting_ == Wait::write) ++shared_.stats.timed_out;
     boost::system::error_code ignored;
     socket_.cancel(ignored);
 }
@@ -87,7 +98,10 @@ Task<bool> Session::read_request() {
     wait(Wait::idle, first_ ? limits.read_timeout : limits.idle_timeout);
     for (;;) {
         if (input_begin_ < input_end_) {
-            if (waiting_ != Wait::read) wait(Wait::read, limits.read_timeout);
+            if (waiting_ == Wait::idle) {
+                began_ = Clock::now();
+                wait(Wait::read, limits.read_timeout);
+            }
             input_begin_ += parser_.feed({input_.data() + input_begin_, input_end_ - input_begin_});
             if (parser_.finished()) co_return true;
             if (!continued && parser_.wants_continue()) {
@@ -121,30 +135,27 @@ Task<bool> Session::read_request() {
             asio::buffer(input_.data() + input_end_, input_.size() - input_end_), kAwait
         );
         input_end_ += size;
-        if (!error) continue;
-        if (error == asio::error::operation_aborted) {
-            if (!expired_) continue;  // the server drains; the loop decides
-            if (parser_.started()) {
-                parser_.refuse(408, "the request did not arrive in time");
-                co_return true;
-            }
+        // Also after bytes: from a client that never pauses no read is ever broken off.
+        if (expired_ && waiting_ == Wait::read) {
+            if (!parser_.started()) co_return false;
+            parser_.refuse(408, "the request did not arrive in time");
+            co_return true;
         }
-        co_return false;
+        // Broken off without being too late: the server drains, and the loop decides.
+        if (error && (expired_ || error != asio::error::operation_aborted)) co_return false;
     }
 }
 
 // True when the connection goes on.
 Task<bool> Session::answer() {
-    const auto started = Clock::now();
+    const InFlight in_flight(shared_);
     wait(Wait::none, Clock::duration::max());
     first_ = false;
     Request& request = parser_.request();
-    request.deadline = Deadline(started + shared_.limits.handler_timeout);
+    request.deadline = Deadline::in(shared_.limits.handler_timeout);
     request.id = id_for(request);
     const std::string id = request.id;
-    const std::string target = request.target;
     const Method method = request.method;
-    const std::size_t bytes_in = request.body.size();
     Response response;
     std::string_view route = "malformed";
     if (const auto& refusal = parser_.refusal()) {
@@ -167,15 +178,7 @@ Task<bool> Session::answer() {
     const bool written = co_await write(output_, has_body ? response.body : std::string_view());
     if (shared_.observer.request) {
         shared_.observer.request(
-            {method,
-             route,
-             target,
-             id,
-             response.status,
-             bytes_in,
-             has_body ? response.body.size() : 0,
-             Clock::now() - started,
-             response.failure}
+            {method, route, id, response.status, Clock::now() - began_, response.failure}
         );
     }
     co_return written && !framing.close;
@@ -212,13 +215,20 @@ Task<bool> Session::write(std::string_view head, std::string_view body) {
     const std::size_t size = socket_.write_some(buffers, error);
     if (size == total) co_return true;
     if (error && error != asio::error::would_block) co_return false;
-    const std::size_t from_head = std::min(size, head.size());
-    buffers[0] += from_head;
-    buffers[1] += size - from_head;
     wait(Wait::write, shared_.limits.write_timeout);
-    const auto [failed, rest] = co_await asio::async_write(socket_, buffers, kAwait);
+    std::size_t sent = size;
+    std::size_t left = total;
+    error = {};
+    for (;;) {
+        const std::size_t from_head = std::min(sent, buffers[0].size());
+        buffers[0] += from_head;
+        buffers[1] += sent - from_head;
+        left -= sent;
+        if (left == 0 || error || expired_) break;
+        std::tie(error, sent) = co_await socket_.async_write_some(buffers, kAwait);
+    }
     wait(Wait::none, Clock::duration::max());
-    co_return !failed;
+    co_return left == 0;
 }
 
 // Closing a socket that holds unread bytes resets the connection, and a reset may overtake the

@@ -20,9 +20,12 @@ struct Shared {
     const Limits limits;
     const Observer observer;
     std::mt19937_64 random;
-    Server::Stats stats{};
     bool draining = false;
     bool cancelled = false;  ///< the deadline of stop() has passed
+
+    void count(Counted what, int change = 1) const {
+        if (observer.counted) observer.counted(what, change);
+    }
 };
 
 /// One connection. Waiting costs no timer of its own: a session knows until when it waits, and the
@@ -37,7 +40,8 @@ public:
     Task<> run();
     /// Tells the client that there are too many of it.
     Task<> run_refused();
-    /// Ends the wait if it is over.
+    /// Ends the wait if it is over. To be called again and again: what it cancels may have been
+    /// done already, and then the session waits anew.
     void look_at(Clock::time_point now);
     /// The server stops: a session that waits for a request need not.
     void drain();
@@ -67,6 +71,7 @@ private:
     bool expired_ = false;
     bool first_ = true;
     Clock::time_point until_ = Clock::time_point::max();
+    Clock::time_point began_{};  ///< the first byte of the request
 };
 
 }  // namespace txstream::http::detail
