@@ -37,7 +37,9 @@ struct Statement {
 /// The server's notices are dropped.
 class Connection {
 public:
-    /// `conninfo` in libpq's keyword form; it may hold a password and never appears in errors.
+    /// `conninfo` as libpq's; it may hold a password and never appears in errors. Of several hosts,
+    /// and of a name's addresses, the first that lets us in is taken; connect_timeout (in seconds,
+    /// with a fraction if you like) is for each of them.
     /// client_encoding is UTF8, application_name is the caller's; `settings` are SQL run once, e.g.
     /// "SET jit = off". Never Code::timed_out: a session that was not opened has done nothing.
     static Task<Result<std::unique_ptr<Connection>>> open(

@@ -27,12 +27,6 @@ const char* or_unknown(const char* text) {
     return text && *text ? text : "(none)";
 }
 
-bool is_sqlstate(std::string_view text) {
-    return text.size() == 5 && std::ranges::all_of(text, [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
-           });
-}
-
 struct Attempts {
     std::vector<std::string> sqlstates;
     bool has_other = false;  // an attempt that failed before a server answered
@@ -40,7 +34,7 @@ struct Attempts {
 };
 
 // libpq keeps the SQLSTATE of a refused connection to itself, but with verbose errors it is in the
-// text, in one line per attempt (host, or with and without TLS):
+// text, in one line per attempt (with and without TLS):
 //   connection to server at "h" (1.2.3.4), port 5432 failed: FATAL:  28P01: password authentication
 //   failed for user "u" LOCATION:  auth_failed, auth.c:338
 Attempts parse_connect_message(std::string_view message) {
@@ -80,11 +74,16 @@ std::string_view remedy_for(std::string_view origin) {
     if (origin == "53300") return "use smaller pools or raise the server's max_connections";
     if (origin == "57P03") return "the server starts up or shuts down; it will be tried again";
     if (origin == "ECONNREFUSED") return "is PostgreSQL running there, and is the port right?";
-    if (origin == "EHOSTNAME") return "correct the host name or the name service";
     return "";
 }
 
 }  // namespace
+
+bool is_sqlstate(std::string_view text) noexcept {
+    return text.size() == 5 && std::ranges::all_of(text, [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+           });
+}
 
 Error error_of(const PGresult& result) {
     const auto sqlstate = field(result, PG_DIAG_SQLSTATE);
@@ -113,9 +112,13 @@ bool is_stale_statement(const PGresult& result) noexcept {
 }
 
 std::string place_of(const PGconn& connection) {
+    const std::string_view host = or_unknown(PQhost(&connection));
+    const std::string_view address = PQhostaddr(&connection);
+    const bool has_other_name = !address.empty() && address != host;
     return fmt::format(
-        "{}:{}, database {}, user {}",
-        or_unknown(PQhost(&connection)),
+        "{}{}:{}, database {}, user {}",
+        host,
+        has_other_name ? fmt::format(" ({})", address) : "",
         or_unknown(PQport(&connection)),
         or_unknown(PQdb(&connection)),
         or_unknown(PQuser(&connection))
@@ -124,7 +127,7 @@ std::string place_of(const PGconn& connection) {
 
 Error connect_error_of(const PGconn& connection) {
     auto attempts = parse_connect_message(PQerrorMessage(&connection));
-    // Hosts that disagree: as long as one of them may come back, so may the connection.
+    // Attempts that disagree: as long as one of them may work later, so may the connection.
     const bool agree = !attempts.has_other && !attempts.sqlstates.empty() &&
                        std::ranges::all_of(attempts.sqlstates, [&](const auto& state) {
                            return code_of(state) == code_of(attempts.sqlstates.front());
@@ -136,10 +139,7 @@ Error connect_error_of(const PGconn& connection) {
         code = code_of(origin);
     } else if (attempts.text.find("Connection refused") != std::string::npos) {
         origin = "ECONNREFUSED";
-    } else if (attempts.text.find("could not translate host name") != std::string::npos) {
-        origin = "EHOSTNAME";
-    } else if (attempts.text.starts_with("invalid ") ||
-               attempts.text.starts_with("could not match")) {
+    } else if (attempts.text.starts_with("invalid ")) {
         // libpq refused an option before it tried any server.
         code = Code::invalid_input;
     }

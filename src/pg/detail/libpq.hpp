@@ -31,11 +31,14 @@ Severity severity_of(const PGresult& result) noexcept;
 /// True when a prepared statement no longer fits the schema or is gone: only a new session helps.
 bool is_stale_statement(const PGresult& result) noexcept;
 
+/// Five digits and capital letters.
+bool is_sqlstate(std::string_view text) noexcept;
+
 /// Why PQconnectPoll failed: names the server, the database, the user and what to do; never the
 /// password.
 Error connect_error_of(const PGconn& connection);
 
-/// "127.0.0.1:5432, database shop, user app"
+/// "db (10.0.0.7):5432, database shop, user app"
 std::string place_of(const PGconn& connection);
 
 /// libpq's message of a lost connection in one line.

@@ -14,6 +14,9 @@
 
 namespace txstream::pg::detail {
 
+class ConnectPlan;
+struct Candidate;
+
 using ErrorCode = boost::system::error_code;
 
 inline constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
@@ -85,6 +88,7 @@ private:
         Session& session_;
     };
 
+    Task<Result<>> attempt(const ConnectPlan& plan, const Candidate& candidate, Deadline until);
     Result<> check_ready(Deadline deadline) const;
     void begin_exchange();
     bool queue(const Statement& statement, const Params& params);
