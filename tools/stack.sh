@@ -39,7 +39,7 @@ ASKED_NAMES=(SERVER_PORT METRICS_PORT METRICS_PATH KAFKA_TOPIC_EVENTS)
 # What leads to a database, a broker or an address, and counts neither in the caller's environment nor in .env.
 OWN_NAMES='DATABASE_(URL|HOST|PORT|USER|NAME|SSL_MODE|PASSWORD|PASSWORD_FILE)'
 OWN_NAMES+='|KAFKA_(BROKERS|TOPIC_REPLICATION_FACTOR|SECURITY_PROTOCOL|SASL_[A-Z_]+|SSL_[A-Z_]+)'
-OWN_NAMES+='|KAFKA_PROPERTY_(SECURITY|SASL|SSL)__\w+|SERVER_HOST|METRICS_HOST|METRICS_ENABLED'
+OWN_NAMES+='|KAFKA_PROPERTY_(SECURITY|SASL|SSL)__\w+|SERVER_HOST|METRICS_HOST|METRICS_ENABLED|PG[A-Z]+'
 
 main() {
     local verb=${1:-help}
@@ -146,7 +146,7 @@ prepare_foreground() {
     "$TXS_SCRIPT" services
     read_ports
     tools/build.sh release
-    ask_txstream
+    ask_txstream export_environment
     case $1 in
         api) refuse_own_port "$SERVER_PORT" "the API" SERVER_PORT ;;
         relay) refuse_own_port "$METRICS_PORT" "the metrics" METRICS_PORT ;;
@@ -272,22 +272,24 @@ name_port() {
 # With the binary at hand: what it makes of environment and .env is what we go by, and its complaints come before
 # anything is started.
 settle() {
-    ask_txstream
+    ask_txstream export_background_environment
     refuse_taken_ports
     write_settings >"$ENV_FILE.new"
     mv "$ENV_FILE.new" "$ENV_FILE"
 }
 
+# ask_txstream ENVIRONMENT: as what that function exports.
 ask_txstream() {
     local name value answer code=0 complaints=$HOME_DIR/config.log
     copy_dotenv
-    answer=$(export_environment && "${TXSTREAM[@]}" config print -o json 2>"$complaints") || code=$?
+    ("$1" && "${TXSTREAM[@]}" config check >/dev/null 2>"$complaints") || code=$?
     if ((code)); then
         # The copy is no name to a reader.
         sed "s|$HOME_DIR/dotenv|.env|g" "$complaints" >&2
         warn "the configuration has mistakes; nothing was started"
         exit "$code"
     fi
+    answer=$("$1" && "${TXSTREAM[@]}" config print -o json 2>/dev/null)
     for name in "${ASKED_NAMES[@]}"; do
         value=$(jq -r --arg name "$name" '.[] | select(.name == $name).value' <<<"$answer")
         printf -v "$name" %s "$value"
@@ -344,7 +346,7 @@ SETTINGS
 # For txstream.
 export_environment() {
     local name value names
-    mapfile -t names < <(compgen -e | grep -xiE "$OWN_NAMES|PG.*")
+    mapfile -t names < <(compgen -e | grep -xiE "$OWN_NAMES")
     ((${#names[@]} == 0)) || unset "${names[@]}"
     while IFS='=' read -r name value; do
         export "$name=$value"

@@ -164,7 +164,8 @@ test_env_file_counts_for_all_of_the_stack() {
     cat >.env <<DOTENV
 export SERVER_PORT="$server"
 METRICS_PORT=$metrics # beside it
-METRICS_PATH=/it's
+METRICS_PATH=/figures/of-it
+PGUSER=somebody
 KAFKA_TOPIC_EVENTS=my.topic
 DATABASE_URL='postgresql://somebody:secret@192.0.2.1:1/other?hostaddr=192.0.2.2&options=-csearch_path%3Delsewhere'
   export DATABASE_PASSWORD_FILE = /nowhere/at/all
@@ -180,27 +181,27 @@ WORKER_POOL_SIZE=2
 DOTENV
     DATABASE_URL=postgresql://192.0.2.3/ PGHOSTADDR=192.0.2.4 KAFKA_SASL_MECHANISM=none exits 0 "$STACK" up
     says "API          http://127.0.0.1:$server"
-    says "Metrics      http://127.0.0.1:$metrics/it's"
+    says "Metrics      http://127.0.0.1:$metrics/figures/of-it"
     says "kcat -C -e -o beginning -b 127.0.0.1:$STACK_KAFKA_PORT -t my.topic"
     local expected="$OUTPUT" target
     target=$(curl -sS --noproxy '*' "http://127.0.0.1:$STACK_PROMETHEUS_PORT/api/v1/targets" |
         jq -r '.data.activeTargets[] | select(.labels.job == "txstream").scrapeUrl')
-    [[ $target == "http://127.0.0.1:$metrics/it's" || $target == "http://127.0.0.1:$metrics/it%27s" ]]
+    [[ $target == "http://127.0.0.1:$metrics/figures/of-it" ]]
     local used
-    used=$(sed -n 's/^{"settings"/{"settings"/p' var/log/txstream.log | jq -r '.settings | [.SERVER_HOST, .DATABASE_HOST, .DATABASE_PORT,
+    used=$(sed -n 's/^{"settings"/{"settings"/p' var/log/txstream.log | jq -r '.settings | [.SERVER_HOST, .DATABASE_HOST, .DATABASE_PORT, .DATABASE_USER,
         .DATABASE_URL, .DATABASE_PASSWORD, .KAFKA_BROKERS, .KAFKA_SECURITY_PROTOCOL, .KAFKA_PROPERTY_security__protocol,
         .METRICS_ENABLED, .LOGGING_OUTPUT_PATH, .WORKER_POOL_SIZE] | join(" ")')
-    [[ $used == "127.0.0.1 127.0.0.1 $STACK_PG_PORT  **** 127.0.0.1:$STACK_KAFKA_PORT plaintext  true  2" ]] || {
+    [[ $used == "127.0.0.1 127.0.0.1 $STACK_PG_PORT txstream_user  **** 127.0.0.1:$STACK_KAFKA_PORT plaintext  true  2" ]] || {
         echo "$used"
         return 1
     }
-    exits 1 grep -E '^[[:blank:]]*(export[[:blank:]]+)?(DATABASE|KAFKA_BROKERS)' var/stack/dotenv
+    exits 1 grep -E '^[[:blank:]]*(export[[:blank:]]+)?(DATABASE|KAFKA_BROKERS|PG)' var/stack/dotenv
     [[ $(stat -c %a var/stack/dotenv) == 600 ]]
     # What runs is what is told, also when .env says something else by now; and health asks where it is.
     echo 'KAFKA_TOPIC_EVENTS=another' >>.env
     exits 0 "$STACK" up
     says "-t my.topic"
-    says "$metrics/it's"
+    says "$metrics/figures/of-it"
     [[ ${OUTPUT#*Next:} == "${expected#*Next:}" ]]
     exits 0 "$STACK" health
     exits 0 "$STACK" status
