@@ -343,6 +343,11 @@ std::string Config::Database::conninfo() const {
     append_option(out, "password", password);
     append_option(out, "dbname", name);
     append_option(out, "sslmode", ssl_mode);
+    append_option(
+        out,
+        "connect_timeout",
+        fmt::format("{}", std::chrono::duration<double>(connect_timeout).count())
+    );
     for (const auto& [parameter, value] : parameters) append_option(out, parameter, value);
     return out;
 }

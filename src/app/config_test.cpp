@@ -209,6 +209,12 @@ TEST(ConfigTest, ASecretIsShownNowhere) {
     }
 }
 
+TEST(ConfigTest, TheTimeOutOfAnAttemptToConnectGoesWithEveryConnectionString) {
+    const auto conninfo =
+        loaded({{"DATABASE_CONNECT_TIMEOUT", "2500ms"}}).config.database.conninfo();
+    EXPECT_TRUE(has(conninfo, "connect_timeout='2.5'")) << conninfo;
+}
+
 TEST(ConfigTest, ASecretMayComeFromAFileButNotFromTwoPlaces) {
     const auto all = loaded({{"DATABASE_PASSWORD_FILE", "/run/secrets/password"}});
     EXPECT_EQ(all.config.database.password, "from-the-file");

@@ -15,9 +15,8 @@ Result<> with_session(
     Result<> result;
     const auto deadline = Deadline::in(timeout);
     const auto run = [&]() -> Task<> {
-        const auto connect_by = Deadline::in(config.database.connect_timeout).sooner(deadline);
         auto session = co_await pg::Connection::open(
-            loop.get_executor(), config.database.conninfo(), {}, connect_by
+            loop.get_executor(), config.database.conninfo(), {}, deadline
         );
         if (!session) {
             result = tl::unexpected<Error>(std::move(session).error());
