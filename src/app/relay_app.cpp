@@ -177,8 +177,8 @@ Task<> RelayApp::run_when_topic_is_there() {
 relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     const auto& relay = config_.relay;
     relay::WorkerPool::Options options;
-    options.workers = std::min(relay.workers, lanes);
     options.lanes = relay.lanes_max == 0 ? lanes : std::min(lanes, relay.lanes_max);
+    options.workers = std::min(relay.workers, options.lanes);
     options.name = process_name();
     options.breaker = config_.breaker;
     auto& worker = options.worker;
@@ -189,7 +189,6 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     worker.delivery.lane.attempts_max = static_cast<int>(relay.refused_retries_max) + 1;
     worker.delivery.in_flight_bytes_max = relay.in_flight_bytes_max;
     worker.delivery.refused_retry_delay = relay.refused_retry_delay;
-    worker.limits.lanes_max = lanes;
     worker.limits.lease = relay.lease;
     worker.limits.page_rows_max = relay.page_rows_max;
     worker.limits.page_bytes_max = relay.page_bytes_max;
@@ -258,6 +257,7 @@ Task<> RelayApp::stop(Deadline deadline) {
     topic_wakeup_.notify();
     backlog_wakeup_.notify();
     if (pool_) co_await pool_->stop(deadline);
+    tasks_.cancel();               // a measurement under way, which nobody reads any more
     (void)co_await tasks_.join();  // none ends with an error
     pool_.reset();
     topic_.reset();

@@ -1,10 +1,10 @@
 #include "relay/record_format.hpp"
 
 #include "base/assert.hpp"
+#include "domain/json_value.hpp"
 #include "domain/json_writer.hpp"
 #include "domain/timestamp.hpp"
-
-#include <nlohmann/json.hpp>
+#include "telemetry/log.hpp"
 
 #include <algorithm>
 #include <array>
@@ -51,6 +51,45 @@ void append_envelope(const outbox::Event& event, std::string& out) {
         out += event.metadata;
     }
     out += '}';
+}
+
+// Numbers as they were written.
+void write_json(domain::JsonWriter& out, const domain::JsonValue& value) {
+    switch (value.kind()) {
+        case domain::JsonKind::null:
+            out.null();
+            break;
+        case domain::JsonKind::boolean:
+            out.raw(value.boolean() ? "true" : "false");
+            break;
+        case domain::JsonKind::number:
+            out.raw(value.number_text());
+            break;
+        case domain::JsonKind::string:
+            out.string(value.string());
+            break;
+        case domain::JsonKind::array:
+            out.begin_array();
+            for (const auto& element : value.array()) write_json(out, element);
+            out.end_array();
+            break;
+        case domain::JsonKind::object:
+            out.begin_object();
+            for (const auto& [name, member] : value.object()) {
+                out.key(name);
+                write_json(out, member);
+            }
+            out.end_object();
+            break;
+    }
+}
+
+std::string header_text(const domain::JsonValue& value) {
+    if (value.is(domain::JsonKind::string)) return value.string();
+    std::string text;
+    domain::JsonWriter out(text);
+    write_json(out, value);
+    return text;
 }
 
 }  // namespace
@@ -109,20 +148,28 @@ std::span<const Header> RecordHeaders::of(const WireEvent& event) {
     headers_.push_back({kOwnHeaders[1], event.aggregate_type});
     headers_.push_back({kOwnHeaders[2], event.event_id});
     headers_.push_back({kOwnHeaders[3], event.content_type});
-    if (!event.extra_headers.empty()) append_extra(event.extra_headers);
+    if (!event.extra_headers.empty()) append_extra(event);
     return headers_;
 }
 
-void RecordHeaders::append_extra(std::string_view json) {
-    // The table's CHECK says that it is an object.
-    const auto object = nlohmann::ordered_json::parse(json, nullptr, false);
-    if (!object.is_object()) return;
+void RecordHeaders::append_extra(const WireEvent& event) {
+    const auto json = domain::parse_json(event.extra_headers);
+    // The table's CHECK says that it is an object. What PostgreSQL takes for JSON and is no text in
+    // UTF-8 (half a surrogate pair), no header can hold.
+    if (!json || !json->is(domain::JsonKind::object)) {
+        log::warn(
+            "relay",
+            "the headers of an event cannot be read; it goes without them",
+            {{"event_id", event.event_id}, {"error", json ? "no object" : json.error().origin()}}
+        );
+        return;
+    }
     texts_.clear();
-    texts_.reserve(2 * object.size());
-    for (const auto& [name, value] : object.items()) {
+    texts_.reserve(2 * json->object().size());
+    for (const auto& [name, value] : json->object()) {
         if (std::ranges::find(kOwnHeaders, name) != kOwnHeaders.end()) continue;
         texts_.push_back(name);
-        texts_.push_back(value.is_string() ? value.get<std::string>() : value.dump());
+        texts_.push_back(header_text(value));
         headers_.push_back({texts_[texts_.size() - 2], texts_.back()});
     }
 }

@@ -54,7 +54,7 @@ public:
     std::span<const Header> of(const WireEvent& event);
 
 private:
-    void append_extra(std::string_view json);
+    void append_extra(const WireEvent& event);
 
     std::vector<Header> headers_;
     std::vector<std::string> texts_;

@@ -86,6 +86,21 @@ TEST(RecordFormatTest, OwnHeadersFollowOursAndCannotReplaceThem) {
     EXPECT_EQ(text.find("forged"), std::string::npos);
 }
 
+TEST(RecordFormatTest, ValuesOfOwnHeadersThatAreNoTextsArriveAsTheirJson) {
+    const Wire wire(
+        {{.headers = R"({"n": 12345678901234567890123, "f":1.50, "n":[true,null], "s":"\u00e9"})"}}
+    );
+    RecordHeaders headers;
+    const auto text = text_of(headers.of(wire.records[0]));
+    EXPECT_TRUE(text.ends_with("n=12345678901234567890123;f=1.50;n=[true,null];s=\u00e9;")) << text;
+}
+
+TEST(RecordFormatTest, HeadersThatNoTextCanHoldDoNotHoldUpTheEvent) {
+    const Wire wire({{.headers = R"({"half":"\ud800"})"}});
+    RecordHeaders headers;
+    EXPECT_TRUE(text_of(headers.of(wire.records[0])).ends_with("content-type=application/json;"));
+}
+
 TEST(RecordFormatTest, ManyEventsStayWhereTheyWereWritten) {
     std::vector<FakeEvent> fakes;
     for (int i = 0; i < 2000; ++i) {

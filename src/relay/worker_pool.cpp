@@ -19,10 +19,11 @@ namespace {
 // How often stop() looks whether the threads have ended.
 constexpr std::chrono::milliseconds kLook{5};
 
-WorkerOptions part_of(const WorkerPool::Options& options) {
+// The first workers take one lane more when they cannot share evenly.
+WorkerOptions part_of(const WorkerPool::Options& options, std::size_t place) {
     auto worker = options.worker;
-    const auto part = (options.lanes + options.workers - 1) / options.workers;
-    worker.limits.lanes_max = std::min(worker.limits.lanes_max, part);
+    const auto part = options.lanes / options.workers;
+    worker.limits.lanes_max = place < options.lanes % options.workers ? part + 1 : part;
     worker.delivery.in_flight_bytes_max /= options.workers;
     return worker;
 }
@@ -53,7 +54,9 @@ WorkerPool::WorkerPool(Options options, Ports ports, telemetry::Metrics& metrics
           metrics_.relay_paused(transition.to == policy::BreakerState::open);
           log::warn("breaker", "circuit breaker moved", {{"from", from}, {"to", to}});
       }) {
-    TXS_ASSERT(options_.workers > 0 && options_.lanes > 0, "a pool has workers and lanes");
+    TXS_ASSERT(
+        options_.workers > 0 && options_.lanes >= options_.workers, "each worker has a lane to take"
+    );
 }
 
 WorkerPool::~WorkerPool() {
@@ -73,7 +76,7 @@ void WorkerPool::start() {
             ports_,
             breaker_,
             metrics_,
-            part_of(options_),
+            part_of(options_, i),
             [this, place = seat.get()](Keeper::Status status) {
                 place->lanes = status.lanes;
                 place->is_alive = status.is_alive;

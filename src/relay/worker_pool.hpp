@@ -15,7 +15,7 @@ namespace txstream::relay {
 /// nothing else; which of them publishes a lane is settled in the table of lanes, as it is between
 /// processes.
 ///
-/// start() and stop() belong to one thread, nudge() and status() may be called from any.
+/// Belongs to one thread; its workers have their own.
 class WorkerPool {
 public:
     struct Options {
