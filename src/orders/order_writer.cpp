@@ -3,6 +3,8 @@
 #include "orders/order_repository.hpp"
 #include "runtime/wakeup.hpp"
 
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -46,6 +48,7 @@ OrderWriter::OrderWriter(
 OrderWriter::~OrderWriter() = default;
 
 Task<Result<domain::Order>> OrderWriter::place(domain::Order order, Deadline deadline) {
+    if (tasks_.cancelled()) co_return fail(Code::unavailable, "the API stops");
     if (waiting_.size() >= limits_.waiting_max)
         co_return fail(Code::overloaded, "too many orders wait for the database");
     const auto mine = std::make_shared<Placing>(tasks_.executor(), std::move(order), deadline);
@@ -63,11 +66,17 @@ Task<Result<domain::Order>> OrderWriter::place(domain::Order order, Deadline dea
 
 Task<> OrderWriter::stop() {
     tasks_.cancel();
-    (void)co_await tasks_.join();  // writers answer errors to those who wait
+    (void)co_await tasks_.join();  // none ends with an error
 }
 
 Task<> OrderWriter::write_batches() {
+    // Cancelled, it still answers those who wait.
+    co_await asio::this_coro::throw_if_cancelled(false);
     while (!waiting_.empty()) {
+        if (tasks_.cancelled()) {
+            fail_all(take_batch(), Error(Code::unavailable, "the API stops"));
+            continue;
+        }
         // Who arrives while we wait for a session goes with us.
         auto session = co_await pool_.acquire(waiting_.back()->deadline);
         auto batch = take_batch();

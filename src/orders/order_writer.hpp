@@ -42,7 +42,8 @@ public:
     /// other error: it was not.
     Task<Result<domain::Order>> place(domain::Order order, Deadline deadline);
 
-    /// When nobody waits in place() any more. Breaks off what is still being written.
+    /// Breaks off what is being written; who waits in place() gets an error at once. From then on
+    /// place() fails.
     Task<> stop();
 
 private:

@@ -292,15 +292,17 @@ TEST_F(OrderWriterPgTest, ASessionThatTheServerEndsFailsItsBatchAndNotTheNext) {
     EXPECT_EQ(count("orders"), "3");
 }
 
-TEST_F(OrderWriterPgTest, StoppingBreaksOffWhatIsBeingWritten) {
-    auto& all = writer({.batches_max = 1});
+TEST_F(OrderWriterPgTest, StoppingBreaksOffWhatIsBeingWrittenAndAnswersAllWhoWait) {
+    auto& all = writer({.batches_max = 1, .orders_max = 1});
     const auto other = connect();
     script(*other, "BEGIN; LOCK TABLE orders");
-    const auto abandoned = ask(all, {order("n-1")}, Deadline::in(200ms));
+    const auto abandoned = ask(all, orders(1, 3));
     wait_for_blocked("1");
+    const auto began = Deadline::Clock::now();
     wait(all.stop());
-    finish(abandoned);
-    EXPECT_FALSE(*(*abandoned)[0]);
+    for (const auto& answer : finish(abandoned)) EXPECT_FALSE(*answer);
+    EXPECT_FALSE(*place(all, {order("n-4")})[0]);
+    EXPECT_LT(Deadline::Clock::now() - began, tests::kPatience / 2);
     script(*other, "COMMIT");
 }
 
