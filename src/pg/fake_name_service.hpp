@@ -51,7 +51,7 @@ public:
         return threads_.contains(thread);
     }
 
-    int answer(const std::string& name, addrinfo** found) {
+    int answer(const std::string& name, const char* service, addrinfo** found) {
         std::unique_lock lock(mutex_);
         asked_.insert(name);
         threads_.insert(std::this_thread::get_id());
@@ -65,7 +65,7 @@ public:
         *found = nullptr;
         for (const auto& address : addresses_[name]) {
             while (*found) found = &(*found)->ai_next;
-            if (const int failed = real(address.c_str(), nullptr, &hints, found)) return failed;
+            if (const int failed = real(address.c_str(), service, &hints, found)) return failed;
         }
         return addresses_[name].empty() ? EAI_NONAME : 0;
     }
@@ -96,6 +96,6 @@ extern "C" int getaddrinfo(
     using txstream::pg::FakeNameService;
     if (node && std::string_view(node).ends_with(".test") &&
         !(hints && (hints->ai_flags & AI_NUMERICHOST)))
-        return FakeNameService::get().answer(node, found);
+        return FakeNameService::get().answer(node, service, found);
     return FakeNameService::real(node, service, hints, found);
 }

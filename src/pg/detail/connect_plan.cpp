@@ -22,6 +22,14 @@ struct FreeOptions {
     void operator()(PQconninfoOption* options) const noexcept { PQconninfoFree(options); }
 };
 
+// What we take from libpq we also look for where it would: in PGHOST and so on. The others it finds
+// there by itself, as it does with all that stands in a service file only (a host's name then is
+// looked up by libpq, blocking).
+bool is_taken_apart(std::string_view option) {
+    return option == "host" || option == "hostaddr" || option == "port" ||
+           option == "target_session_attrs" || option == "connect_timeout";
+}
+
 std::vector<std::string> split(std::string_view list) {
     std::vector<std::string> parts;
     while (true) {
@@ -98,8 +106,7 @@ Result<ConnectPlan> ConnectPlan::of(const std::string& conninfo) {
     ConnectPlan plan;
     for (const auto* option = options.get(); option->keyword; ++option) {
         const char* value = option->val;
-        // libpq would look there too. What only a service file says, it still finds by itself.
-        if (!value && option->envvar) value = std::getenv(option->envvar);
+        if (!value && is_taken_apart(option->keyword)) value = std::getenv(option->envvar);
         if (value && *value) plan.options_.emplace(option->keyword, value);
     }
     const auto take = [&plan](const char* name) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <vector>
 
 namespace txstream::pg::detail {
@@ -49,6 +50,17 @@ TEST(ConnectPlanTest, ListsThatDoNotFitAreRefused) {
         ASSERT_FALSE(plan) << conninfo;
         EXPECT_EQ(plan.error().code(), Code::invalid_input);
     }
+}
+
+TEST(ConnectPlanTest, WhatTheStringLeavesOutComesFromLibpqsEnvironment) {
+    ::setenv("PGHOST", "a,b", 1);
+    ::setenv("PGPORT", "1,2", 1);
+    const auto from_both = candidates_of("port=7");
+    const auto from_environment = candidates_of("");
+    ::unsetenv("PGHOST");
+    ::unsetenv("PGPORT");
+    EXPECT_EQ(from_both, (List{"a||7", "b||7"}));
+    EXPECT_EQ(from_environment, (List{"a||1", "b||2"}));
 }
 
 TEST(ConnectPlanTest, OnlyNamesWithoutAnAddressAreLookedUp) {
