@@ -44,19 +44,8 @@ std::string render_json(const std::vector<Effective>& effective) {
     auto all = nlohmann::ordered_json::array();
     for (const auto& one : effective)
         all.push_back({{"name", one.name}, {"value", one.value}, {"source", one.source}});
-    return all.dump(2) + "\n";
-}
-
-std::string render_json(const Problems& problems) {
-    auto errors = nlohmann::ordered_json::array();
-    for (const auto& problem : problems)
-        errors.push_back({{"name", problem.name}, {"detail", problem.message}});
-    const nlohmann::ordered_json document = {
-        {"type", "/problems/configuration"},
-        {"title", "The configuration is not usable"},
-        {"errors", errors}
-    };
-    return document.dump(2) + "\n";
+    // A value may be anything but UTF-8.
+    return all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string render_docs() {
@@ -64,8 +53,8 @@ std::string render_docs() {
         "# Configuration\n\n"
         "Made by `txstream config docs`; a test compares. Values come, first wins, from the "
         "environment, the file `.env` of the\n"
-        "working directory (or `--env-file`), libpq's `PG*` names, and the defaults below. All "
-        "mistakes are reported at once, with\n"
+        "working directory (or `--env-file`), libpq's `PG*` names in these two, and the defaults "
+        "below. All mistakes are reported at once, with\n"
         "exit code 2; a name with one of our prefixes that is not listed here is a mistake. "
         "`txstream config print` shows what\n"
         "counts and where it came from, `txstream config check` only judges.\n\n"
@@ -74,7 +63,8 @@ std::string render_docs() {
         "with `_FILE` behind it. Any property of librdkafka can be set as `KAFKA_PROPERTY_` and "
         "its name with `__` for each dot\n"
         "(`KAFKA_PROPERTY_socket__send__buffer__bytes=1000000`), but for those that delivery rests "
-        "on.\n";
+        "on or that have a name\nof their own below. `config check` and the relay try them out on "
+        "a client that connects to nobody.\n";
     std::string section;
     for (const auto& setting : settings()) {
         if (setting.section != section) {
@@ -105,8 +95,8 @@ std::string render_docs() {
 
 std::string render_env_example() {
     std::string out =
-        "# Copy to .env and change what differs. Every name with its default; "
-        "docs/configuration.md explains them.\n";
+        "# Copy to .env, then take away the # before what differs. Every name with its default; "
+        "docs/configuration.md\n# explains them.\n";
     std::string section;
     for (const auto& setting : settings()) {
         if (setting.is_retired) continue;
@@ -114,8 +104,8 @@ std::string render_env_example() {
             section = setting.section;
             out += fmt::format("\n# {}\n", section);
         }
-        out += setting.standard.empty() ? fmt::format("#{}=\n", setting.name)
-                                        : fmt::format("{}={}\n", setting.name, setting.standard);
+        // As a comment: a default that is set wins over DATABASE_URL and PGHOST like any value.
+        out += fmt::format("#{}={}\n", setting.name, setting.standard);
     }
     return out;
 }

@@ -13,7 +13,5 @@ std::string render_json(const std::vector<Effective>& effective);
 std::string render_docs();
 /// .env.example
 std::string render_env_example();
-/// RFC 9457, for commands that were asked for JSON.
-std::string render_json(const Problems& problems);
 
 }  // namespace txstream::app

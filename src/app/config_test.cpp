@@ -1,5 +1,6 @@
 #include "app/config.hpp"
 
+#include "app/config_check.hpp"
 #include "app/config_render.hpp"
 
 #include <gtest/gtest.h>
@@ -167,7 +168,30 @@ TEST(ConfigTest, AnUnknownNameWithOneOfOurPrefixesIsAnErrorWithASuggestion) {
     const auto text = problems({{"DATABASE_HOSTNAME", "x"}, {"HOME", "/root"}, {"PATH", "/bin"}});
     EXPECT_TRUE(has(text, "DATABASE_HOSTNAME is unknown; did you mean DATABASE_HOST?")) << text;
     EXPECT_EQ(std::ranges::count(text, '\n'), 1) << text;
-    EXPECT_TRUE(has(problems({{"DB_HOST", "x"}}), "DATABASE_HOST"));
+}
+
+TEST(ConfigTest, WhatWasMeantIsSuggestedByBeginningPartsAndLikeness) {
+    const std::vector<std::pair<std::string, std::string>> meant{
+        {"WORKER_POOL", "WORKER_POOL_SIZE"},
+        {"KAFKA_TOPIC", "KAFKA_TOPIC_EVENTS"},
+        {"KAFKA_ACKS", "KAFKA_REQUIRED_ACKS"},
+        {"KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS"},
+        {"KAFKA_BROKER", "KAFKA_BROKERS"},
+        {"KAFKA_USERNAME", "KAFKA_SASL_USERNAME"},
+        {"SERVER_ADDRESS", "SERVER_HOST"},
+        {"SERVER_TIMEOUT", "SERVER_READ_TIMEOUT"},
+        {"DATABASE_PASS", "DATABASE_PASSWORD"},
+        {"DATABASE_PASWORD", "DATABASE_PASSWORD"},
+        {"LOGGING_FILE", "LOGGING_OUTPUT_PATH"},
+        {"DB_HOST", "DATABASE_HOST"},
+        {"DB_PASS", "DATABASE_PASSWORD"},
+        {"DB_SSL_MODE", "DATABASE_SSL_MODE"},
+        {"DB_SSLMODE", "DATABASE_SSL_MODE"},
+    };
+    for (const auto& [typed, right] : meant) {
+        const auto text = problems({{typed, "x"}});
+        EXPECT_TRUE(has(text, typed + " is unknown; did you mean " + right + "?")) << text;
+    }
 }
 
 TEST(ConfigTest, AllProblemsAreToldAtOnceWithVariableValueAndWhatIsAllowed) {
@@ -245,6 +269,187 @@ TEST(ConfigTest, AUrlAndLibpqsVariablesSetTheDatabase) {
     EXPECT_EQ(libpq.user, "u");
     EXPECT_EQ(libpq.name, "d");
     EXPECT_EQ(loaded({{"PGHOST", "pg"}, {"DATABASE_HOST", "ours"}}).config.database.host, "ours");
+}
+
+TEST(ConfigTest, OfSeveralUrlsTheFirstCountsWhole) {
+    const auto all = loaded(
+        {{"DATABASE_URL", "postgresql://me@first/shop?application_name=one"}},
+        "DATABASE_URL=postgresql://you:s3cret@second/other?sslrootcert=/"
+        "ca&target_session_attrs=any\n"
+    );
+    EXPECT_EQ(all.config.database.host, "first");
+    EXPECT_EQ(all.config.database.password, "") << "it is the other server's";
+    const Config::Properties wanted{{"application_name", "one"}};
+    EXPECT_EQ(all.config.database.parameters, wanted);
+    EXPECT_EQ(effective(all, "DATABASE_URL?application_name").value, "one");
+    const auto secret = loaded({{"DATABASE_URL", "postgresql://h/d?sslpassword=s3cret"}});
+    EXPECT_EQ(effective(secret, "DATABASE_URL?sslpassword").value, "****");
+}
+
+TEST(ConfigTest, AUrlAndANameBesideItMayNotDiffer) {
+    const std::string url = "DATABASE_URL=postgresql://me:s3cret@db.example/shop\n";
+    const auto text = problems({}, url + "DATABASE_HOST=localhost\nDATABASE_PASSWORD=other\n");
+    EXPECT_TRUE(has(text, "DATABASE_HOST and DATABASE_URL (.env) differ")) << text;
+    EXPECT_TRUE(has(text, "DATABASE_PASSWORD and DATABASE_URL (.env) differ")) << text;
+    EXPECT_FALSE(has(text, "s3cret") || has(text, "other")) << text;
+    EXPECT_EQ(problems({}, url + "DATABASE_HOST=db.example\nDATABASE_PASSWORD=\n"), "");
+    EXPECT_EQ(problems({{"DATABASE_NAME", "another"}}, url), "") << "the environment wins";
+}
+
+TEST(ConfigTest, TheExampleDisarmsNeitherAUrlNorLibpqsNames) {
+    const auto example = file(".env.example");
+    const auto url =
+        loaded({}, example + "DATABASE_URL=postgresql://me:pw@db.example/shop\n").config.database;
+    EXPECT_EQ(url.host, "db.example");
+    EXPECT_EQ(url.password, "pw");
+    EXPECT_EQ(loaded({{"PGHOST", "pg"}}, example).config.database.host, "pg");
+    // Each line is fit to be uncommented.
+    std::string all;
+    for (std::size_t at = 0; at < example.size();) {
+        const auto end = example.find('\n', at);
+        const auto line = example.substr(at, end - at);
+        if (line.starts_with('#') && !line.starts_with("# ")) all += line.substr(1) + "\n";
+        at = end + 1;
+    }
+    EXPECT_TRUE(has(all, "SERVER_PORT=8080\n"));
+    EXPECT_EQ(problems({}, all), "");
+}
+
+TEST(ConfigTest, LibpqsNamesCountInTheFileToo) {
+    const auto all = loaded({{"PGUSER", "env"}}, "PGHOST=pg\nPGUSER=file\nPGPASSWORD=s3cret\n");
+    EXPECT_EQ(all.config.database.host, "pg");
+    EXPECT_EQ(all.config.database.user, "env");
+    EXPECT_EQ(all.config.database.password, "s3cret");
+    EXPECT_EQ(effective(all, "DATABASE_HOST").source, "PGHOST (.env)");
+    EXPECT_TRUE(has(problems({}, "PGSSLROOTCERT=/ca\n"), "PGSSLROOTCERT is not read from .env"));
+    EXPECT_EQ(problems({{"PGSSLROOTCERT", "/ca"}}), "") << "libpq reads it itself";
+}
+
+TEST(ConfigTest, PartsOfADatabaseThatCannotBeAreNamed) {
+    EXPECT_TRUE(has(problems({{"DATABASE_PORT", "abc"}}), "DATABASE_PORT=abc"));
+    EXPECT_TRUE(has(problems({{"DATABASE_PORT", "0"}}), "DATABASE_PORT=0"));
+    EXPECT_TRUE(has(problems({{"DATABASE_PORT", "1,2"}}), "2 ports and DATABASE_HOST 1 hosts"));
+    EXPECT_EQ(problems({{"DATABASE_PORT", "1,2"}, {"DATABASE_HOST", "a,b"}}), "");
+    const auto port = problems({{"DATABASE_URL", "postgresql://h:99999/d"}});
+    EXPECT_TRUE(has(port, "DATABASE_PORT=99999 (DATABASE_URL (environment))")) << port;
+    const auto parameter = problems({{"DATABASE_URL", "postgresql://h/d?foo=bar"}});
+    EXPECT_TRUE(has(parameter, "the parameter foo")) << parameter;
+    for (const char* url :
+         {"postgres://u:123/sEcret@h/d",
+          "postgres://u:12?sEcret=1@h/d",
+          "postgres://u:a@b/sEcret@h/d"}) {
+        const auto text = problems({{"DATABASE_URL", url}});
+        EXPECT_TRUE(has(text, "%2F")) << text;
+        EXPECT_FALSE(has(text, "sEcret")) << text;
+    }
+}
+
+TEST(ConfigTest, BrokersAreHostsWithPorts) {
+    for (const char* good :
+         {"localhost:9092",
+          "a,b:1, c-1.example:65535",
+          "PLAINTEXT://h:9092",
+          "[::1]:9092",
+          "10.0.0.1"})
+        EXPECT_EQ(problems({{"KAFKA_BROKERS", good}}), "") << good;
+    for (const char* bad :
+         {"", "foo bar", "h:", "h:0", "h:65536", "h:x", "a,,b", "a,", "http:/x", "h/x"})
+        EXPECT_TRUE(has(problems({{"KAFKA_BROKERS", bad}}), std::string("KAFKA_BROKERS=") + bad))
+            << bad;
+}
+
+TEST(ConfigTest, TheMetricsHaveAPathOfTheirOwn) {
+    for (const char* good : {"/metrics", "/internal/metrics-1", "/healthz"})
+        EXPECT_EQ(loaded({{"METRICS_PATH", good}}).config.metrics.path, good);
+    for (const char* bad :
+         {"/health",
+          "/livez",
+          "/readyz",
+          "/ready",
+          "/api/v1/orders",
+          "/",
+          "metrics",
+          "/metrics?x=1",
+          "/a b",
+          "/a//b",
+          "/a/",
+          "/{x}",
+          "/.."})
+        EXPECT_TRUE(has(problems({{"METRICS_PATH", bad}}), std::string("METRICS_PATH=") + bad));
+}
+
+TEST(ConfigTest, PropertiesOfKafkaReachEveryClientAndHideTheirSecrets) {
+    const auto all = loaded(
+        {{"KAFKA_PROPERTY_ssl__key__pem", "s3cret"},
+         {"KAFKA_PROPERTY_ssl__keystore__password", "s3cret"},
+         {"KAFKA_PROPERTY_sasl__oauthbearer__client__secret", "s3cret"},
+         {"KAFKA_PROPERTY_socket__timeout__ms", "1000"},
+         {"KAFKA_PROPERTY_batch__size", "1000"}}
+    );
+    EXPECT_FALSE(has(render_table(all.effective) + render_json(all.effective), "s3cret"));
+    EXPECT_EQ(effective(all, "KAFKA_PROPERTY_socket__timeout__ms").value, "1000");
+    for (const auto* properties : {&all.config.kafka.client, &all.config.kafka.producer}) {
+        EXPECT_EQ(properties->at("ssl.key.pem"), "s3cret");
+        EXPECT_EQ(properties->at("socket.timeout.ms"), "1000");
+    }
+    EXPECT_EQ(all.config.kafka.producer.at("batch.size"), "1000");
+}
+
+TEST(ConfigTest, PropertiesThatDeliveryRestsOnOrThatHaveASettingAreRefused) {
+    const std::vector<std::pair<std::string, std::string>> refused{
+        {"delivery__report__only__error", "report"},
+        {"security__protocol", "KAFKA_SECURITY_PROTOCOL"},
+        {"sasl__mechanism", "KAFKA_SASL_MECHANISM"},
+        {"sasl__mechanisms", "KAFKA_SASL_MECHANISM"},
+        {"sasl__username", "KAFKA_SASL_USERNAME"},
+        {"sasl__password", "KAFKA_SASL_PASSWORD"},
+        {"linger__ms", "KAFKA_LINGER"},
+        {"ssl__ca__location", "KAFKA_SSL_CA_LOCATION"},
+        {"ssl__key__password", "KAFKA_SSL_KEY_PASSWORD"},
+        {"compression__codec", "KAFKA_COMPRESSION"},
+    };
+    for (const auto& [property, remedy] : refused) {
+        const auto text = problems({{"KAFKA_PROPERTY_" + property, "s3cret"}});
+        EXPECT_TRUE(has(text, property) && has(text, remedy)) << text;
+        EXPECT_FALSE(has(text, "s3cret"));
+    }
+}
+
+TEST(ConfigTest, PropertiesThatContradictTheProducerAreFoundWithoutABroker) {
+    EXPECT_TRUE(check_kafka(loaded({{"KAFKA_PROPERTY_socket__timeout__ms", "1000"}})).empty());
+    const auto found = check_kafka(loaded(
+        {{"KAFKA_PROPERTY_retries", "0"},
+         {"KAFKA_PROPERTY_socket__timeout__ms", "1000"},
+         {"KAFKA_PROPERTY_max__in__flight", "100"},
+         {"KAFKA_PROPERTY_queuing__strategy", "lifo"},
+         {"KAFKA_PROPERTY_foo__bar", "1"}}
+    ));
+    std::vector<std::string> names;
+    for (const auto& problem : found) names.push_back(problem.name);
+    const std::vector<std::string> wanted{
+        "KAFKA_PROPERTY_foo__bar",
+        "KAFKA_PROPERTY_max__in__flight",
+        "KAFKA_PROPERTY_queuing__strategy",
+        "KAFKA_PROPERTY_retries"
+    };
+    EXPECT_EQ(names, wanted);
+    EXPECT_TRUE(has(found.back().message, "KAFKA_PROPERTY_retries=0 (environment)"));
+}
+
+TEST(ConfigTest, AValueOfAnyBytesCanBePrinted) {
+    const auto all = loaded({{"DATABASE_USER", "\xff\xfe"}});
+    EXPECT_TRUE(has(render_json(all.effective), "DATABASE_USER"));
+}
+
+TEST(ConfigTest, ADirectoryIsNoFile) {
+    const auto read = gather("/");
+    ASSERT_FALSE(read);
+    EXPECT_TRUE(has(read.error().front().message, "is a directory"));
+    const auto sources = gather("/dev/null");
+    ASSERT_TRUE(sources);
+    const auto secret = sources->read_file("/");
+    ASSERT_FALSE(secret);
+    EXPECT_TRUE(has(secret.error().what(), "is a directory"));
 }
 
 TEST(ConfigTest, NumbersHaveUnitsAndLimits) {

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 namespace txstream::app {
 namespace {
+
+constexpr std::size_t kBeginningMin = 3;  // fewer letters begin too much
+constexpr std::size_t kSlipsMax = 2;
 
 // Levenshtein, with a swap of neighbours as one step: the most frequent slip of a typing hand.
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -27,12 +31,11 @@ std::size_t distance(std::string_view a, std::string_view b) {
     return last[b.size()];
 }
 
-}  // namespace
-
-std::optional<std::string> suggest(std::string_view typed, const std::vector<std::string>& known) {
-    // A third of the letters may be wrong; beyond that a suggestion confuses more than it helps.
-    std::size_t best = std::max<std::size_t>(1, typed.size() / 3) + 1;
+std::optional<std::string> nearest(
+    std::string_view typed, const std::vector<std::string>& known, std::size_t steps_max
+) {
     std::optional<std::string> found;
+    std::size_t best = steps_max + 1;
     for (const std::string& word : known) {
         const std::size_t steps = distance(typed, word);
         if (steps < best) {
@@ -40,6 +43,46 @@ std::optional<std::string> suggest(std::string_view typed, const std::vector<std
             found = word;
         }
     }
+    return found;
+}
+
+std::set<std::string_view> words_of(std::string_view name) {
+    std::set<std::string_view> words;
+    while (!name.empty()) {
+        const auto end = std::min(name.find('_'), name.size());
+        words.insert(name.substr(0, end));
+        name.remove_prefix(std::min(end + 1, name.size()));
+    }
+    return words;
+}
+
+/// The shortest known name that has all words of the typed one, two at least.
+std::optional<std::string> with_all_words(
+    std::string_view typed, const std::vector<std::string>& known
+) {
+    const auto words = words_of(typed);
+    std::optional<std::string> found;
+    if (words.size() < 2) return found;
+    for (const std::string& name : known) {
+        const auto theirs = words_of(name);
+        if (!std::ranges::includes(theirs, words)) continue;
+        if (!found || name.size() < found->size()) found = name;
+    }
+    return found;
+}
+
+}  // namespace
+
+std::optional<std::string> suggest(std::string_view typed, const std::vector<std::string>& known) {
+    std::optional<std::string> found;
+    for (const std::string& word : known) {
+        if (typed.size() < kBeginningMin || !word.starts_with(typed)) continue;
+        if (!found || word.size() < found->size()) found = word;
+    }
+    if (!found) found = nearest(typed, known, kSlipsMax);
+    if (!found) found = with_all_words(typed, known);
+    // A third of the letters may be wrong; beyond that a suggestion confuses more than it helps.
+    if (!found) found = nearest(typed, known, std::max<std::size_t>(1, typed.size() / 3));
     return found;
 }
 

@@ -1,3 +1,4 @@
+#include "app/config_check.hpp"
 #include "app/config_render.hpp"
 #include "cli/commands.hpp"
 
@@ -5,13 +6,14 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <utility>
 
 namespace txstream::cli {
 
 namespace {
 
 int print(const Globals& globals, const std::string& format) {
-    const auto loaded = load_config(globals);
+    const auto loaded = read_config(globals);
     if (!loaded) return kUsage;
     fmt::print(
         "{}",
@@ -24,10 +26,14 @@ int print(const Globals& globals, const std::string& format) {
 }
 
 int check(const Globals& globals) {
-    const auto loaded = load_config(globals);
+    const auto loaded = read_config(globals);
     if (!loaded) return kUsage;
     for (const auto& warning : loaded->warnings)
         fmt::print(stderr, "txstream: {}\n", warning.message);
+    auto problems = app::check_kafka(*loaded);
+    for (auto& problem : app::check_log_file(loaded->config))
+        problems.push_back(std::move(problem));
+    if (!problems.empty()) return report(problems);
     fmt::print("The configuration is usable.\n");
     return kOk;
 }

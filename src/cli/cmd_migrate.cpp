@@ -1,11 +1,17 @@
 #include "app/migrations.hpp"
 #include "cli/commands.hpp"
 #include "cli/session.hpp"
+#include "outbox/lane_store.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string_view>
 
 namespace txstream::cli {
 
@@ -16,31 +22,105 @@ constexpr std::chrono::minutes kTimeout{60};
 
 struct Options {
     std::string only;
-    int lanes = app::kLanesStandard;
+    std::optional<int> lanes;
 };
 
 std::vector<pg::MigrationSet> sets_of(const Options& options) {
-    return app::migration_sets(options.only, options.lanes);
+    return app::migration_sets(options.only, options.lanes.value_or(app::kLanesStandard));
+}
+
+/// PostgreSQL says what was denied, but neither to whom nor what to do about it.
+int report(const app::Config& config, const Error& error, std::string_view remedy) {
+    if (error.origin() != "42501") return cli::report(error);
+    const auto denied =
+        std::min(error.what().find("permission denied"), error.what().find("must be"));
+    return cli::report(Error(
+        error.code(),
+        fmt::format(
+            "{} ({}); {}",
+            denied == std::string::npos ? error.what() : error.what().substr(denied),
+            config.database.where(),
+            remedy
+        ),
+        error.origin()
+    ));
+}
+
+constexpr std::string_view kReadRemedy =
+    "the role needs USAGE on schema txstream and SELECT on txstream.schema_migrations";
+std::string change_remedy(const app::Config& config) {
+    return fmt::format(
+        "migrate as the owner of the schema txstream; who makes it needs a right on the database: "
+        "GRANT CREATE ON DATABASE {} TO {}",
+        config.database.name,
+        config.database.user
+    );
+}
+
+bool is_applied(const std::vector<pg::MigrationState>& states, std::string_view set) {
+    return std::ranges::any_of(states, [&](const auto& one) {
+        return one.set == set && one.is_applied;
+    });
+}
+
+// Another number would send a key down two lanes; who asks for it is told before anything is done.
+Task<Result<>> check_lanes(pg::Connection& session, std::optional<int> wanted, Deadline deadline) {
+    if (!wanted) co_return Result<>();
+    TXS_CO_TRY(
+        const auto states,
+        co_await pg::migration_status(session, app::migration_sets("outbox"), deadline)
+    );
+    if (!is_applied(states, "outbox")) co_return Result<>();
+    TXS_CO_TRY(const auto lanes, co_await outbox::lane_count(session, deadline));
+    if (static_cast<int>(lanes) == *wanted) co_return Result<>();
+    co_return fail(
+        Code::invalid_input,
+        fmt::format(
+            "the outbox of this database has {} lanes, fixed when it was made; --lanes {} needs a "
+            "new database",
+            lanes,
+            *wanted
+        )
+    );
+}
+
+/// What is applied, and what was left out on purpose and is not.
+std::string summary(
+    const std::vector<pg::MigrationState>& states, const Options& options, bool has_applied
+) {
+    std::set<std::string> pending;
+    for (const auto& one : states) {
+        if (!one.is_applied) pending.insert(one.set);
+    }
+    if (pending.empty())
+        return has_applied ? "The schema is up to date. Next: txstream serve"
+                           : "Nothing to do: the schema is up to date.";
+    return fmt::format(
+        "The set {} is up to date. Left out by --only and pending: {}",
+        options.only,
+        fmt::join(pending, ", ")
+    );
 }
 
 int up(const app::Config& config, const Options& options) {
     std::vector<pg::MigrationState> applied;
+    std::vector<pg::MigrationState> states;
     const auto done = with_session(
         config,
         kTimeout,
         [&](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
+            TXS_CO_CHECK(co_await check_lanes(session, options.lanes, deadline));
             TXS_CO_TRY(applied, co_await pg::migrate_up(session, sets_of(options), deadline));
+            TXS_CO_TRY(
+                states, co_await pg::migration_status(session, app::migration_sets(), deadline)
+            );
             co_return Result<>();
         }
     );
-    if (!done) return report(done.error());
+    if (!done) return report(config, done.error(), change_remedy(config));
     for (const auto& one : applied)
         fmt::print("applied {} {:04}_{}\n", one.set, one.version, one.name);
-    fmt::print(
-        "{}\n",
-        applied.empty() ? "Nothing to do: the schema is up to date."
-                        : "The schema is up to date. Next: txstream serve"
-    );
+    fmt::print("{}\n", summary(states, options, !applied.empty()));
     return kOk;
 }
 
@@ -54,7 +134,7 @@ int status(const app::Config& config, const Options& options) {
             co_return Result<>();
         }
     );
-    if (!done) return report(done.error());
+    if (!done) return report(config, done.error(), kReadRemedy);
     for (const auto& one : states) {
         fmt::print(
             "{:<8} {:04}  {:<24} {}\n",
@@ -75,21 +155,13 @@ int validate(const app::Config& config, const Options& options) {
             co_return co_await pg::check_schema(session, sets_of(options), deadline);
         }
     );
-    if (!done) return report(done.error());
+    if (!done) return report(config, done.error(), kReadRemedy);
     fmt::print("The schema is what this txstream expects.\n");
     return kOk;
 }
 
 int sql(const Options& options) {
-    for (const auto& set : sets_of(options)) {
-        for (const auto& migration : set.migrations) {
-            auto text = migration.sql;
-            constexpr std::string_view kLanes = "{{lanes}}";
-            for (auto at = text.find(kLanes); at != std::string::npos; at = text.find(kLanes, at))
-                text.replace(at, kLanes.size(), std::to_string(options.lanes));
-            fmt::print("-- {} {:04}_{}\n{}\n", set.name, migration.version, migration.name, text);
-        }
-    }
+    fmt::print("{}", app::migration_script(sets_of(options)));
     return kOk;
 }
 

@@ -1,3 +1,4 @@
+#include "app/config_check.hpp"
 #include "app/service.hpp"
 #include "cli/commands.hpp"
 #include "telemetry/log.hpp"
@@ -12,6 +13,10 @@ int serve(const Globals& globals, app::Roles roles) {
     const auto loaded = load_config(globals);
     if (!loaded) return kUsage;
     for (const auto& warning : loaded->warnings) log::warn("config", warning.message);
+    if (roles.relay) {
+        if (const auto problems = app::check_kafka(*loaded); !problems.empty())
+            return report(problems);
+    }
     const auto done = app::serve(loaded->config, roles);
     if (done) return kOk;
     log::fatal("txstream", "cannot start", {{"error", done.error().what()}});

@@ -42,7 +42,7 @@ int report(const app::Problems& problems) {
     return kUsage;
 }
 
-std::optional<app::Loaded> load_config(const Globals& globals) {
+std::optional<app::Loaded> read_config(const Globals& globals) {
     auto sources = app::gather(globals.env_file);
     if (!sources) {
         report(sources.error());
@@ -53,11 +53,17 @@ std::optional<app::Loaded> load_config(const Globals& globals) {
         report(loaded.error());
         return std::nullopt;
     }
+    return std::move(*loaded);
+}
+
+std::optional<app::Loaded> load_config(const Globals& globals) {
+    auto loaded = read_config(globals);
+    if (!loaded) return loaded;
     if (const auto set = log::setup(loaded->config.logging); !set) {
         report({app::Problem{"LOGGING_OUTPUT_PATH", "LOGGING_OUTPUT_PATH: " + set.error().what()}});
         return std::nullopt;
     }
-    return std::move(*loaded);
+    return loaded;
 }
 
 }  // namespace txstream::cli

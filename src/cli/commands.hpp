@@ -24,7 +24,6 @@ enum Exit : int {
     kUnreachable = 5,   ///< PostgreSQL or Kafka cannot be reached
     kPrecondition = 6,  ///< the schema is older or newer than this binary
     kTimedOut = 7,
-    kFoundProblems = 8,  ///< a check completed and found something
 };
 
 /// The one table from our failures to exit codes.
@@ -40,7 +39,10 @@ int report(const Error& error);
 /// All problems, one per line, to standard error; returns kUsage.
 int report(const app::Problems& problems);
 
-/// Reads and checks the configuration; reports problems itself and returns nothing then.
+/// Reads and checks the configuration; reports problems itself and returns nothing then. Changes
+/// nothing, anywhere.
+std::optional<app::Loaded> read_config(const Globals& globals);
+/// The same, and logs as it says from then on.
 std::optional<app::Loaded> load_config(const Globals& globals);
 
 /// What the chosen subcommand does once the line has been parsed.

@@ -111,10 +111,6 @@ public:
         return tl::unexpected<Error>(to_error(code, std::move(what)));
     }
 
-    std::size_t in_flight() const {
-        return static_cast<std::size_t>(rd_kafka_outq_len(client_.get()));
-    }
-
 private:
     Result<rd_kafka_topic_t*> topic_of(std::string_view name) {
         if (auto found = topics_.find(name); found != topics_.end()) return found->second.get();
@@ -204,8 +200,16 @@ private:
     bool closed_ = false;
 };
 
+// Some contradictions (retries=0 with idempotence) are found only when a client is made. Without a
+// broker's address it connects to nobody.
 Result<> check_properties(const Properties& properties) {
-    TXS_TRY(const auto conf, detail::make_conf(properties, nullptr));
+    Properties offline;
+    for (const auto& property : properties) {
+        if (property.first != "bootstrap.servers") offline.push_back(property);
+    }
+    TXS_TRY(auto conf, detail::make_conf(offline, nullptr));
+    rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+    TXS_TRY(const auto client, detail::make_client(RD_KAFKA_PRODUCER, std::move(conf)));
     return {};
 }
 
@@ -230,9 +234,6 @@ Result<std::unique_ptr<Producer>> Producer::create(
 
 Result<> Producer::produce(const Record& record) {
     return impl_->produce(record);
-}
-std::size_t Producer::in_flight() const {
-    return impl_->in_flight();
 }
 
 }  // namespace txstream::kafka

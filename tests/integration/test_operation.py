@@ -27,7 +27,30 @@ def test_mistakes_in_the_configuration_are_told_all_at_once(tmp_path):
     assert effective["LOGGING_LEVEL"]["value"] == "warn", "the real environment wins"
     assert "s3cret" not in done.stdout
     assert run(["config", "check"], {}, cwd=tmp_path).returncode == 0
-    assert run(["no-such-command"], {}).returncode == 2
+    assert run(["config", "check", "--env-file", str(tmp_path / "missing")], {}).returncode == 2, "behind the command too"
+    assert "a directory" in run(["config", "check", "--env-file", "/"], {}).stderr
+    done = run(["--env-file", str(tmp_path / ".env"), "config", "print"], {})
+    assert re.search(rf"SERVER_PORT +8123 +{tmp_path}/.env", done.stdout), done.stdout
+
+
+def test_a_command_that_does_not_exist_is_told_with_those_that_do():
+    done = run(["serv"], {})
+    assert done.returncode == 2 and "did you mean serve?" in done.stderr, done.stderr
+    done = run(["no-such-command"], {})
+    assert done.returncode == 2 and "serve, api, relay, dev, migrate, config, version" in done.stderr, done.stderr
+
+
+def test_the_check_tries_the_properties_of_kafka_and_changes_nothing(tmp_path):
+    bad = {"KAFKA_PROPERTY_retries": "0", "KAFKA_PROPERTY_queuing__strategy": "lifo"}
+    for command in (["config", "check"], ["relay"]):
+        done = run(command, bad)
+        assert done.returncode == 2, done.stderr
+        for name, value in bad.items():
+            assert f"{name}={value}" in done.stderr, done.stderr
+    assert run(["config", "check"], {"LOGGING_OUTPUT_PATH": str(tmp_path / "log")}).returncode == 0
+    done = run(["config", "check"], {"LOGGING_OUTPUT_PATH": str(tmp_path / "missing" / "log")})
+    assert done.returncode == 2 and "LOGGING_OUTPUT_PATH=" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_database_that_refuses_us_ends_the_start_with_a_code_and_a_remedy(world):
@@ -70,6 +93,50 @@ def test_ten_migrations_at_once_are_one(world):
     assert run(["migrate", "up", "--only", "outbox", "--lanes", "8"], only.environment()).returncode == 0
     assert only.one("SELECT count(*) FROM txstream.lanes") == 8
     assert only.one("SELECT to_regclass('orders')") is None
+
+
+def test_the_printed_sql_is_what_migrate_up_does(world):
+    ours, theirs = world.database(migrate=False), world.database(migrate=False)
+    script = run(["migrate", "sql", "--lanes", "8"], {}).stdout
+    login = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password"}
+    environment = {**clean_environment(), **{name: str(theirs.server[key]) for name, key in login.items()}}
+    done = subprocess.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", theirs.name], input=script, env=environment,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    done = run(["migrate", "validate"], theirs.environment())
+    assert done.returncode == 0, done.stderr
+    assert "Nothing to do" in run(["migrate", "up"], theirs.environment()).stdout
+    assert run(["migrate", "up", "--lanes", "8"], ours.environment()).returncode == 0
+    for facts in ("SELECT migration_set, version, name, checksum, parameters::text FROM txstream.schema_migrations ORDER BY 1, 2",
+                  "SELECT table_schema, table_name, column_name, data_type, is_nullable, column_default FROM"
+                  " information_schema.columns WHERE table_schema IN ('public', 'txstream') ORDER BY 1, 2, ordinal_position"):
+        assert ours.run(facts) == theirs.run(facts)
+
+
+def test_migrations_say_what_they_did_not_do_and_why(world):
+    database = world.database(migrate=False)
+    done = run(["migrate", "up", "--only", "orders"], database.environment())
+    assert done.returncode == 0 and "The set orders is up to date" in done.stdout and "pending: outbox" in done.stdout
+    assert "schema is up to date" not in done.stdout
+    assert "The schema is up to date" in run(["migrate", "up"], database.environment()).stdout
+    done = run(["migrate", "up", "--lanes", "8"], database.environment())
+    assert done.returncode == 2 and "has 32 lanes" in done.stderr and "fixed" in done.stderr, done.stderr
+    assert run(["migrate", "up", "--lanes", "32"], database.environment()).returncode == 0
+
+    role = "poor_" + database.name
+    database.run(f"CREATE ROLE {role} LOGIN PASSWORD 'pw'")
+    try:
+        empty = world.database(migrate=False)
+        poor = {"DATABASE_USER": role, "DATABASE_PASSWORD": "pw"}
+        for where, verb, remedy in (
+                (empty, "up", f"GRANT CREATE ON DATABASE {empty.name} TO {role}"),
+                (database, "up", "owner of the schema"),
+                (database, "status", "SELECT on txstream.schema_migrations")):
+            done = run(["migrate", verb], {**where.environment(), **poor})
+            assert done.returncode == 4 and remedy in done.stderr and role in done.stderr, done.stderr
+            assert "txs_migrate" not in done.stderr
+    finally:
+        database.run(f"DROP ROLE {role}")
 
 
 def test_the_metrics_are_live_and_right(world):

@@ -1,5 +1,7 @@
 #include "app/detail/config_table.hpp"
 
+#include "app/detail/config_forms.hpp"
+
 #include <algorithm>
 #include <array>
 
@@ -12,17 +14,6 @@ namespace k = kinds;
 
 constexpr std::int64_t kKiB = 1024;
 constexpr std::int64_t kMiB = 1024 * kKiB;
-
-Kind acks() {
-    return {
-        "all (or -1, the same): with less, an event that Kafka has acknowledged can be lost when a "
-        "broker fails, and the outbox would call it published",
-        [](Config&, std::string_view value) -> k::Complaint {
-            if (k::lower(value) == "all" || value == "-1") return std::nullopt;
-            return "";
-        }
-    };
-}
 
 Kind not_empty(std::string allowed, std::function<void(Config&, std::string_view)> set) {
     auto refuse_empty =
@@ -52,33 +43,6 @@ Kind client_choice(std::vector<std::string> words, std::string property) {
     return k::choice(std::move(words), [property](Config& config, const std::string& word) {
         config.kafka.client[property] = word;
     });
-}
-
-Kind topic_name() {
-    return {
-        "a topic name: 1 … 249 of a-z A-Z 0-9 . _ -",
-        [](Config& config, std::string_view value) -> k::Complaint {
-            const auto is_legal = [](char c) {
-                return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '.' || c == '_' || c == '-';
-            };
-            if (value.empty() || value.size() > 249 || value == "." || value == "..") return "";
-            if (!std::ranges::all_of(value, is_legal)) return "";
-            config.kafka.topic = std::string(value);
-            return std::nullopt;
-        }
-    };
-}
-
-Kind path_text() {
-    return {
-        "a path that begins with /",
-        [](Config& config, std::string_view value) -> k::Complaint {
-            if (!value.starts_with('/')) return "";
-            config.metrics.path = std::string(value);
-            return std::nullopt;
-        }
-    };
 }
 
 std::vector<Setting> server_settings() {
@@ -142,13 +106,10 @@ std::vector<Setting> database_settings() {
          "localhost",
          name_text("a host name, an address or a socket directory", TXS_MEMBER(database.host)),
          "Several, separated by commas, are tried in turn. libpq's PGHOST counts when this is not "
-         "set; so do PGPORT, PGUSER, PGPASSWORD, PGDATABASE and PGSSLMODE for theirs."},
-        {"PostgreSQL",
-         "DATABASE_PORT",
-         {},
-         "5432",
-         name_text("a port, or one for each host", TXS_MEMBER(database.port)),
-         ""},
+         "set, in the environment or else in .env; so do PGPORT, PGUSER, PGPASSWORD, PGDATABASE "
+         "and "
+         "PGSSLMODE for theirs."},
+        {"PostgreSQL", "DATABASE_PORT", {}, "5432", forms::database_ports(), ""},
         {"PostgreSQL",
          "DATABASE_USER",
          {},
@@ -182,8 +143,9 @@ std::vector<Setting> database_settings() {
          {},
          "",
          k::anything(),
-         "postgresql://user:password@host:port/name?sslmode=…; sets the six names above, each of "
-         "which wins over it where both come from the same place.",
+         "postgresql://user:password@host:port/name?sslmode=…; sets the six names above, none of "
+         "which may say something else in the same place. Further parameters go to libpq. Of "
+         "several URLs the first counts, whole.",
          true},
         {"PostgreSQL",
          "DATABASE_MAX_OPEN_CONNS",
@@ -202,17 +164,12 @@ std::vector<Setting> database_settings() {
 
 std::vector<Setting> kafka_settings() {
     return {
-        {"Kafka",
-         "KAFKA_BROKERS",
-         {},
-         "localhost:9092",
-         name_text("host:port, several separated by commas", TXS_MEMBER(kafka.brokers)),
-         ""},
+        {"Kafka", "KAFKA_BROKERS", {}, "localhost:9092", forms::brokers(), ""},
         {"Kafka",
          "KAFKA_TOPIC_EVENTS",
          {},
          "txstream.events",
-         topic_name(),
+         forms::topic_name(),
          "Where events go that name no topic of their own."},
         {"Kafka",
          "KAFKA_TOPIC_PARTITIONS",
@@ -226,7 +183,7 @@ std::vector<Setting> kafka_settings() {
          "-1",
          k::number("a number", -1, 32, TXS_MEMBER(kafka.topic_replication_factor)),
          "For the topic, when it has to be created; -1 is the broker's default."},
-        {"Kafka", "KAFKA_REQUIRED_ACKS", {}, "all", acks(), "Cannot be less."},
+        {"Kafka", "KAFKA_REQUIRED_ACKS", {}, "all", forms::required_acks(), "Cannot be less."},
         {"Kafka",
          "KAFKA_COMPRESSION",
          {},
@@ -490,7 +447,7 @@ std::vector<Setting> other_settings() {
          "9091",
          k::number("a port", 0, 65535, TXS_MEMBER(metrics.port)),
          "0 is any free port."},
-        {"Metrics", "METRICS_PATH", {}, "/metrics", path_text(), ""},
+        {"Metrics", "METRICS_PATH", {}, "/metrics", forms::metrics_path(), ""},
         {"Log",
          "LOGGING_LEVEL",
          {},
@@ -582,46 +539,9 @@ const Setting* find_setting(std::string_view name) {
 
 const std::vector<std::string>& our_prefixes() {
     static const std::vector<std::string> prefixes{
-        "SERVER_", "DATABASE_", "KAFKA_", "WORKER_", "METRICS_", "LOGGING_", "SHUTDOWN_"
+        "SERVER_", "DATABASE_", "KAFKA_", "WORKER_", "METRICS_", "LOGGING_", "SHUTDOWN_", "DB_"
     };
     return prefixes;
-}
-
-std::string property_of(std::string_view variable) {
-    auto name = k::lower(variable.substr(kPropertyPrefix.size()));
-    for (auto at = name.find("__"); at != std::string::npos; at = name.find("__", at))
-        name.replace(at, 2, ".");
-    return name;
-}
-
-std::string_view property_refusal(std::string_view property) {
-    struct Refusal {
-        std::string_view property;
-        std::string_view why;
-    };
-    static constexpr std::string_view kDelivery =
-        "what was acknowledged must not be lost, doubled or reordered";
-    static constexpr std::string_view kOwn = "it has a setting of its own";
-    static constexpr std::array<Refusal, 14> kRefused{{
-        {"enable.idempotence", kDelivery},
-        {"enable.gapless.guarantee", kDelivery},
-        {"acks", kDelivery},
-        {"request.required.acks", kDelivery},
-        {"message.timeout.ms", "a record that is given up lets later ones of its key pass"},
-        {"delivery.timeout.ms", "a record that is given up lets later ones of its key pass"},
-        {"partitioner", "a key must stay in the partition where Java clients look for it"},
-        {"transactional.id", "the relay does not use transactions"},
-        {"bootstrap.servers", "set KAFKA_BROKERS"},
-        {"metadata.broker.list", "set KAFKA_BROKERS"},
-        {"message.max.bytes", "set KAFKA_MESSAGE_BYTES_MAX"},
-        {"compression.type", "set KAFKA_COMPRESSION"},
-        {"compression.codec", "set KAFKA_COMPRESSION"},
-        {"sasl.password", kOwn},
-    }};
-    for (const auto& refused : kRefused) {
-        if (refused.property == property) return refused.why;
-    }
-    return {};
 }
 
 }  // namespace txstream::app

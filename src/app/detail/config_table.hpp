@@ -26,13 +26,8 @@ const std::vector<Setting>& settings();
 /// The setting of that name or alias; none if there is none.
 const Setting* find_setting(std::string_view name);
 
-/// Names that begin so are ours; an unknown one among them is a mistake.
+/// Names that begin so are ours (or, like DB_, meant to be); an unknown one among them is a
+/// mistake.
 const std::vector<std::string>& our_prefixes();
-
-/// `KAFKA_PROPERTY_linger__ms` is librdkafka's `linger.ms`.
-constexpr std::string_view kPropertyPrefix = "KAFKA_PROPERTY_";
-std::string property_of(std::string_view variable);
-/// Why that property of librdkafka must stay as it is; empty when it is free.
-std::string_view property_refusal(std::string_view property);
 
 }  // namespace txstream::app

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 
 namespace txstream::app {
@@ -42,6 +44,48 @@ std::string_view take_until(std::string_view& text, char mark, bool& found) {
 
 tl::unexpected<std::string> complaint(std::string what) {
     return tl::unexpected<std::string>(std::move(what));
+}
+
+// What libpq 15 knows beyond the names above, but for what would make the session something else
+// (replication) or take the place of what was said (service).
+constexpr std::array<std::string_view, 28> kParameters{
+    "application_name",
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "fallback_application_name",
+    "gssencmode",
+    "gsslib",
+    "hostaddr",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "krbsrvname",
+    "options",
+    "passfile",
+    "requirepeer",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcert",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslkey",
+    "sslpassword",
+    "sslrootcert",
+    "sslsni",
+    "target_session_attrs",
+    "tcp_user_timeout"
+};
+
+// A name that is none cannot be shown: it may be part of a password.
+std::string unknown(std::string_view parameter) {
+    const bool is_name = !parameter.empty() && std::ranges::all_of(parameter, [](char c) {
+        return (c >= 'a' && c <= 'z') || c == '_';
+    });
+    return is_name ? fmt::format("has the parameter {}, which libpq does not know", parameter)
+                   : "has a parameter that libpq does not know";
 }
 
 constexpr const char* kBadEscape = "holds a % that is not followed by two hexadecimal digits";
@@ -113,6 +157,12 @@ tl::expected<DatabaseUrl, std::string> parse_database_url(std::string_view url) 
     }
     // "h1,h2" without ports: one empty port for all, as libpq has it.
     if (result.port.find_first_not_of(',') == std::string::npos) result.port.clear();
+    // Then a / or ? of the password ended it, and what follows is the rest of the password.
+    if (path.find('@') != std::string_view::npos || query.find('@') != std::string_view::npos)
+        return complaint(
+            "has an @ behind the host; in a password / ? # @ must be written %2F %3F %23 %40, "
+            "elsewhere @ is %40"
+        );
     const auto name = percent_decoded(path);
     if (!name) return complaint(kBadEscape);
     result.name = *name;
@@ -140,8 +190,8 @@ tl::expected<DatabaseUrl, std::string> parse_database_url(std::string_view url) 
             result.ssl_mode = *decoded;
         } else if (*decoded_key == "ssl" && *decoded == "true") {
             result.ssl_mode = "require";
-        } else if (decoded_key->empty()) {
-            return complaint("has a parameter without a name");
+        } else if (std::ranges::find(kParameters, *decoded_key) == kParameters.end()) {
+            return complaint(unknown(*decoded_key));
         } else {
             result.parameters[*decoded_key] = *decoded;
         }

@@ -20,7 +20,7 @@ struct DatabaseUrl {
 };
 
 /// postgres:// or postgresql://[user[:password]@][host[:port][,…]][/name][?parameter=value&…].
-/// The complaint never holds a part of the URL, since any part may be a misplaced password.
+/// The complaint never holds a value of the URL, since any part may be a misplaced password.
 tl::expected<DatabaseUrl, std::string> parse_database_url(std::string_view url);
 
 }  // namespace txstream::app

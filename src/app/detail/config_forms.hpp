@@ -1,0 +1,17 @@
+#pragma once
+
+#include "app/detail/config_kinds.hpp"
+
+/// Kinds that belong to one setting.
+namespace txstream::app::forms {
+
+kinds::Kind required_acks();
+kinds::Kind topic_name();
+/// host:port, several separated by commas, as librdkafka takes them.
+kinds::Kind brokers();
+/// A port, or several separated by commas.
+kinds::Kind database_ports();
+/// A literal path, and none of those that the same server answers otherwise.
+kinds::Kind metrics_path();
+
+}  // namespace txstream::app::forms

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "app/config.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace txstream::app {
+
+/// The values of one place, by the names of the variables.
+struct Value {
+    std::string text;
+    std::string source;  ///< for people: "environment", "PGHOST (.env)"
+};
+using Layer = std::map<std::string, Value>;
+
+/// What was said where, before anything is judged: files of secrets are read, DATABASE_URL is taken
+/// apart, libpq's names are ours, and names that only look like ours are problems.
+struct Layers {
+    std::vector<Layer> all;  ///< earlier ones win
+    /// What DATABASE_URL says beyond names of ours, by libpq's names. Of several URLs the first
+    /// counts, whole: no part of another one gets into it.
+    std::map<std::string, Value> url_parameters;
+    Problems problems;
+};
+
+Layers read_layers(const Sources& sources);
+
+}  // namespace txstream::app
