@@ -3,7 +3,8 @@ CREATE TABLE orders (
     id                  uuid          PRIMARY KEY DEFAULT gen_random_uuid(),
     customer_id         varchar(255)  NOT NULL,
     order_number        varchar(50)   NOT NULL CONSTRAINT orders_order_number_key UNIQUE,
-    status              varchar(50)   NOT NULL DEFAULT 'pending',
+    status              varchar(50)   NOT NULL DEFAULT 'pending'
+                        CHECK (status IN ('pending', 'confirmed', 'shipped', 'delivered', 'cancelled')),
     total_amount        numeric(12,2) NOT NULL CHECK (total_amount >= 0),
     currency            varchar(3)    NOT NULL DEFAULT 'BRL',
     shipping_street     varchar(255)  NOT NULL,

@@ -1,6 +1,7 @@
 #include "app/http_apps.hpp"
 
 #include "app/migrations.hpp"
+#include "outbox/event_log.hpp"
 #include "telemetry/log.hpp"
 
 #include <fmt/format.h>
@@ -12,9 +13,11 @@ namespace txstream::app {
 namespace {
 
 // lock_timeout: an order whose number another transaction holds would hold up its whole batch.
-constexpr const char* kApiSettings =
-    "SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s';"
-    "SET lock_timeout = '2s'";
+std::string api_settings() {
+    return std::string(outbox::kEventLogSettings) +
+           "; SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s';"
+           "SET lock_timeout = '2s'";
+}
 constexpr const char* kOpsSettings =
     "SET application_name = 'txstream ops'; SET statement_timeout = '5s'";
 
@@ -72,7 +75,7 @@ ApiApp::ApiApp(Dependencies dependencies)
       pool_(
           dependencies_.executor,
           dependencies_.config.database.conninfo(),
-          kApiSettings,
+          api_settings(),
           {.connections_max = dependencies_.config.database.connections_max}
       ),
       writer_(

@@ -61,15 +61,23 @@ constexpr pg::Statement kInsert{
     " o.shipping_city, o.shipping_state, o.shipping_zip_code, o.shipping_country,"            \
     " o.billing_street, o.billing_number, coalesce(o.billing_complement, ''),"                \
     " o.billing_city, o.billing_state, o.billing_zip_code, o.billing_country, o.created_at,"  \
-    " o.updated_at FROM orders o "
+    " o.updated_at"
 
-constexpr pg::Statement kById{"txs_order_by_id", TXS_ORDER_COLUMNS "WHERE o.id = $1::uuid"};
-constexpr pg::Statement kByNumber{
-    "txs_order_by_number", TXS_ORDER_COLUMNS "WHERE o.order_number = $1"
+constexpr pg::Statement kById{
+    "txs_order_by_id", TXS_ORDER_COLUMNS " FROM orders o WHERE o.id = $1::uuid"
 };
+constexpr pg::Statement kByNumber{
+    "txs_order_by_number", TXS_ORDER_COLUMNS " FROM orders o WHERE o.order_number = $1"
+};
+// What the items of an order will take, so that those which are too many are not brought: the texts
+// and, for each item, the JSON around them.
 constexpr pg::Statement kNewest{
     "txs_newest_orders",
-    TXS_ORDER_COLUMNS "ORDER BY o.created_at DESC, o.id DESC LIMIT $1::bigint OFFSET $2::bigint"
+    TXS_ORDER_COLUMNS
+    ", (SELECT coalesce(sum(octet_length(i.product_id) + octet_length(i.product_name) + 120), 0)"
+    "  FROM order_items i WHERE i.order_id = o.id)"
+    " FROM (SELECT * FROM orders ORDER BY created_at DESC, id DESC"
+    "  LIMIT $1::bigint OFFSET $2::bigint) o ORDER BY o.created_at DESC, o.id DESC"
 };
 constexpr pg::Statement kItems{
     "txs_order_items",
@@ -165,14 +173,14 @@ Result<domain::Order> order_at(const pg::Rows& rows, std::size_t row) {
     return order;
 }
 
-/// The orders of `rows` with their items, which a second statement brings.
+/// The first `count` orders of `rows` with their items, which a second statement brings.
 Task<Result<std::vector<domain::Order>>> with_items(
-    pg::Connection& connection, pg::Rows rows, Deadline deadline
+    pg::Connection& connection, pg::Rows rows, std::size_t count, Deadline deadline
 ) {
     std::vector<domain::Order> orders;
     std::map<std::string, std::size_t> place;
     std::vector<std::string> ids;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
         TXS_CO_TRY(auto order, order_at(rows, i));
         place[order.id] = i;
         ids.push_back(order.id);
@@ -199,7 +207,8 @@ Task<Result<domain::Order>> the_one(
     pg::Connection& connection, pg::Statement statement, std::string key, Deadline deadline
 ) {
     TXS_CO_TRY(auto rows, co_await connection.run(statement, pg::Params::of(key), deadline));
-    TXS_CO_TRY(auto orders, co_await with_items(connection, std::move(rows), deadline));
+    const auto count = rows.size();
+    TXS_CO_TRY(auto orders, co_await with_items(connection, std::move(rows), count, deadline));
     if (orders.empty()) co_return fail(Code::not_found, "");
     co_return std::move(orders.front());
 }
@@ -243,13 +252,24 @@ Task<Result<domain::Order>> order_by_number(
     return the_one(connection, kByNumber, std::move(number), deadline);
 }
 
-Task<Result<std::vector<domain::Order>>> newest_orders(
-    pg::Connection& connection, std::size_t limit, std::size_t offset, Deadline deadline
+Task<Result<OrderPage>> newest_orders(
+    pg::Connection& connection, OrderWindow window, Deadline deadline
 ) {
     TXS_CO_TRY(
-        auto rows, co_await connection.run(kNewest, pg::Params::of(limit, offset), deadline)
+        auto rows,
+        co_await connection.run(kNewest, pg::Params::of(window.limit, window.offset), deadline)
     );
-    co_return co_await with_items(connection, std::move(rows), deadline);
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    while (count < rows.size()) {
+        bytes += static_cast<std::size_t>(rows.integer(count, 22));
+        if (count > 0 && bytes > window.bytes_max) break;
+        ++count;
+    }
+    OrderPage page;
+    page.is_cut = count < rows.size();
+    TXS_CO_TRY(page.orders, co_await with_items(connection, std::move(rows), count, deadline));
+    co_return page;
 }
 
 }  // namespace txstream::orders

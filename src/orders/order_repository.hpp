@@ -33,9 +33,19 @@ Task<Result<domain::Order>> order_by_id(
 Task<Result<domain::Order>> order_by_number(
     pg::Connection& connection, std::string number, Deadline deadline
 );
-/// Newest first.
-Task<Result<std::vector<domain::Order>>> newest_orders(
-    pg::Connection& connection, std::size_t limit, std::size_t offset, Deadline deadline
+
+struct OrderWindow {
+    std::size_t limit;
+    std::size_t offset;
+    std::size_t bytes_max;  ///< of their items, about; one order is told whatever its size
+};
+struct OrderPage {
+    std::vector<domain::Order> orders;
+    bool is_cut = false;  ///< by bytes_max: the next page begins behind the orders that are here
+};
+/// Newest first. Items beyond bytes_max are not read.
+Task<Result<OrderPage>> newest_orders(
+    pg::Connection& connection, OrderWindow window, Deadline deadline
 );
 
 }  // namespace txstream::orders

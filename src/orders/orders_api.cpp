@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <limits>
 #include <random>
 #include <utility>
 
@@ -21,8 +22,10 @@ namespace {
 
 constexpr std::size_t kLimitDefault = 10;
 constexpr std::size_t kLimitMax = 100;
-// PostgreSQL counts in 64 bits, and limit is added.
-constexpr std::int64_t kOffsetMax = std::int64_t{1} << 62;
+// What lies before a page is read and thrown away, for events in each lane.
+constexpr std::int64_t kOffsetMax = 100'000;
+// An answer stays in memory until a slow client has taken it.
+constexpr std::size_t kListBytesMax = std::size_t{4} << 20;
 
 struct Window {
     std::size_t limit;
@@ -37,17 +40,39 @@ std::int64_t number_or(
     std::int64_t number = 0;
     const auto* const end = text->data() + text->size();
     const auto [rest, error] = std::from_chars(text->data(), end, number);
-    return error == std::errc() && rest == end ? number : otherwise;
+    if (rest != end) return otherwise;
+    if (error == std::errc::result_out_of_range && text->front() != '-')
+        return std::numeric_limits<std::int64_t>::max();
+    return error == std::errc() ? number : otherwise;
 }
 
-// As the earlier system: nonsense means the default, and too much the most there is.
-Window window_of(const http::Request& request) {
+// As the earlier system: nonsense means the default, and too much the most there is. Not so for an
+// offset: who pages on would get the same page for ever.
+Result<Window> window_of(const http::Request& request) {
     const auto limit = number_or(request, "limit", 0);
     const auto offset = number_or(request, "offset", 0);
-    return {
+    if (offset > kOffsetMax)
+        return fail(Code::invalid_input, fmt::format("offset is {} at most", kOffsetMax));
+    return Window{
         limit <= 0 ? kLimitDefault : std::min(static_cast<std::size_t>(limit), kLimitMax),
-        offset < 0 || offset > kOffsetMax ? 0 : static_cast<std::size_t>(offset)
+        offset < 0 ? 0 : static_cast<std::size_t>(offset)
     };
+}
+
+/// A page that kListBytesMax cut short says where the next begins: a client cannot see that there
+/// is more.
+http::Response page_of(
+    std::string json, std::string_view path, Window window, std::size_t rows, bool is_cut
+) {
+    auto response = http::json(200, std::move(json));
+    if (is_cut)
+        response.with(
+            "Link",
+            fmt::format(
+                "<{}?limit={}&offset={}>; rel=\"next\"", path, window.limit, window.offset + rows
+            )
+        );
+    return response;
 }
 
 // Version 4, from the system's randomness: ids of several API processes must not meet.
@@ -128,6 +153,7 @@ void OrdersApi::add_routes(http::Router& router) {
 Task<http::Response> OrdersApi::create(http::Request request) {
     auto wanted = domain::parse_create_order(request.body);
     if (!wanted) co_return http::problem(wanted.error());
+    std::string().swap(request.body);  // thousands may wait for the database
     auto order = domain::place_order(std::move(*wanted), random_uuid(), now());
     if (!order) co_return http::problem(order.error());
     auto placed = co_await writer_.place(std::move(*order), request.deadline);
@@ -142,12 +168,25 @@ Task<http::Response> OrdersApi::create(http::Request request) {
 
 Task<http::Response> OrdersApi::list(http::Request request) {
     const auto window = window_of(request);
+    if (!window) co_return http::problem(window.error());
     auto session = co_await pool_.acquire(request.deadline);
     if (!session) co_return database_problem(session.error());
-    const auto orders =
-        co_await newest_orders(**session, window.limit, window.offset, request.deadline);
-    if (!orders) co_return database_problem(orders.error());
-    co_return http::json(200, domain::orders_to_json(*orders));
+    const auto page = co_await newest_orders(
+        **session, {window->limit, window->offset, kListBytesMax}, request.deadline
+    );
+    if (!page) co_return database_problem(page.error());
+    // Escapes make texts up to six times longer than they were when the page was measured.
+    std::string json = "[";
+    std::size_t told = 0;
+    for (const auto& order : page->orders) {
+        const auto text = domain::order_to_json(order);
+        if (told > 0 && json.size() + text.size() > kListBytesMax) break;
+        if (told++ > 0) json += ',';
+        json += text;
+    }
+    json += ']';
+    const bool is_cut = page->is_cut || told < page->orders.size();
+    co_return page_of(std::move(json), "/api/v1/orders", *window, told, is_cut);
 }
 
 Task<http::Response> OrdersApi::by_id(http::Request request) {
@@ -170,17 +209,21 @@ Task<http::Response> OrdersApi::by_number(http::Request request) {
 
 Task<http::Response> OrdersApi::events(http::Request request) {
     const auto window = window_of(request);
+    if (!window) co_return http::problem(window.error());
     auto session = co_await pool_.acquire(request.deadline);
     if (!session) co_return database_problem(session.error());
-    const auto events =
-        co_await outbox::newest_events(**session, window.limit, window.offset, request.deadline);
-    if (!events) co_return database_problem(events.error());
+    const auto page = co_await outbox::newest_events(
+        **session, {window->limit, window->offset, kListBytesMax}, request.deadline
+    );
+    if (!page) co_return database_problem(page.error());
     std::string json;
     domain::JsonWriter out(json);
     out.begin_array();
-    for (const auto& event : *events) write_event(out, event);
+    for (const auto& event : page->events) write_event(out, event);
     out.end_array();
-    co_return http::json(200, std::move(json));
+    co_return page_of(
+        std::move(json), "/api/v1/events", *window, page->events.size(), page->is_cut
+    );
 }
 
 }  // namespace txstream::orders

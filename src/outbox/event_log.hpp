@@ -10,6 +10,10 @@
 
 namespace txstream::outbox {
 
+/// For every session that reads the log, run once. A generic plan knows neither limit nor offset:
+/// it reads the whole outbox, and PostgreSQL would choose it for good after a few deep pages.
+inline constexpr const char* kEventLogSettings = "SET plan_cache_mode = force_custom_plan";
+
 /// An event with what became of it, as the view txstream.outbox_compat tells it.
 struct LoggedEvent {
     using Time = std::chrono::sys_time<std::chrono::microseconds>;
@@ -27,10 +31,21 @@ struct LoggedEvent {
     std::string last_error;
 };
 
-/// The newest events, by id. Reads at most limit + offset events of each lane, however large the
-/// table is.
-Task<Result<std::vector<LoggedEvent>>> newest_events(
-    pg::Connection& connection, std::size_t limit, std::size_t offset, Deadline deadline
+struct LogWindow {
+    std::size_t limit;
+    std::size_t offset;
+    std::size_t bytes_max;  ///< of texts and payloads together; one event is told whatever its size
+};
+
+struct LoggedPage {
+    std::vector<LoggedEvent> events;
+    bool is_cut = false;  ///< by bytes_max: the next page begins behind the events that are here
+};
+
+/// The newest events, by id. Finds at most limit + offset ids of each lane, however large the table
+/// is, and brings no more than bytes_max out of the database.
+Task<Result<LoggedPage>> newest_events(
+    pg::Connection& connection, LogWindow window, Deadline deadline
 );
 
 }  // namespace txstream::outbox

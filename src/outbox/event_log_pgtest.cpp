@@ -38,8 +38,11 @@ protected:
                 std::to_string(id(number))
         );
     }
+    LoggedPage page(LogWindow window) {
+        return must(wait(newest_events(*superuser_, window, soon())));
+    }
     std::vector<LoggedEvent> newest(std::size_t limit, std::size_t offset = 0) {
-        return must(wait(newest_events(*superuser_, limit, offset, soon())));
+        return page({limit, offset, 1 << 20}).events;
     }
 
     std::int64_t first_ = 0;
@@ -103,6 +106,30 @@ TEST_F(EventLogPgTest, APayloadThatIsNotJsonIsNotShownAsJson) {
     EXPECT_EQ(events[1].payload, "");
     EXPECT_EQ(events[2].payload, "");
     EXPECT_EQ(events[2].metadata, "");
+}
+
+TEST_F(EventLogPgTest, APageEndsAtItsBytesAndHoldsOneEventAtLeast) {
+    for (int i = 0; i < 6; ++i)
+        script(
+            *superuser_,
+            "SELECT txstream.publish('T', 'key-" + std::to_string(i) +
+                "', 'E', to_json(repeat('x', 10000)))"
+        );
+    std::vector<std::string> keys;
+    for (std::size_t offset = 0; offset < 6; offset += 2) {
+        const auto two = page({.limit = 6, .offset = offset, .bytes_max = 25'000});
+        ASSERT_EQ(two.events.size(), 2U);
+        EXPECT_EQ(two.is_cut, offset < 4);
+        for (const auto& event : two.events) keys.push_back(event.aggregate_id);
+    }
+    EXPECT_EQ(
+        keys, (std::vector<std::string>{"key-5", "key-4", "key-3", "key-2", "key-1", "key-0"})
+    );
+    const auto one = page({.limit = 6, .offset = 0, .bytes_max = 1});
+    EXPECT_EQ(one.events.size(), 1U);
+    EXPECT_TRUE(one.is_cut);
+    EXPECT_FALSE(page({.limit = 1, .offset = 0, .bytes_max = 1}).is_cut);
+    EXPECT_FALSE(page({.limit = 6, .offset = 0, .bytes_max = 70'000}).is_cut);
 }
 
 TEST_F(EventLogPgTest, PagesOfManyLanesAreCutFromOneOrder) {

@@ -116,7 +116,7 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
     EXPECT_TRUE(must(wait(park_and_advance(*session, progress, {parked}, page, soon()))));
     BacklogMeter meter;
     EXPECT_EQ(must(wait(meter.measure(*session, soon()))).parked, 1U);
-    EXPECT_EQ(must(wait(newest_events(*session, 10, 0, soon()))).size(), 1U);
+    EXPECT_EQ(must(wait(newest_events(*session, {10, 0, 1 << 20}, soon()))).events.size(), 1U);
     must(wait(release_lanes(*session, "a", soon())));
     EXPECT_EQ(one("SELECT count(owner)::text FROM txstream.lanes"), "0");
 }
@@ -126,7 +126,7 @@ TEST_F(SchemaPgTest, AReadersRoleSufficesToSeeTheEventsAndTheBacklog) {
     const auto session = connect("SET ROLE txstream_reader");
     BacklogMeter meter;
     EXPECT_EQ(must(wait(meter.measure(*session, soon()))).pending, 1U);
-    EXPECT_EQ(must(wait(newest_events(*session, 10, 0, soon()))).size(), 1U);
+    EXPECT_EQ(must(wait(newest_events(*session, {10, 0, 1 << 20}, soon()))).events.size(), 1U);
     EXPECT_TRUE(wait(pg::check_schema(*session, {tests::shipped_migrations("outbox")}, soon())));
 }
 
@@ -261,12 +261,12 @@ TEST_F(SchemaPgTest, TheNewestEventsAreToldWithWhatBecameOfThem) {
         "UPDATE txstream.lanes SET cursor = pg_current_snapshot() WHERE lane = "
         "txstream.lane_of('first')"
     );
-    const auto two = must(wait(newest_events(*superuser_, 2, 0, soon())));
+    const auto two = must(wait(newest_events(*superuser_, {2, 0, 1 << 20}, soon()))).events;
     ASSERT_EQ(two.size(), 2U);
     EXPECT_EQ(two[0].aggregate_id, "third");
     EXPECT_EQ(two[1].aggregate_id, "second");
     EXPECT_EQ(two[0].status, "pending");
-    const auto last = must(wait(newest_events(*superuser_, 2, 2, soon())));
+    const auto last = must(wait(newest_events(*superuser_, {2, 2, 1 << 20}, soon()))).events;
     ASSERT_EQ(last.size(), 1U);
     EXPECT_EQ(last[0].aggregate_id, "first");
     EXPECT_EQ(last[0].status, "published");
