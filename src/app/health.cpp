@@ -34,17 +34,16 @@ void Health::add_routes(http::Router& router) {
     router.add(Method::get, "/ready", [this](Request) { return ready(); });
     router.add(Method::get, "/health", [this](Request) { return health(); });
     router.add(Method::get, dependencies_.metrics_path, [this](Request) -> Task<http::Response> {
-        const auto stats = dependencies_.pool.stats();
-        dependencies_.metrics.db_pool({stats.open - stats.in_use, stats.in_use, stats.waiting});
+        if (dependencies_.refresh_metrics) dependencies_.refresh_metrics();
         co_return http::Response(
             200, telemetry::Metrics::kContentType, dependencies_.metrics.expose()
         );
     });
 }
 
-bool Health::is_probe(std::string_view route) {
+bool Health::is_probe(std::string_view route) const {
     return route == "/livez" || route == "/readyz" || route == "/ready" || route == "/health" ||
-           route == "/metrics";
+           route == dependencies_.metrics_path;
 }
 
 bool Health::is_relay_ready() const {
@@ -73,9 +72,13 @@ Task<> Health::look_at_database() {
         found.is_ok = answer.has_value();
         if (!answer) found.detail = answer.error().what();
     } else {
-        // A pool that is busy is a database that works.
-        found.is_ok = dependencies_.pool.stats().in_use > 0 && database_.is_ok;
-        found.detail = session.error().what();
+        // A pool whose sessions are all in use says nothing new of the database. One that cannot
+        // open a session, or where all wait for those who try, does.
+        const auto& error = session.error();
+        const bool is_busy = error.code() == Code::overloaded && error.origin().empty() &&
+                             dependencies_.pool.stats().in_use > 0;
+        found.is_ok = is_busy && database_.is_ok;
+        found.detail = error.what();
     }
     if (!found.is_ok) log::warn("health", "the database cannot be used", {{"error", found.detail}});
     found.checked_at = Deadline::Clock::now();

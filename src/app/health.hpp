@@ -29,6 +29,8 @@ public:
         /// Whether it is the relay whose readiness is asked for, and not the API's.
         bool is_relay = false;
         std::string metrics_path = "/metrics";
+        /// Brings up to date what is only looked at when the metrics are asked for; may be empty.
+        std::function<void()> refresh_metrics;
     };
 
     explicit Health(Dependencies dependencies);
@@ -37,7 +39,8 @@ public:
     /// From now on: not ready.
     void drain() { is_draining_ = true; }
 
-    static bool is_probe(std::string_view route);
+    /// A route that machines ask all the time.
+    bool is_probe(std::string_view route) const;
 
 private:
     struct Database {

@@ -33,18 +33,18 @@ http::Limits limits_of(const Config::Server& server) {
 }
 
 // A line for each request that failed on our side; the others are counted and, at debug, logged.
-http::Observer observer_of(telemetry::Metrics& metrics) {
+http::Observer observer_of(telemetry::Metrics& metrics, const Health& health) {
     http::Observer observer;
-    observer.request = [&metrics](const http::RequestLog& request) {
+    observer.request = [&metrics, &health](const http::RequestLog& request) {
         metrics.http_request(
             http::to_string(request.method),
             request.route,
             request.status,
             std::chrono::duration<double>(request.duration).count()
         );
-        const bool is_failure = request.status >= 500 && !Health::is_probe(request.route);
-        if (!is_failure && (Health::is_probe(request.route) || !log::enabled(log::Level::debug)))
-            return;
+        const bool is_probe = health.is_probe(request.route);
+        const bool is_failure = request.status >= 500 && !is_probe;
+        if (!is_failure && (is_probe || !log::enabled(log::Level::debug))) return;
         const auto duration = std::chrono::duration<double, std::milli>(request.duration).count();
         log::write(
             is_failure ? log::Level::error : log::Level::debug,
@@ -59,6 +59,18 @@ http::Observer observer_of(telemetry::Metrics& metrics) {
         );
     };
     observer.trouble = [](std::string_view what) { log::error("http", what); };
+    observer.counted = [&metrics](http::Counted what, int change) {
+        switch (what) {
+            case http::Counted::connections:
+                return metrics.http_connections(change);
+            case http::Counted::requests:
+                return metrics.http_in_flight(change);
+            case http::Counted::refused:
+                return metrics.http_connection_refused();
+            case http::Counted::timed_out:
+                return metrics.http_timed_out();
+        }
+    };
     return observer;
 }
 
@@ -82,12 +94,19 @@ ApiApp::ApiApp(Dependencies dependencies)
           dependencies_.executor, pool_, dependencies_.metrics, dependencies_.orders_committed, {}
       ),
       orders_(pool_, writer_),
-      health_({pool_, dependencies_.metrics, dependencies_.relay, false, "/metrics"}),
+      health_(
+          {pool_,
+           dependencies_.metrics,
+           dependencies_.relay,
+           false,
+           "/metrics",
+           [this] { refresh_metrics(); }}
+      ),
       server_(
           dependencies_.executor,
           router_,
           limits_of(dependencies_.config.server),
-          observer_of(dependencies_.metrics)
+          observer_of(dependencies_.metrics, health_)
       ) {
     orders_.add_routes(router_);
     health_.add_routes(router_);
@@ -103,6 +122,16 @@ Task<Result<std::uint16_t>> ApiApp::start(Deadline deadline) {
     if (!port) co_return tl::unexpected(naming("SERVER_PORT", port.error()));
     log::info("api", "listening", {{"host", server.host}, {"port", *port}});
     co_return *port;
+}
+
+void ApiApp::refresh_metrics() {
+    const auto stats = pool_.stats();
+    dependencies_.metrics.db_pool(
+        {.idle = stats.open - stats.in_use,
+         .in_use = stats.in_use,
+         .connecting = stats.connecting,
+         .waiting = stats.waiting}
+    );
 }
 
 Task<> ApiApp::stop(Deadline deadline) {
@@ -124,13 +153,14 @@ OpsApp::OpsApp(Dependencies dependencies)
            dependencies_.metrics,
            dependencies_.relay,
            true,
-           dependencies_.config.metrics.path}
+           dependencies_.config.metrics.path,
+           dependencies_.refresh_metrics}
       ),
       server_(
           dependencies_.executor,
           router_,
           limits_of(dependencies_.config.server),
-          observer_of(dependencies_.metrics)
+          observer_of(dependencies_.metrics, health_)
       ) {
     health_.add_routes(router_);
 }

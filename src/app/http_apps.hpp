@@ -30,6 +30,7 @@ public:
     Task<Result<std::uint16_t>> start(Deadline deadline);
     void drain() { health_.drain(); }
     Task<> stop(Deadline deadline);
+    void refresh_metrics();
 
 private:
     Dependencies dependencies_;
@@ -49,6 +50,8 @@ public:
         const Config& config;
         telemetry::Metrics& metrics;
         std::function<RelayHealth()> relay;
+        /// Of an API in this process; may be empty. Our own pool tells nobody anything.
+        std::function<void()> refresh_metrics;
     };
 
     explicit OpsApp(Dependencies dependencies);

@@ -41,8 +41,11 @@ public:
             const auto nudge = roles.relay ? std::function([this] { relay_->nudge(); }) : nullptr;
             api_.emplace(ApiApp::Dependencies{executor_, config_, metrics_, nudge, relay_health});
         }
-        if (roles.relay && config_.metrics.enabled)
-            ops_.emplace(OpsApp::Dependencies{executor_, config_, metrics_, relay_health});
+        if (roles.relay && config_.metrics.enabled) {
+            const auto refresh =
+                roles.api ? std::function([this] { api_->refresh_metrics(); }) : nullptr;
+            ops_.emplace(OpsApp::Dependencies{executor_, config_, metrics_, relay_health, refresh});
+        }
     }
 
     Task<Result<>> run() {

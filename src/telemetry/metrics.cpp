@@ -35,8 +35,6 @@ std::string_view to_string(Processed status) {
     switch (status) {
         case Processed::published:
             return "published";
-        case Processed::already_published:
-            return "already_published";
         case Processed::permanently_failed:
             return "permanently_failed";
     }
@@ -330,12 +328,30 @@ struct Metrics::Impl {
         buckets(kFastBuckets)
     };
     Series<Gauge> http_in_flight{
-        registry, "txstream_http_requests_in_flight", "Requests being answered right now.", {}
+        registry,
+        "txstream_http_requests_in_flight",
+        "Requests being answered right now, the one for this page too.",
+        {}
+    };
+    Series<Gauge> http_connections{
+        registry, "txstream_http_connections", "HTTP connections being served right now.", {}
+    };
+    Series<Counter> http_refused{
+        registry,
+        "txstream_http_connections_refused_total",
+        "HTTP connections beyond SERVER_CONNECTIONS_MAX.",
+        {}
+    };
+    Series<Counter> http_timed_out{
+        registry,
+        "txstream_http_timeouts_total",
+        "Requests that came, and answers that were taken, too slowly.",
+        {}
     };
     Series<Gauge> db_pool{
         registry,
         "txstream_db_pool_connections",
-        "PostgreSQL sessions by state; waiting counts callers without one.",
+        "PostgreSQL sessions of the orders API by state; waiting counts callers without one.",
         {"state"}
     };
     Series<Histogram> order_batch{
@@ -358,8 +374,7 @@ struct Metrics::Impl {
     void expect(std::string_view topic_value, std::string_view event_type_value) {
         const std::string_view topic = topics.admit(topic_value);
         const std::string_view type = event_types.admit(event_type_value);
-        for (const auto status :
-             {Processed::published, Processed::already_published, Processed::permanently_failed}) {
+        for (const auto status : {Processed::published, Processed::permanently_failed}) {
             processed.at({to_string(status), type});
         }
         for (const auto kind :
@@ -382,7 +397,7 @@ Metrics::Metrics() : impl_(std::make_unique<Impl>()) {
     impl_->processing.at({"batch"});
     impl_->retry_delay.at({"1"});
     for (const std::string_view status : {"pending", "dead_letter"}) impl_->in_queue.at({status});
-    for (const std::string_view state : {"idle", "in_use", "waiting"}) impl_->db_pool.at({state});
+    db_pool({});
     impl_->breaker_trips.at({"closed", "open"});
     impl_->breaker_trips.at({"open", "half_open"});
     impl_->breaker_trips.at({"half_open", "open"});
@@ -524,6 +539,21 @@ void Metrics::http_in_flight(int change) {
     impl_->http_in_flight.at({}).Increment(change);
 }
 
+void Metrics::http_connections(int change) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->http_connections.at({}).Increment(change);
+}
+
+void Metrics::http_connection_refused() {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->http_refused.at({}).Increment();
+}
+
+void Metrics::http_timed_out() {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->http_timed_out.at({}).Increment();
+}
+
 void Metrics::order_batch(std::size_t orders, std::size_t waiting) {
     const std::lock_guard lock(impl_->mutex);
     impl_->order_batch.at({}).Observe(to_double(orders));
@@ -534,6 +564,7 @@ void Metrics::db_pool(const PoolConnections& connections) {
     const std::lock_guard lock(impl_->mutex);
     impl_->db_pool.at({"idle"}).Set(to_double(connections.idle));
     impl_->db_pool.at({"in_use"}).Set(to_double(connections.in_use));
+    impl_->db_pool.at({"connecting"}).Set(to_double(connections.connecting));
     impl_->db_pool.at({"waiting"}).Set(to_double(connections.waiting));
 }
 

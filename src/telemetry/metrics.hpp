@@ -95,7 +95,6 @@ private:
 /// Label `status` of txstream_events_processed_total, as in the original.
 enum class Processed : std::uint8_t {
     published,
-    already_published,   ///< acknowledged before, met again after a takeover
     permanently_failed,  ///< parked as a dead letter
 };
 
@@ -106,6 +105,7 @@ enum class Failure : std::uint8_t { database_error, lock_error, publish_error, u
 struct PoolConnections {
     std::size_t idle = 0;
     std::size_t in_use = 0;
+    std::size_t connecting = 0;
     std::size_t waiting = 0;  ///< callers who want one
 };
 
@@ -157,7 +157,10 @@ public:
     // --------------------------------------------------------------------
     /// `route` is the template ("/api/v1/orders/{id}"), never the path of a request.
     void http_request(std::string_view method, std::string_view route, int status, double seconds);
-    void http_in_flight(int change);  ///< +1 when a request begins, -1 when it ended
+    void http_in_flight(int change);    ///< +1 when a request is there, -1 when it is answered
+    void http_connections(int change);  ///< +1 when one comes, -1 when it has gone
+    void http_connection_refused();
+    void http_timed_out();
     /// A batch of orders goes to the database while `waiting` others wait.
     void order_batch(std::size_t orders, std::size_t waiting);
     void db_pool(const PoolConnections& connections);

@@ -3,6 +3,9 @@ import concurrent.futures
 import contextlib
 import json
 import pathlib
+import socket
+import threading
+import urllib.request
 
 import pytest
 from support.world import ROOT, eventually, header
@@ -147,8 +150,29 @@ def test_what_does_not_exist_is_404_and_never_500(api):
     for path in (f"/api/v1/orders/{unknown}", "/api/v1/orders/not-a-uuid", "/api/v1/orders/number/NONE", "/nothing"):
         assert api.request("GET", path)[0] == 404, path
     assert api.request("DELETE", "/api/v1/orders")[0] == 405
-    for query in ("limit=abc", "limit=-1", "offset=-5", "offset=x", "limit=100000", "offset=9223372036854775807"):
+    for query in ("limit=abc", "limit=-1", "offset=-5", "offset=x", "limit=100000", "offset=100000"):
         assert api.request("GET", f"/api/v1/orders?{query}")[0] == 200, query
+    for offset in (100001, 2**62, 2**63, 2**70):
+        for path in ("orders", "events"):
+            status, _, text = api.request("GET", f"/api/v1/{path}?offset={offset}")
+            assert (status, json.loads(text)) == (400, {"error": "offset is 100000 at most"})
+
+
+def test_a_list_ends_at_its_bytes_and_says_where_the_next_page_begins(api):
+    item = {**json.loads(order())["items"][0], "product_name": "x" * 255, "product_id": "y" * 255}
+    for number in range(10):
+        assert api.request("POST", "/api/v1/orders", order(order_number=f"L-{number}", items=[item] * 1000))[0] == 201
+    for path, name in (("/api/v1/orders?limit=100", "order_number"), ("/api/v1/events?limit=100", "aggregate_id")):
+        seen, pages = [], 0
+        while path:
+            status, headers, text = api.request("GET", path)
+            rows = json.loads(text)
+            assert status == 200 and 1 <= len(rows) < 10 and len(text) <= 4.1 * 2**20
+            seen += [row[name] for row in rows]
+            pages += 1
+            path = headers["Link"] and headers["Link"].split("<")[1].split(">")[0]
+        assert len(seen) == len(set(seen)) == 10 and 1 < pages < 10
+    assert api.request("GET", "/api/v1/orders?limit=1")[1]["Link"] is None
 
 
 def test_a_database_that_is_away_is_told_and_nothing_is_half_done(world):
@@ -164,6 +188,81 @@ def test_a_database_that_is_away_is_told_and_nothing_is_half_done(world):
     server.start()
     eventually(lambda: api.request("GET", "/readyz")[0] == 200, "it is ready again")
     assert api.request("POST", "/api/v1/orders", order(order_number="BACK"))[0] == 201
+
+
+class Gate:
+    """Stands between a process and PostgreSQL. Closed, it takes connections and answers nothing, as a host that is gone."""
+
+    def __init__(self, host, port):
+        self.target, self.is_open, self.pairs = (host, port), True, []
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            pair = [client]
+            self.pairs.append(pair)
+            if self.is_open:
+                pair.append(socket.create_connection(self.target))
+                for source, sink in (pair, pair[::-1]):
+                    threading.Thread(target=self.copy, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def copy(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.is_open = False
+        for pair in self.pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+
+def test_traffic_does_not_make_a_database_ready_that_cannot_be_reached(world):
+    database, topic = world.database(), world.topic()
+    gate = Gate(database.server["host"], int(database.server["port"]))
+    api = world.start("api", database, topic, DATABASE_HOST="127.0.0.1", DATABASE_PORT=str(gate.port))
+    assert api.request("GET", "/readyz")[0] == 200
+    gate.close()
+    ended = threading.Event()
+
+    def traffic(_):
+        while not ended.is_set():
+            with contextlib.suppress(OSError):
+                api.request("GET", "/api/v1/orders", timeout=1)
+
+    with concurrent.futures.ThreadPoolExecutor(30) as pool:
+        try:
+            asking = [pool.submit(traffic, number) for number in range(30)]
+            eventually(lambda: api.request("GET", "/readyz")[0] == 503, "it is not ready", 15)
+            assert api.request("GET", "/health")[0] == 503
+            pool_of = {state: api.metric("txstream_db_pool_connections", state=state)
+                       for state in ("idle", "in_use", "connecting")}
+            assert pool_of["connecting"] > 0 and all(0 <= count <= 25 for count in pool_of.values()), pool_of
+        finally:
+            ended.set()
+    assert len(asking) == 30
+
+
+def test_each_metrics_page_of_a_process_tells_of_the_pool_of_the_api(api):
+    for _ in range(3):
+        assert api.request("GET", "/api/v1/orders")[0] == 200
+    pages = []
+    for port in (api.port, api.metrics_port, api.port):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+            pages.append(page.read().decode().splitlines())
+    for page in pages:
+        assert 'txstream_db_pool_connections{state="in_use"} 0' in page
+        assert 'txstream_db_pool_connections{state="idle"} 1' in page, [line for line in page if "pool" in line]
+        assert "txstream_http_requests_in_flight 1" in page
 
 
 def test_health_tells_of_the_parts_and_of_no_hosts(world, api):
