@@ -26,7 +26,8 @@ CREATE TABLE txstream.outbox (
     aggregate_type text        NOT NULL CHECK (aggregate_type <> ''),
     aggregate_id   text        NOT NULL CHECK (aggregate_id <> ''),
     event_type     text        NOT NULL CHECK (event_type <> ''),
-    topic          text        CHECK (topic <> ''),
+    -- What no topic of Kafka's can be called is refused where it is written.
+    topic          text        CHECK (topic ~ '^[a-zA-Z0-9._-]{1,249}$' AND topic NOT IN ('.', '..')),
     key            text,
     -- json keeps the text as it was written (jsonb does not) and costs half of jsonb to read.
     payload        json,

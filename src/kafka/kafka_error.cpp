@@ -6,20 +6,6 @@
 
 namespace txstream::kafka {
 
-std::string_view to_string(Verdict verdict) noexcept {
-    switch (verdict) {
-        case Verdict::retryable:
-            return "retryable";
-        case Verdict::permanent_event:
-            return "permanent_event";
-        case Verdict::permanent_topic:
-            return "permanent_topic";
-        case Verdict::fatal:
-            return "fatal";
-    }
-    return "unknown";
-}
-
 Verdict verdict_of(int code) noexcept {
     switch (code) {
         case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:

@@ -14,8 +14,6 @@ enum class Verdict : std::uint8_t {
     fatal,            ///< the idempotent producer gave up: rebuild it
 };
 
-std::string_view to_string(Verdict verdict) noexcept;
-
 /// The one table of librdkafka's and the broker's error codes.
 Verdict verdict_of(int rd_kafka_error) noexcept;
 /// "MSG_SIZE_TOO_LARGE", "_TRANSPORT", …

@@ -79,8 +79,6 @@ public:
     /// Queues a record. Fails with Code::overloaded when the queue is full (try after a report),
     /// with Code::rejected (origin MSG_SIZE_TOO_LARGE) when it is larger than message.max.bytes.
     Result<> produce(const Record& record);
-    /// Records without a report so far.
-    std::size_t in_flight() const;
 
 private:
     class Impl;

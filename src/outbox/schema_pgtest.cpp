@@ -219,6 +219,19 @@ TEST_F(SchemaPgTest, AnEventThatMakesNoSenseIsRefused) {
     }
 }
 
+TEST_F(SchemaPgTest, ATopicThatKafkaCannotHaveIsRefusedWhereItIsWritten) {
+    const auto publish = [&](const std::string& topic) {
+        return try_script(
+            *superuser_, "SELECT txstream.publish('T', 'k', 'E', '{}', topic => '" + topic + "')"
+        );
+    };
+    for (const std::string topic : {"", ".", "..", "a b", "a/b", "\u00e9"})
+        EXPECT_FALSE(publish(topic)) << topic;
+    EXPECT_FALSE(publish(std::string(250, 'a')));
+    for (const std::string& topic : {std::string("Orders.v1_new-x"), std::string(249, 'a')})
+        EXPECT_TRUE(publish(topic)) << topic;
+}
+
 TEST_F(SchemaPgTest, TheBacklogIsWhatTheCursorsDoNotCover) {
     BacklogMeter meter;
     const auto measured = [&] { return must(wait(meter.measure(*superuser_, soon()))); };
