@@ -111,10 +111,6 @@ public:
         return tl::unexpected<Error>(to_error(code, std::move(what)));
     }
 
-    std::size_t in_flight() const {
-        return static_cast<std::size_t>(rd_kafka_outq_len(client_.get()));
-    }
-
 private:
     Result<rd_kafka_topic_t*> topic_of(std::string_view name) {
         if (auto found = topics_.find(name); found != topics_.end()) return found->second.get();
@@ -238,9 +234,6 @@ Result<std::unique_ptr<Producer>> Producer::create(
 
 Result<> Producer::produce(const Record& record) {
     return impl_->produce(record);
-}
-std::size_t Producer::in_flight() const {
-    return impl_->in_flight();
 }
 
 }  // namespace txstream::kafka
