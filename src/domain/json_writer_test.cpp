@@ -32,7 +32,7 @@ TEST(JsonWriterTest, CommasStandBetweenMembersAndElementsOnly) {
         .null()
         .end_array()
         .key("b")
-        .boolean(true)
+        .raw("true")
         .key("c")
         .raw("{\"x\":1}")
         .key("d")
@@ -92,6 +92,12 @@ TEST(JsonWriterTest, AnyTextSurvivesTheWayThroughJson) {
         ASSERT_EQ(nlohmann::json::parse(json).get<std::string>(), text) << json;
         ASSERT_EQ(parse_json(json).value().string(), text) << json;
     }
+}
+
+std::string to_rfc3339(Timestamp time) {
+    std::string text;
+    append_rfc3339(text, time);
+    return text;
 }
 
 TEST(TimestampTest, MicrosecondsAreShownOnlyWhenThereAreAny) {

@@ -59,15 +59,6 @@ std::string order_to_json(const Order& order) {
     return json;
 }
 
-std::string orders_to_json(std::span<const Order> orders) {
-    std::string json;
-    JsonWriter out(json);
-    out.begin_array();
-    for (const auto& order : orders) write_order(out, order);
-    out.end_array();
-    return json;
-}
-
 std::string order_created_event_data(const Order& order) {
     std::string json;
     JsonWriter out(json);

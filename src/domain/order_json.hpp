@@ -2,7 +2,6 @@
 
 #include "domain/order.hpp"
 
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,8 +10,6 @@ namespace txstream::domain {
 /// The answer of the API: the original's fields in its order, amounts as numbers with two decimals,
 /// `complement` only when there is one.
 std::string order_to_json(const Order& order);
-/// A bare array of orders.
-std::string orders_to_json(std::span<const Order> orders);
 
 /// What the event says when an order was made: the original's members, then the items (without
 /// their ids, which mean nothing outside the database) and both addresses.

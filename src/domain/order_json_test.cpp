@@ -101,12 +101,6 @@ TEST(OrderToJsonTest, TheAnswerReadAsARequestIsTheSameRequest) {
     }
 }
 
-TEST(OrdersToJsonTest, AListIsABareArray) {
-    EXPECT_EQ(orders_to_json({}), "[]");
-    const std::vector<Order> two = {ordered("create-simple.json"), ordered("create-endpoint.json")};
-    EXPECT_EQ(orders_to_json(two), "[" + order_to_json(two[0]) + "," + order_to_json(two[1]) + "]");
-}
-
 TEST(OrderCreatedTest, TheEventHasTheOriginalsMembersAndTheWholeOrder) {
     const auto order = ordered("create-multi-item.json");
     const auto data = ordered_json::parse(order_created_event_data(order));

@@ -26,10 +26,4 @@ void append_rfc3339(std::string& out, Timestamp time) {
     out.push_back('Z');
 }
 
-std::string to_rfc3339(Timestamp time) {
-    std::string text;
-    append_rfc3339(text, time);
-    return text;
-}
-
 }  // namespace txstream::domain

@@ -10,7 +10,6 @@ using Timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 
 /// RFC 3339 in UTC: "2024-01-15T10:30:00Z", with six decimals when there are microseconds.
 /// Needs a year of four digits.
-std::string to_rfc3339(Timestamp time);
 void append_rfc3339(std::string& out, Timestamp time);
 
 }  // namespace txstream::domain
