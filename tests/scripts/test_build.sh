@@ -78,4 +78,32 @@ test_without_git_the_revision_is_unknown() {
     [[ $SHOWN == '9.8.7 unknown' ]]
 }
 
+test_another_checkout_finds_in_the_cache_what_this_one_compiled() {
+    export CCACHE_DIR=$WORK/cache
+    local checkout
+    for checkout in "$WORK/one" "$WORK/a/longer/path"; do
+        mkdir -p "$checkout"
+        cd "$checkout"
+        cp -r "$ROOT/cmake" .
+        echo 'inline const char* where() { return __FILE__; }' >where.hpp
+        printf '#include "where.hpp"\nconst char* shown() { return *where() ? __FILE__ : nullptr; }\n' >shown.cpp
+        cat >CMakeLists.txt <<'CMAKE'
+cmake_minimum_required(VERSION 3.25)
+project(paths LANGUAGES CXX)
+include(cmake/txs_warnings.cmake)
+include(cmake/txs_paths.cmake)
+add_library(shown OBJECT shown.cpp)
+target_include_directories(shown PRIVATE ${CMAKE_SOURCE_DIR})
+target_link_libraries(shown PRIVATE txs_options)
+CMAKE
+        ccache --zero-stats >/dev/null
+        cmake -G Ninja -S . -B build -D CMAKE_CXX_COMPILER="${CXX:-clang++-19}" -D CMAKE_BUILD_TYPE=Debug >/dev/null
+        cmake --build build >/dev/null
+        exits 1 grep -c "$WORK" build/CMakeFiles/shown.dir/shown.cpp.o
+    done
+    exits 0 ccache --print-stats
+    [[ $OUTPUT =~ direct_cache_hit[[:blank:]]+1 ]]
+    cmp "$WORK"/{one,a/longer/path}/build/CMakeFiles/shown.dir/shown.cpp.o
+}
+
 run_all_tests "$@"
