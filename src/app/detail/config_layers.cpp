@@ -96,7 +96,7 @@ public:
         const auto file = parse_dotenv(sources_.dotenv);
         const auto& file_name = sources_.dotenv_name;
         for (const auto& complaint : file.complaints)
-            problem(file_name, file_name + ": " + complaint);
+            problem(file_name, fmt::format("{}: {}", file_name, complaint));
         add(file.values, file_name);
         add_libpq(sources_.environment, "environment");
         add_libpq(file.values, file_name);
