@@ -122,6 +122,11 @@ tl::unexpected<Error> invalid_json(std::string trouble) {
 
 }  // namespace
 
+bool JsonValue::boolean() const {
+    TXS_ASSERT(is(JsonKind::boolean), "the kind is asked before the value");
+    return std::get<bool>(value_);
+}
+
 const std::string& JsonValue::number_text() const {
     TXS_ASSERT(is(JsonKind::number), "the kind is asked before the value");
     return std::get<Number>(value_).text;

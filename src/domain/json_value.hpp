@@ -41,6 +41,7 @@ public:
     bool is(JsonKind kind_asked) const noexcept { return kind() == kind_asked; }
 
     // Each needs a value of its kind.
+    bool boolean() const;
     const std::string& number_text() const;
     const std::string& string() const;
     const Array& array() const;
