@@ -12,11 +12,12 @@ namespace txstream::app {
 
 namespace {
 
-// lock_timeout: an order whose number another transaction holds would hold up its whole batch.
+// lock_timeout: an order whose number another transaction holds holds up its batch for so long, and
+// then once more when each is tried alone. Who is at work holds a number for milliseconds.
 std::string api_settings() {
     return std::string(outbox::kEventLogSettings) +
            "; SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s';"
-           "SET lock_timeout = '2s'";
+           "SET lock_timeout = '100ms'";
 }
 constexpr const char* kOpsSettings =
     "SET application_name = 'txstream ops'; SET statement_timeout = '5s'";

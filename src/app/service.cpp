@@ -59,6 +59,8 @@ public:
         co_await stop(started.has_value());
         signals_.cancel();
         (void)co_await tasks.join();  // watching does not fail
+        // Told to stop while it waited for the database: that is no failure.
+        if (is_stopped_ && !started && started.error().retryable()) co_return Result<>();
         co_return started;
     }
 
@@ -119,8 +121,10 @@ private:
             co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
         }
         const auto deadline = Deadline::in(config_.shutdown.timeout);
-        // Orders first: what they commit last, the relay still publishes.
-        if (api_) co_await api_->stop(deadline);
+        // Orders first: what they commit last, the relay still publishes. It needs time for it,
+        // whatever a slow client does with ours.
+        const auto half = deadline.left() / 2;
+        if (api_) co_await api_->stop(relay_ ? Deadline::in(half) : deadline);
         if (relay_) co_await relay_->stop(deadline);
         if (ops_) co_await ops_->stop(deadline);
         if (was_up) log::info("txstream", "stopped");
