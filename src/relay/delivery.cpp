@@ -222,14 +222,14 @@ void Delivery::pump() {
     // when nothing else is in flight, and nothing else goes beside it.
     while (auto* const lane = lane_with_suspect()) {
         if (in_flight_events_ == 0) pump(*lane);
-        if (in_flight_events_ > 0 || needs_restart_ || is_closed_) {
+        if (in_flight_events_ > 0 || needs_restart_) {
             blocked_ = true;
             return;
         }
         if (lane_with_suspect() == lane) break;  // it must wait, for room or for its lease
     }
     for (auto& [id, lane] : lanes_) {
-        if (needs_restart_ || is_closed_) return;
+        if (needs_restart_) return;
         pump(lane);
     }
 }
@@ -258,7 +258,7 @@ void Delivery::pump(Lane& lane) {
 // False: the rest of the page, and with it the lane, has to wait.
 bool Delivery::hand_over(Lane& lane, Page& page) {
     const auto now = Clock::now();
-    if (needs_restart_ || now >= lane.publish_until) return false;
+    if (needs_restart_ || is_closed_ || now >= lane.publish_until) return false;
     if (auto ready = ensure_publisher(); !ready) {
         fail("publish_error", ready.error());
         needs_restart_ = true;

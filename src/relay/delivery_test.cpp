@@ -193,6 +193,17 @@ TEST_F(DeliveryTest, AfterTheLanesWereGivenBackNothingLeaves) {
     EXPECT_EQ(kafka_.producers, 1) << "nor is another producer made";
 }
 
+TEST_F(DeliveryTest, AfterTheLanesWereGivenBackNoSuspectLeavesEither) {
+    read(1, {"a"});
+    hand_over();
+    kafka_.report(Outcome::refused_event, "INVALID_RECORD");
+    delivery_.restart();
+    delivery_.close();
+    read(1, {"a"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys());
+}
+
 TEST_F(DeliveryTest, BrokersThatCloseIdleConnectionsAreNoFailure) {
     kafka_.events.brokers_down(Error(Code::unavailable, "idle"));
     EXPECT_EQ(breaker_.state(), BreakerState::closed);

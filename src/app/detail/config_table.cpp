@@ -105,7 +105,8 @@ std::vector<Setting> database_settings() {
          {},
          "localhost",
          name_text("a host name, an address or a socket directory", TXS_MEMBER(database.host)),
-         "Several, separated by commas, are tried in turn. libpq's PGHOST counts when this is not "
+         "Several, separated by commas, are tried in turn, as is each address of a name. libpq's "
+         "PGHOST counts when this is not "
          "set, in the environment or else in .env; so do PGPORT, PGUSER, PGPASSWORD, PGDATABASE "
          "and "
          "PGSSLMODE for theirs."},
@@ -158,7 +159,8 @@ std::vector<Setting> database_settings() {
          {},
          "10s",
          k::duration(100ms, 5min, TXS_MEMBER(database.connect_timeout)),
-         "For one attempt to connect."},
+         "For one attempt to connect: a look-up of a name, or one address of one host. Of several, "
+         "none gets more than its share of the time that the caller has."},
     };
 }
 
