@@ -143,7 +143,12 @@ test_kafka_recovers_from_a_start_killed_anywhere() {
 }
 
 test_an_interrupted_start_leaves_no_process() {
-    exits 124 timeout --signal=TERM 0.5 "$KAFKA" start --dir "$WORK/kafka" --port auto --set broker.heartbeat.interval.ms=1900
+    local script
+    "$KAFKA" start --dir "$WORK/kafka" --port auto --set broker.heartbeat.interval.ms=1900 &
+    script=$!
+    wait_until 30 is_running "$WORK/kafka/server.pid"
+    kill -TERM "$script"
+    if wait "$script"; then return 1; fi
     is_gone "$WORK/kafka/server.pid"
     ! port_is_taken "$(<"$WORK/kafka/port")"
 }
