@@ -3,11 +3,8 @@
 #include "base/assert.hpp"
 #include "base/embedded_file.hpp"
 
-#include <fmt/format.h>
-
 #include <bit>
 #include <span>
-#include <string_view>
 
 namespace txstream::app::embedded {
 
@@ -20,16 +17,6 @@ std::span<const base::EmbeddedFile> orders_migrations();
 namespace txstream::app {
 
 namespace {
-
-// As pg::migrate_up makes them; test_operation.py compares the two ways.
-constexpr const char* kPrepare =
-    "CREATE SCHEMA IF NOT EXISTS txstream;\n"
-    "CREATE TABLE IF NOT EXISTS txstream.schema_migrations (\n"
-    "    migration_set text NOT NULL, version integer NOT NULL, name text NOT NULL,\n"
-    "    checksum text NOT NULL, parameters json NOT NULL DEFAULT '{}',\n"
-    "    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),\n"
-    "    PRIMARY KEY (migration_set, version));\n";
-constexpr std::string_view kNoTransaction = "-- txstream: no transaction";
 
 pg::MigrationSet made_of(const std::string& name, std::span<const base::EmbeddedFile> files) {
     std::vector<std::pair<std::string_view, std::string_view>> pairs;
@@ -51,42 +38,6 @@ std::vector<pg::MigrationSet> migration_sets(const std::string& only, int lanes)
     if (only.empty() || only == "orders")
         sets.push_back(made_of("orders", embedded::orders_migrations()));
     return sets;
-}
-
-std::string migration_script(const std::vector<pg::MigrationSet>& sets) {
-    std::string script = kPrepare;
-    for (const auto& set : sets) {
-        std::string parameters;
-        for (const auto& [name, value] : set.parameters) {
-            parameters += parameters.empty() ? "" : ",";
-            parameters += fmt::format(R"("{}":"{}")", name, value);
-        }
-        for (const auto& migration : set.migrations) {
-            auto sql = migration.sql;
-            for (const auto& [name, value] : set.parameters) {
-                const auto mark = "{{" + name + "}}";
-                for (auto at = sql.find(mark); at != std::string::npos; at = sql.find(mark, at))
-                    sql.replace(at, mark.size(), value);
-            }
-            const bool alone = sql.starts_with(kNoTransaction);
-            script +=
-                fmt::format("\n-- {} {:04}_{}\n", set.name, migration.version, migration.name);
-            script += alone ? "" : "BEGIN;\n";
-            script += sql;
-            script += fmt::format(
-                "\nINSERT INTO txstream.schema_migrations"
-                " (migration_set, version, name, checksum, parameters)\n"
-                "VALUES ('{}', {}, '{}', '{}', '{{{}}}');\n",
-                set.name,
-                migration.version,
-                migration.name,
-                migration.checksum(),
-                parameters
-            );
-            script += alone ? "" : "COMMIT;\n";
-        }
-    }
-    return script;
 }
 
 bool is_lane_count(int lanes) noexcept {

@@ -16,10 +16,6 @@ std::vector<pg::MigrationSet> migration_sets(
     const std::string& only = {}, int lanes = kLanesStandard
 );
 
-/// The sets as a script for psql, for those who apply it by other means: what migrate_up would do
-/// in an empty database, with the rows by which it and check_schema know that it was done.
-std::string migration_script(const std::vector<pg::MigrationSet>& sets);
-
 /// A power of two from 1 to 256.
 bool is_lane_count(int lanes) noexcept;
 

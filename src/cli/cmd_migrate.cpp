@@ -161,7 +161,7 @@ int validate(const app::Config& config, const Options& options) {
 }
 
 int sql(const Options& options) {
-    fmt::print("{}", app::migration_script(sets_of(options)));
+    fmt::print("{}", pg::migration_script(sets_of(options)));
     return kOk;
 }
 

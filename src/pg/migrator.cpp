@@ -30,12 +30,12 @@ constexpr std::chrono::milliseconds kLockPoll{50};
 constexpr Statement kUnlock{"txs_migrate_unlock", "SELECT pg_advisory_unlock(8392585648256897133)"};
 
 constexpr const char* kPrepare =
-    "CREATE SCHEMA IF NOT EXISTS txstream;"
-    "CREATE TABLE IF NOT EXISTS txstream.schema_migrations ("
-    " migration_set text NOT NULL, version integer NOT NULL, name text NOT NULL,"
-    " checksum text NOT NULL, parameters json NOT NULL DEFAULT '{}',"
-    " applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
-    " PRIMARY KEY (migration_set, version))";
+    "CREATE SCHEMA IF NOT EXISTS txstream;\n"
+    "CREATE TABLE IF NOT EXISTS txstream.schema_migrations (\n"
+    "    migration_set text NOT NULL, version integer NOT NULL, name text NOT NULL,\n"
+    "    checksum text NOT NULL, parameters json NOT NULL DEFAULT '{}',\n"
+    "    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),\n"
+    "    PRIMARY KEY (migration_set, version));\n";
 
 constexpr Statement kHasTable{
     "txs_migrate_has_table", "SELECT to_regclass('txstream.schema_migrations') IS NOT NULL"
@@ -291,6 +291,32 @@ Task<Result<std::vector<MigrationState>>> migration_status(
         }
     }
     co_return states;
+}
+
+std::string migration_script(const std::vector<MigrationSet>& sets) {
+    std::string script = kPrepare;
+    for (const auto& set : sets) {
+        for (const auto& migration : set.migrations) {
+            const auto sql = filled_in(migration.sql, set.parameters);
+            const bool alone = sql.starts_with(kNoTransaction);
+            script +=
+                fmt::format("\n-- {} {:04}_{}\n", set.name, migration.version, migration.name);
+            script += alone ? "" : "BEGIN;\n";
+            script += sql;
+            script += fmt::format(
+                "\nINSERT INTO txstream.schema_migrations"
+                " (migration_set, version, name, checksum, parameters)\n"
+                "VALUES ('{}', {}, '{}', '{}', '{}');\n",
+                set.name,
+                migration.version,
+                migration.name,
+                migration.checksum(),
+                as_json(set.parameters)
+            );
+            script += alone ? "" : "COMMIT;\n";
+        }
+    }
+    return script;
 }
 
 Task<Result<>> check_schema(

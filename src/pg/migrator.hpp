@@ -59,6 +59,10 @@ Task<Result<std::vector<MigrationState>>> migration_status(
     Connection& connection, std::vector<MigrationSet> sets, Deadline deadline
 );
 
+/// The sets as a script for psql, for those who apply it by other means: what migrate_up would do
+/// in an empty database, with the rows by which it and check_schema know that it was done.
+std::string migration_script(const std::vector<MigrationSet>& sets);
+
 /// For the start of a service: Code::conflict with the remedy when the schema is not exactly ours.
 /// Needs no right but to read txstream.schema_migrations.
 Task<Result<>> check_schema(

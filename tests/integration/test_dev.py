@@ -1,6 +1,7 @@
 """`txstream dev`: everything in one process, and nothing of it afterwards."""
 import contextlib
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -124,6 +125,13 @@ def test_dev_has_its_own_servers_whatever_the_environment_says(temporary):
         dev.kill()
 
 
+def orders_in(dev):
+    with contextlib.closing(psycopg2.connect(DATABASE_URL.search(dev.text()).group())) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT count(*) FROM orders")
+        return cursor.fetchone()[0]
+
+
 def test_data_that_is_kept_survives_the_death_of_all(temporary):
     data = temporary / "data"
     for runs in range(3):
@@ -131,19 +139,26 @@ def test_data_that_is_kept_survives_the_death_of_all(temporary):
         try:
             dev.wait_for_orders(1)
             assert "leaves nothing behind" not in dev.text() and f"in {data}" in dev.text()
-            with contextlib.closing(psycopg2.connect(DATABASE_URL.search(dev.text()).group())) as connection:
-                cursor = connection.cursor()
-                cursor.execute("SELECT count(*) FROM orders")
-                assert cursor.fetchone()[0] == runs + 1
+            assert orders_in(dev) == runs + 1
             server = int((data / "data" / "postmaster.pid").read_text().splitlines()[0])
-            for pid in (server, *children_of(dev.process.pid), dev.process.pid):
+            doomed = (server, *children_of(dev.process.pid), dev.process.pid)
+            for pid in doomed:
                 os.kill(pid, signal.SIGKILL)
             dev.process.wait(10)
+            # A process that was told to die still holds its locks.
+            eventually(lambda: not any(is_running(pid) for pid in doomed), "all are dead")
             assert (data / "data" / "postmaster.pid").exists()
             # The number in a stale file may be somebody's by now.
             (data / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n" + "x\n" * 6 + "ready   \n")
         finally:
             dev.kill()
+
+
+def is_running(pid):
+    try:
+        return "\nState:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def children_of(pid):
@@ -192,10 +207,7 @@ def test_data_that_is_kept_is_there_the_next_time(temporary):
         dev = Dev(temporary, "--data", str(data), "--orders", "3")
         try:
             dev.wait_for_orders(3)
-            with contextlib.closing(psycopg2.connect(DATABASE_URL.search(dev.text()).group())) as connection:
-                cursor = connection.cursor()
-                cursor.execute("SELECT count(*) FROM orders")
-                assert cursor.fetchone()[0] == 3 * (runs + 1)
+            assert orders_in(dev) == 3 * (runs + 1)
             assert dev.end(signal.SIGINT) == 0, dev.text()
         finally:
             dev.kill()
