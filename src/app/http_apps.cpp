@@ -1,7 +1,6 @@
 #include "app/http_apps.hpp"
 
 #include "app/migrations.hpp"
-#include "outbox/event_log.hpp"
 #include "telemetry/log.hpp"
 
 #include <fmt/format.h>
@@ -14,11 +13,9 @@ namespace {
 
 // lock_timeout: an order whose number another transaction holds holds up its batch for so long, and
 // then once more when each is tried alone. Who is at work holds a number for milliseconds.
-std::string api_settings() {
-    return std::string(outbox::kEventLogSettings) +
-           "; SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s';"
-           "SET lock_timeout = '100ms'";
-}
+constexpr const char* kApiSettings =
+    "SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s';"
+    "SET lock_timeout = '100ms'";
 constexpr const char* kOpsSettings =
     "SET application_name = 'txstream ops'; SET statement_timeout = '5s'";
 
@@ -88,7 +85,7 @@ ApiApp::ApiApp(Dependencies dependencies)
       pool_(
           dependencies_.executor,
           dependencies_.config.database.conninfo(),
-          api_settings(),
+          kApiSettings,
           {.connections_max = dependencies_.config.database.connections_max}
       ),
       writer_(

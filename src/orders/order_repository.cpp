@@ -70,14 +70,16 @@ constexpr pg::Statement kByNumber{
     "txs_order_by_number", TXS_ORDER_COLUMNS " FROM orders o WHERE o.order_number = $1"
 };
 // What the items of an order will take, so that those which are too many are not brought: the texts
-// and, for each item, the JSON around them.
+// and, for each item, the JSON around them. Planned each time, as outbox::kNewestEvents and for its
+// reason.
 constexpr pg::Statement kNewest{
     "txs_newest_orders",
     TXS_ORDER_COLUMNS
     ", (SELECT coalesce(sum(octet_length(i.product_id) + octet_length(i.product_name) + 120), 0)"
     "  FROM order_items i WHERE i.order_id = o.id)"
     " FROM (SELECT * FROM orders ORDER BY created_at DESC, id DESC"
-    "  LIMIT $1::bigint OFFSET $2::bigint) o ORDER BY o.created_at DESC, o.id DESC"
+    "  LIMIT $1::bigint OFFSET $2::bigint) o ORDER BY o.created_at DESC, o.id DESC",
+    pg::Planning::each_time
 };
 constexpr pg::Statement kItems{
     "txs_order_items",

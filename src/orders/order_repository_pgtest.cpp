@@ -13,10 +13,11 @@ class OrderRepositoryPgTest : public tests::OutboxTest {
 protected:
     OrderRepositoryPgTest() { migrate({tests::shipped_migrations("orders")}); }
 
-    /// Orders "n-0" to the last, each with an item more than the one before and a second newer.
-    void insert(int count) {
+    /// Orders "n-<first>" to the last, each with an item more than the one before and a second
+    /// newer.
+    void insert(int count, int first = 0) {
         std::vector<NewOrder> orders;
-        for (int i = 0; i < count; ++i) {
+        for (int i = first; i < first + count; ++i) {
             domain::CreateOrder wanted;
             wanted.customer_id = "c";
             wanted.order_number = "n-" + std::to_string(i);
@@ -65,6 +66,19 @@ TEST_F(OrderRepositoryPgTest, APageEndsAtItsBytesAndHoldsOneOrderAtLeast) {
     EXPECT_TRUE(one.is_cut);
     EXPECT_FALSE(page({.limit = 1, .offset = 0, .bytes_max = 1}).is_cut);
     EXPECT_TRUE(page({.limit = 10, .offset = 4, .bytes_max = 1}).orders.empty());
+}
+
+// Planning the insert costs a third of it; a list planned without its limit reads the whole table.
+TEST_F(OrderRepositoryPgTest, AnInsertIsPlannedOnceAndAListForItsPage) {
+    for (int i = 0; i < 8; ++i) {
+        insert(1, i);
+        EXPECT_EQ(page({.limit = 1, .offset = 0, .bytes_max = 1}).orders.size(), 1U);
+    }
+    EXPECT_EQ(
+        rows("SELECT name || ', once: ' || (generic_plans > 0) FROM pg_prepared_statements"
+             " WHERE name IN ('txs_insert_orders', 'txs_newest_orders')"),
+        std::vector<std::string>{"txs_insert_orders, once: true"}
+    );
 }
 
 // A word that the domain does not know would make every list that holds the order a failure.

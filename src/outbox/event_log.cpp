@@ -2,11 +2,9 @@
 
 namespace txstream::outbox {
 
-namespace {
-
 // No index has the ids of all lanes: the newest are among the newest of each. The lengths of texts
 // are known without reading them, so what the sum cuts off is not read.
-constexpr pg::Statement kNewest{
+const pg::Statement kNewestEvents{
     "txs_newest_events",
     "SELECT id, aggregate_type, aggregate_id, event_type, status,"
     " coalesce(event_data::text, ''), coalesce(event_metadata::text, ''),"
@@ -27,10 +25,9 @@ constexpr pg::Statement kNewest{
     "    e.published_at, e.attempts AS retry_count, e.last_error AS error_message"
     "   FROM txstream.events e WHERE e.lane = newest.lane AND e.id = newest.id) c"
     "  WINDOW in_order AS (ORDER BY newest.id DESC)) listed"
-    " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC"
+    " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC",
+    pg::Planning::each_time
 };
-
-}  // namespace
 
 Task<Result<LoggedPage>> newest_events(
     pg::Connection& connection, LogWindow window, Deadline deadline
@@ -38,7 +35,7 @@ Task<Result<LoggedPage>> newest_events(
     TXS_CO_TRY(
         const auto rows,
         co_await connection.run(
-            kNewest, pg::Params::of(window.limit, window.offset, window.bytes_max), deadline
+            kNewestEvents, pg::Params::of(window.limit, window.offset, window.bytes_max), deadline
         )
     );
     LoggedPage page;

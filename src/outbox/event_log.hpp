@@ -10,9 +10,10 @@
 
 namespace txstream::outbox {
 
-/// For every session that reads the log, run once. A generic plan knows neither limit nor offset:
-/// it reads the whole outbox, and PostgreSQL would choose it for good after a few deep pages.
-inline constexpr const char* kEventLogSettings = "SET plan_cache_mode = force_custom_plan";
+/// Of newest_events(); its parameters are the members of LogWindow. Planned each time: a plan that
+/// knows neither limit nor offset reads the whole outbox, and PostgreSQL would choose it for good
+/// after a few deep pages.
+extern const pg::Statement kNewestEvents;
 
 /// An event with what became of it, as the view txstream.outbox_compat tells it.
 struct LoggedEvent {

@@ -19,11 +19,17 @@ class Session;
 
 namespace txstream::pg {
 
-/// A statement with a name of its own; prepared on a connection at first use there.
-/// Lives for the whole program: declare it as a constant beside the function that runs it.
+enum class Planning : std::uint8_t {
+    prepared,  ///< at first use on a connection; PostgreSQL may choose one plan for all values
+    each_time  ///< for its values: where they decide the plan, and planning costs little beside it
+};
+
+/// A statement with a name of its own. Lives for the whole program: declare it as a constant beside
+/// the function that runs it.
 struct Statement {
     const char* name;
     const char* sql;
+    Planning planning = Planning::prepared;
 };
 
 /// One PostgreSQL session, driven without blocking by one event loop.

@@ -52,6 +52,25 @@ protected:
     std::unique_ptr<Connection> session_ = connect();
 };
 
+TEST_F(ConnectionPgTest, AStatementIsPreparedOnceUnlessItIsToBePlannedEachTime) {
+    static constexpr Statement kPlanned{"planned", "SELECT $1::text", Planning::each_time};
+    static constexpr Statement kPrepared{
+        "prepared", "SELECT string_agg(name, ' ' ORDER BY name) FROM pg_prepared_statements"
+    };
+    for (const char* text : {"a", "b"}) {
+        EXPECT_EQ(run(*session_, kPlanned, Params::of(text)).bytes(0, 0), text);
+        EXPECT_EQ(run(*session_, kEcho, Params::of(text)).bytes(0, 0), text);
+    }
+    EXPECT_EQ(run(*session_, kPrepared).bytes(0, 0), "echo prepared");
+    session_ = connect();
+    auto failed = wait(session_->run(
+        {"division", "SELECT 1 / $1::integer", Planning::each_time}, Params::of(0), soon()
+    ));
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().origin(), "22012");
+    EXPECT_EQ(run(*session_, kEcho, Params::of("after")).bytes(0, 0), "after");
+}
+
 TEST_F(ConnectionPgTest, ValuesOfAllTypesComeBackAsTheyWent) {
     static constexpr Statement kTypes{
         "types",

@@ -122,7 +122,7 @@ void Session::begin_exchange() {
 bool Session::queue(const Statement& statement, const Params& params) {
     auto* conn = conn_.get();
     if (!conn) return false;
-    if (needs_preparing(statement)) {
+    if (statement.planning == Planning::prepared && needs_preparing(statement)) {
         // Parameter types are the server's to infer.
         if (PQsendPrepare(conn, statement.name, statement.sql, 0, nullptr) != 1) {
             give_up(Code::unavailable, first_line(PQerrorMessage(conn)));
@@ -139,15 +139,14 @@ bool Session::queue(const Statement& statement, const Params& params) {
         lengths_.push_back(static_cast<int>(value.bytes.size()));
         formats_.push_back(value.is_binary ? 1 : 0);
     }
-    const int sent = PQsendQueryPrepared(
-        conn,
-        statement.name,
-        static_cast<int>(given.size()),
-        values_.data(),
-        lengths_.data(),
-        formats_.data(),
-        1
-    );
+    const auto count = static_cast<int>(given.size());
+    const auto* values = values_.data();
+    const auto* lengths = lengths_.data();
+    const auto* formats = formats_.data();
+    const int sent =
+        statement.planning == Planning::prepared
+            ? PQsendQueryPrepared(conn, statement.name, count, values, lengths, formats, 1)
+            : PQsendQueryParams(conn, statement.sql, count, nullptr, values, lengths, formats, 1);
     if (sent != 1) {
         give_up(Code::unavailable, first_line(PQerrorMessage(conn)));
         return false;
