@@ -103,9 +103,10 @@ Task<Result<bool>> Reader::step() {
     const bool poll_is_due = now >= poll_at_;
     const bool may_read = delivery_.has_room() && gate_.may_send(now);
     bool has_read = false;
-    // Also when nothing may be sent: an answer that nobody takes keeps the server's snapshot, and
-    // with it the rows that vacuum would remove.
-    if (request_) {
+    // Without room the answer waits, one page more read ahead. Not while nothing is sent at all: an
+    // answer that nobody takes keeps the server's snapshot, and with it the rows that vacuum would
+    // remove.
+    if (request_ && (may_read || gate_.state() != DeliveryGate::State::flowing)) {
         TXS_CO_CHECK(co_await receive_page());
         has_read = true;
     }
