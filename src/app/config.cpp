@@ -167,6 +167,8 @@ private:
         producer["batch.size"] = "1000000";
         producer["queue.buffering.max.messages"] = "1000000";
         producer["queue.buffering.max.kbytes"] = "1048576";
+        // For a topic that is not there nobody waits as long as for a broker that does not answer.
+        producer["topic.metadata.propagation.max.ms"] = "5000";
         producer["message.max.bytes"] = std::to_string(kafka.message_bytes_max);
         // To every client: who looks up the topic has to log in like the producer.
         for (const auto& [name, value] : extra_properties_) {

@@ -74,6 +74,7 @@ struct Config {
         std::size_t lanes_max = 0;  ///< 0: no limit
         unsigned refused_retries_max = 0;
         Milliseconds refused_retry_delay{};
+        Milliseconds topic_retry_delay{};
     };
     struct Metrics {
         bool enabled = false;

@@ -189,6 +189,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     worker.delivery.lane.attempts_max = static_cast<int>(relay.refused_retries_max) + 1;
     worker.delivery.in_flight_bytes_max = relay.in_flight_bytes_max;
     worker.delivery.refused_retry_delay = relay.refused_retry_delay;
+    worker.delivery.topic_retry_delay = relay.topic_retry_delay;
     worker.limits.lease = relay.lease;
     worker.limits.page_rows_max = relay.page_rows_max;
     worker.limits.page_bytes_max = relay.page_bytes_max;

@@ -120,6 +120,29 @@ TEST(ProducerTest, ARecordAboveTheLimitIsRefusedAtOnceAndTheOthersGoOn) {
     EXPECT_TRUE(bench.eventually([&] { return bench.reports.size() == 1; }));
 }
 
+TEST(ProducerTest, ATopicThatWasMissingIsFoundWhenItIsTriedAgain) {
+    const auto topic = own_topic();
+    auto properties = properties_for(real_broker());
+    properties.emplace_back("enable.gapless.guarantee", "true");
+    properties.emplace_back("allow.auto.create.topics", "false");
+    properties.emplace_back("topic.metadata.propagation.max.ms", "500");
+    Bench bench(properties);
+    const auto is_taken = [&] {
+        bench.reports.clear();
+        const Record record{.topic = topic, .key = "k", .value = "v"};
+        if (const auto taken = bench.producer->produce(record); !taken) {
+            EXPECT_EQ(taken.error().code(), Code::not_found);
+            return false;
+        }
+        EXPECT_TRUE(bench.eventually([&] { return bench.reports.size() == 1; }));
+        return bench.reports.at(0).error == 0;
+    };
+    EXPECT_FALSE(is_taken());
+    EXPECT_FALSE(is_taken());
+    ensure_topic(properties, topic, 1, 1, Deadline::in(20s), nullptr).value();
+    EXPECT_TRUE(bench.eventually(is_taken));
+}
+
 TEST(ProducerTest, WhatWaitsForABrokerIsDeliveredWhenItComesBack) {
     auto broker = DevBroker::start().value();
     ASSERT_TRUE(broker->create_topic("t", 1));

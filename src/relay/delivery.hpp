@@ -33,7 +33,8 @@ public:
         LaneMachine::Limits lane;
         std::size_t in_flight_bytes_max = 32 * 1024 * 1024;
         std::chrono::milliseconds refused_retry_delay{1000};
-        /// A lane whose next event's topic takes nothing (unknown, not authorised) waits so long.
+        /// A lane whose next event's topic takes nothing (unknown, not authorised) waits so long,
+        /// before each try.
         std::chrono::milliseconds topic_retry_delay{30000};
         /// After a producer gave up, the reports that say which record was to blame may be queued.
         std::chrono::milliseconds reports_grace{200};
@@ -151,6 +152,7 @@ private:
         LaneMachine machine;
         Clock::time_point publish_until;
         Clock::time_point held_until{};  ///< its topic takes nothing
+        bool is_to_cut = false;          ///< at the first event that was not handed over
         std::deque<std::unique_ptr<Page>> pages;
     };
 
@@ -162,8 +164,11 @@ private:
     void on_reports(std::span<const Report> reports);
     void on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report);
     void on_refused(Lane& lane, Page& page, std::size_t index, const Report& report);
+    void on_topic_refused(Lane& lane, Page& page, std::size_t index, std::string_view error);
     void hold(Lane& lane, const WireEvent& event, std::string_view error);
+    void cut(Lane& lane, Page& page, std::size_t from);
     void settled(Page& page);
+    void completed(Page& page);
     void count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page);
     void count_retried(unsigned retry);
     static std::string records_json(const Lane& lane, std::size_t pages);

@@ -1,6 +1,7 @@
 #include "relay/delivery.hpp"
 
 #include "telemetry/log.hpp"
+#include "tests/support/fake_kafka.hpp"
 #include "tests/support/fake_rows.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -11,47 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using policy::BreakerState;
-
-/// Kafka at the test's command: nothing is reported before the test says so.
-struct FakeKafka {
-    struct Sent {
-        std::string topic;
-        std::string key;
-        void* context;
-    };
-    std::vector<Sent> sent;  ///< and not reported
-    PublisherEvents events;
-    int producers = 0;
-
-    std::vector<std::string> keys() const {
-        std::vector<std::string> all;
-        for (const auto& one : sent) all.push_back(one.key);
-        return all;
-    }
-    void report(Outcome outcome, std::string_view error = {}) {
-        std::vector<Report> reports;
-        for (const auto& one : std::exchange(sent, {}))
-            reports.push_back({one.context, outcome, 0, 0, error});
-        events.reports(reports);
-    }
-    void give_up() { events.fatal(Error(Code::unavailable, "a gap", "_GAPLESS_GUARANTEE")); }
-};
-
-class FakePublisher final : public Publisher {
-public:
-    explicit FakePublisher(FakeKafka& kafka) : kafka_(kafka) { ++kafka_.producers; }
-    ~FakePublisher() override { kafka_.sent.clear(); }
-    Result<> publish(const Record& record) override {
-        kafka_.sent.push_back({std::string(record.topic), std::string(record.key), record.context});
-        return {};
-    }
-    std::string explain(std::string_view error, std::size_t) const override {
-        return std::string(error);
-    }
-
-private:
-    FakeKafka& kafka_;
-};
+using tests::FakeKafka;
 
 class DeliveryTest : public testing::Test {
 protected:
@@ -71,16 +32,35 @@ protected:
         const auto text = std::to_string(xmax);
         return outbox::Snapshot::parse(text + ":" + text + ":").value();
     }
-    /// A page of events whose keys are given, as a window of its own.
-    void read(std::int16_t lane, const std::vector<std::string>& keys) {
+    /// A page of events whose keys are given, to the end of their window.
+    void read(std::int16_t lane, const std::vector<std::string>& keys, std::int64_t first = 0) {
+        if (first == 0) first = 10 * lane;
         std::vector<tests::FakeEvent> events;
         for (const auto& key : keys)
             events.push_back(
-                {.id = 10 * lane + std::int64_t(events.size()), .lane = lane, .aggregate_id = key}
+                {.id = first + std::int64_t(events.size()), .lane = lane, .aggregate_id = key}
             );
         delivery_.add_page(
             LaneId(lane), tests::fake_events(events), 0, events.size(), snapshot(20), true
         );
+    }
+    std::optional<outbox::LaneProgress> acknowledge_all(std::int16_t lane = 0) {
+        std::optional<outbox::LaneProgress> found;
+        for (const auto& one : delivery_.take_acknowledgements()) {
+            delivery_.acknowledged(one);
+            if (one.progress.lane == LaneId(lane)) found = one.progress;
+        }
+        return found;
+    }
+    /// The lane reads on with this event, and if anything is new its table says so.
+    void expect_published_before(std::int16_t lane, std::int64_t id) {
+        if (const auto progress = acknowledge_all(lane)) {
+            EXPECT_EQ(progress->cursor, snapshot(10));
+            EXPECT_EQ(progress->target, snapshot(20));
+            EXPECT_EQ(progress->last_id, EventSeq(id - 1));
+        }
+        EXPECT_TRUE(delivery_.machine(LaneId(lane)).is_paging());
+        EXPECT_EQ(delivery_.machine(LaneId(lane)).read_up_to(), EventSeq(id - 1));
     }
     void hand_over() {
         ASSERT_TRUE(gate_.may_send(Delivery::Clock::now()));
@@ -98,16 +78,7 @@ protected:
     };
     DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
     Delivery delivery_{
-        {loop_.get_executor(),
-         [this](auto, PublisherEvents events) -> Result<std::unique_ptr<Publisher>> {
-             kafka_.events = std::move(events);
-             return std::make_unique<FakePublisher>(kafka_);
-         },
-         gate_,
-         metrics_,
-         reader_,
-         keeper_,
-         "t"},
+        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t"},
         {.lane = {.pages_in_flight_max = 4, .attempts_max = 1}}
     };
 };
@@ -182,6 +153,94 @@ TEST_F(DeliveryTest, ATopicThatTakesNothingHoldsItsLaneAndNobodyElse) {
     read(2, {"c"});
     hand_over();
     EXPECT_EQ(kafka_.keys(), Keys{"c"});
+}
+
+TEST_F(DeliveryTest, TryingATopicAgainSendsNothingTwice) {
+    read(1, {"a", "b", "c"});
+    hand_over();
+    kafka_.report_without_topic("b");
+    ASSERT_TRUE(delivery_.needs_restart()) << "what went after it goes again after it";
+    delivery_.restart();
+    read(1, {"a", "b", "c"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"a"}) << "it goes alone in its lane";
+    read(2, {"d"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), (Keys{"a", "d"})) << "other lanes go on";
+    kafka_.report(Outcome::acknowledged);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(kafka_.keys(), Keys{"b"});
+        kafka_.report(Outcome::refused_topic, "_UNKNOWN_TOPIC");
+        EXPECT_FALSE(delivery_.needs_restart());
+        expect_published_before(1, 11);
+        read(1, {"b", "c"}, 11);
+        hand_over();
+    }
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_EQ(kafka_.keys(), Keys{"c"});
+    kafka_.report(Outcome::acknowledged);
+    acknowledge_all();
+    EXPECT_TRUE(delivery_.is_idle());
+    EXPECT_EQ(gate_.state(), DeliveryGate::State::flowing);
+    EXPECT_EQ(gate_.times_out_at(), std::nullopt) << "nothing is in flight";
+    EXPECT_EQ(kafka_.producers, 2);
+}
+
+TEST_F(DeliveryTest, WhatWasSentBeforeATopicKnownToBeMissingIsStillAcknowledged) {
+    kafka_.unknown_topic_of = "b";
+    read(1, {"a", "b", "c"});
+    read(1, {"d"}, 20);
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"a"});
+    EXPECT_FALSE(delivery_.needs_restart());
+    EXPECT_EQ(delivery_.lane_to_page(), std::nullopt) << "its lane waits";
+    kafka_.report(Outcome::acknowledged);
+    expect_published_before(1, 11);
+    EXPECT_TRUE(delivery_.is_idle());
+    read(1, {"b", "c"}, 11);
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys()) << "nothing passes it";
+    expect_published_before(1, 11);
+    kafka_.unknown_topic_of.clear();
+    read(1, {"b", "c"}, 11);
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"b"});
+    EXPECT_EQ(kafka_.producers, 1);
+}
+
+TEST_F(DeliveryTest, OfSeveralMissingTopicsTheFirstHoldsTheLaneUntilItIsThere) {
+    read(1, {"a", "b", "c", "d"});
+    hand_over();
+    kafka_.report(Outcome::refused_topic, "_UNKNOWN_TOPIC");
+    delivery_.restart();
+    read(1, {"a", "b", "c", "d"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"a"}) << "not the last of them";
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_EQ(kafka_.keys(), (Keys{"b", "c", "d"})) << "a topic is there now";
+    kafka_.report_without_topic("c");
+    ASSERT_TRUE(delivery_.needs_restart());
+    delivery_.restart();
+    read(1, {"a", "b", "c", "d"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), (Keys{"a", "b"})) << "the next one is its turn";
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_EQ(kafka_.keys(), Keys{"c"});
+    kafka_.report(Outcome::refused_topic, "_UNKNOWN_TOPIC");
+    expect_published_before(1, 12);
+}
+
+TEST_F(DeliveryTest, ATopicThatIsMissingForTheLastOfAPageTakesNothingElseBack) {
+    read(1, {"a", "b"});
+    hand_over();
+    const auto of_a = kafka_.sent.front();
+    kafka_.sent.erase(kafka_.sent.begin());
+    kafka_.report(Outcome::refused_topic, "_UNKNOWN_TOPIC");
+    EXPECT_FALSE(delivery_.needs_restart());
+    EXPECT_FALSE(delivery_.has_acknowledgements()) << "the report of what went before is missing";
+    kafka_.sent.push_back(of_a);
+    kafka_.report(Outcome::acknowledged);
+    expect_published_before(1, 11);
 }
 
 TEST_F(DeliveryTest, AfterTheLanesWereGivenBackNothingLeaves) {

@@ -85,8 +85,11 @@ LaneMachine::Admission LaneMachine::admit(PageNumber number, EventSeq id, std::s
         put_aside(page, {id, refusal.attempts, refusal.error_class, refusal.error}, key);
         return Admission::parked;
     }
-    if (unreported_ > 0 && (is_alone_ || is_suspect(id))) return Admission::wait;
-    is_alone_ = is_suspect(id);
+    // It went alone, so that what comes after it says that it was taken.
+    if (waits_for_topic_ && *waits_for_topic_ < id && unreported_ == 0) waits_for_topic_.reset();
+    const bool goes_alone = is_suspect(id) || id == waits_for_topic_;
+    if (unreported_ > 0 && (is_alone_ || goes_alone)) return Admission::wait;
+    is_alone_ = goes_alone;
     ++unreported_;
     return Admission::publish;
 }
@@ -119,6 +122,32 @@ void LaneMachine::refused(EventSeq id, std::string error_class, std::string erro
     if (!is_first) ++refusal.attempts;
     refusal.error_class = std::move(error_class);
     refusal.error = std::move(error);
+}
+
+void LaneMachine::topic_refused(PageNumber number, EventSeq id) {
+    withdraw(number);
+    if (!waits_for_topic_ || id < *waits_for_topic_) waits_for_topic_ = id;
+}
+
+void LaneMachine::cut(PageNumber number, EventSeq id, std::size_t events) {
+    auto& page = page_at(number);
+    TXS_ASSERT(page.open >= events, "what is cut off was neither published nor parked");
+    read_ = {page.cursor, page.target, EventSeq(id.value() - 1)};
+    page.open -= events;
+    page.last = read_.last_id;
+    page.after = read_;
+    ++rewinds_;
+    next_number_ = id == page.first ? number : number + 1;
+    const auto kept = static_cast<std::ptrdiff_t>(next_number_ - pages_.front().number);
+    TXS_ASSERT(
+        std::all_of(
+            pages_.begin() + kept,
+            pages_.end(),
+            [](const Page& one) { return one.published == 0 && one.parked.empty(); }
+        ),
+        "nothing of the lane was admitted after the event"
+    );
+    pages_.erase(pages_.begin() + kept, pages_.end());
 }
 
 std::optional<LaneMachine::Acknowledgement> LaneMachine::next_acknowledgement() {
@@ -194,6 +223,7 @@ void LaneMachine::restart() {
     unreported_ = 0;
     is_alone_ = false;
     read_ = done_;
+    ++rewinds_;
 }
 
 LaneMachine::Page& LaneMachine::page_at(PageNumber number) {

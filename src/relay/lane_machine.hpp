@@ -31,6 +31,10 @@ namespace txstream::relay {
 /// them are suspects: the lane is read again from the last acknowledged page, and each suspect goes
 /// alone. Only what is refused then counts as an attempt. That nothing of other lanes is in flight
 /// beside a suspect is the owner's business.
+///
+/// An event whose topic takes nothing (unknown, not authorised) waits, and the lane with it: it is
+/// tried alone in its lane, and cut() keeps what was published before it, so that trying again
+/// sends nothing twice.
 class LaneMachine {
 public:
     struct Limits {
@@ -97,6 +101,12 @@ public:
     );
     /// The broker refused an admitted event. The owner must call restart() next.
     void refused(EventSeq id, std::string error_class, std::string error);
+    /// The topic of this admitted event takes nothing. The owner calls cut() where nothing of the
+    /// lane was admitted after it, else restart().
+    void topic_refused(PageNumber page, EventSeq id);
+    /// Forgets what was read from this event on, the last `events` of its page among it; reading
+    /// goes on with it.
+    void cut(PageNumber page, EventSeq id, std::size_t events);
 
     // Acknowledging.
 
@@ -114,6 +124,8 @@ public:
 
     /// Forgets what was not acknowledged and goes back to where the table says we are.
     void restart();
+    /// How often reading went back: a page that was asked for before follows on nothing.
+    std::uint64_t rewinds() const noexcept { return rewinds_; }
 
     /// Refusals of this event that count so far.
     int attempts(EventSeq id) const {
@@ -165,7 +177,9 @@ private:
     std::size_t unreported_ = 0;  ///< admitted, and neither published nor parked
     std::unordered_set<std::string> held_;
     std::map<EventSeq, Refusal> refusals_;
-    bool is_alone_ = false;  ///< a suspect is admitted and not reported
+    std::optional<EventSeq> waits_for_topic_;
+    std::uint64_t rewinds_ = 0;
+    bool is_alone_ = false;  ///< one that must go alone is admitted and not reported
 };
 
 }  // namespace txstream::relay

@@ -103,10 +103,9 @@ Task<Result<bool>> Reader::step() {
     const bool poll_is_due = now >= poll_at_;
     const bool may_read = delivery_.has_room() && gate_.may_send(now);
     bool has_read = false;
-    // Without room the answer waits, one page more read ahead. Not while nothing is sent at all: an
-    // answer that nobody takes keeps the server's snapshot, and with it the rows that vacuum would
-    // remove.
-    if (request_ && (may_read || gate_.state() != DeliveryGate::State::flowing)) {
+    // Also when nothing may be sent: an answer that nobody takes keeps the server's snapshot, and
+    // with it the rows that vacuum would remove.
+    if (request_) {
         TXS_CO_CHECK(co_await receive_page());
         has_read = true;
     }
@@ -236,14 +235,14 @@ Result<bool> Reader::request_page() {
     TXS_CHECK(
         source_.send_page(*lane, machine.cursor(), machine.target(), machine.read_up_to(), limit)
     );
-    request_ = PageRequest{*lane, machine.epoch(), limit};
+    request_ = PageRequest{*lane, machine.epoch(), machine.rewinds(), limit};
     return true;
 }
 
 Task<Result<>> Reader::receive_page() {
     const auto request = *std::exchange(request_, std::nullopt);
     TXS_CO_TRY(const auto events, co_await source_.receive_page(deadline()));
-    if (!owns(request) || delivery_.needs_restart()) co_return Result<>();
+    if (!is_wanted(request) || delivery_.needs_restart()) co_return Result<>();
     auto& machine = delivery_.machine(request.lane);
     if (events.empty()) {
         machine.end_window();
@@ -256,8 +255,10 @@ Task<Result<>> Reader::receive_page() {
     co_return Result<>();
 }
 
-bool Reader::owns(const PageRequest& request) const {
-    return delivery_.owns(request.lane) && delivery_.machine(request.lane).epoch() == request.epoch;
+bool Reader::is_wanted(const PageRequest& request) const {
+    if (!delivery_.owns(request.lane)) return false;
+    const auto& machine = delivery_.machine(request.lane);
+    return machine.epoch() == request.epoch && machine.rewinds() == request.rewinds;
 }
 
 Task<Result<>> Reader::drop_request() {

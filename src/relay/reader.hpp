@@ -40,6 +40,7 @@ private:
     struct PageRequest {
         LaneId lane;
         Epoch epoch;
+        std::uint64_t rewinds;
         std::size_t limit;
     };
 
@@ -65,7 +66,7 @@ private:
     std::size_t page_rows() const;
     void plan_next_poll(Clock::time_point begun, bool found);
     Deadline deadline() const { return Deadline::in(limits_.statement_timeout); }
-    bool owns(const PageRequest& request) const;
+    bool is_wanted(const PageRequest& request) const;
 
     Delivery& delivery_;
     DeliveryGate& gate_;

@@ -72,7 +72,7 @@ private:
         };
         options.delivery.refused_retry_delay = 3ms;
         options.delivery.reports_grace = 10ms;
-        options.delivery.topic_retry_delay = 20ms;
+        options.delivery.topic_retry_delay = 80ms;
         options.delivery.lane.attempts_max = 2;
         options.limits.lanes_max = 4;
         options.limits.lease = kLease;

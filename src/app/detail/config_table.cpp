@@ -426,6 +426,13 @@ std::vector<Setting> relay_settings() {
          "1s",
          k::duration(1ms, 1h, TXS_MEMBER(relay.refused_retry_delay)),
          "Between those tries."},
+        {"Relay",
+         "WORKER_TOPIC_RETRY_DELAY",
+         {},
+         "30s",
+         k::duration(10ms, 1h, TXS_MEMBER(relay.topic_retry_delay)),
+         "An event whose topic does not exist, or may not be written, waits so long before it is "
+         "tried again. Its lane waits with it; nothing is parked."},
     };
 }
 

@@ -84,8 +84,8 @@ class Database:
     def one(self, sql, *values):
         return self.run(sql, *values)[0][0]
 
-    def publish(self, key, event_type="Tested", payload="{}"):
-        return self.one("SELECT txstream.publish('Test', %s, %s, %s::json)", key, event_type, payload)
+    def publish(self, key, event_type="Tested", payload="{}", topic=None):
+        return self.one("SELECT txstream.publish('Test', %s, %s, %s::json, topic => %s)", key, event_type, payload, topic)
 
     def environment(self):
         return {
@@ -202,11 +202,14 @@ class Topic:
         self.name = "test." + uuid.uuid4().hex[:16]
         self.partitions = partitions
         if create:
-            admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
-            wanted = confluent_kafka.admin.NewTopic(
-                self.name, num_partitions=partitions, replication_factor=1, config=config or {})
-            for future in admin.create_topics([wanted]).values():
-                future.result(PATIENCE)
+            self.create(config)
+
+    def create(self, config=None):
+        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
+        wanted = confluent_kafka.admin.NewTopic(
+            self.name, num_partitions=self.partitions, replication_factor=1, config=config or {})
+        for future in admin.create_topics([wanted]).values():
+            future.result(PATIENCE)
 
     def environment(self):
         return {"KAFKA_BROKERS": self.bootstrap, "KAFKA_TOPIC_EVENTS": self.name,

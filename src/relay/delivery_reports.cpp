@@ -1,0 +1,266 @@
+// Delivery's second half: what Kafka reports, and what is to be written of it.
+
+#include "base/assert.hpp"
+#include "domain/json_writer.hpp"
+#include "relay/delivery.hpp"
+#include "relay/detail/delivery_page.hpp"
+#include "telemetry/log.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace txstream::relay {
+
+namespace {
+
+constexpr std::string_view kComponent = "relay";
+
+double seconds(std::chrono::nanoseconds duration) {
+    return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+// --- reports
+
+void Delivery::on_reports(std::span<const Report> reports) {
+    bool any_acknowledged = false;
+    for (const auto& report : reports) {
+        auto& slot = *static_cast<Slot*>(report.context);
+        --in_flight_events_;
+        auto& page = *slot.page;
+        if (page.lane == nullptr) continue;
+        switch (report.outcome) {
+            case Outcome::acknowledged:
+                any_acknowledged = true;
+                on_acknowledged(*page.lane, page, slot.index, report);
+                break;
+            case Outcome::refused_event:
+                on_refused(*page.lane, page, slot.index, report);
+                break;
+            case Outcome::refused_topic:
+                on_topic_refused(*page.lane, page, slot.index, report.error);
+                break;
+            case Outcome::retryable:
+                // The producer goes down with it, and takes along what was queued behind it: a
+                // later event of the key must not pass.
+                unexplained_.reset();
+                if (dependencies_.gate.state() != DeliveryGate::State::paused) {
+                    fail(
+                        "publish_error",
+                        Error(
+                            Code::unavailable,
+                            publisher_->explain(report.error, page.wire[slot.index].bytes()),
+                            std::string(report.error)
+                        )
+                    );
+                }
+                needs_restart_ = true;
+                break;
+        }
+    }
+    if (any_acknowledged) {
+        dependencies_.gate.acknowledged(Clock::now(), in_flight_events_ > 0);
+    } else if (in_flight_events_ == 0) {
+        dependencies_.gate.forgotten();
+    }
+    if (blocked_ && !needs_restart_) pump();
+    dependencies_.reader.notify();
+    if (has_acknowledgements()) dependencies_.keeper.notify();
+}
+
+void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report) {
+    const auto& event = page.wire[index];
+    lane.machine.published(page.number);
+    page.note(event.topic, report.partition, report.offset);
+    page.tally.published(
+        event.topic,
+        event.event_type,
+        seconds(Clock::now() - page.handed_over_at),
+        seconds(std::chrono::system_clock::now() - event.created_at)
+    );
+    if (log::enabled(log::Level::debug)) {
+        log::debug(
+            kComponent,
+            "published",
+            {{"event_id", event.event_id},
+             {"topic", event.topic},
+             {"partition", report.partition},
+             {"offset", report.offset},
+             {"lane", lane.machine.lane().value()}}
+        );
+    }
+    settled(page);
+}
+
+void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Report& report) {
+    const auto& event = page.wire[index];
+    auto why = publisher_->explain(report.error, event.bytes());
+    log::warn(
+        kComponent,
+        "Kafka refused an event",
+        {{"event_id", event.event_id},
+         {"topic", event.topic},
+         {"lane", lane.machine.lane().value()},
+         {"error_type", report.error},
+         {"error", why}}
+    );
+    unexplained_.reset();
+    dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
+    lane.machine.refused(event.id, std::string(report.error), std::move(why));
+    dependencies_.metrics.retried(
+        static_cast<unsigned>(lane.machine.attempts(event.id)) + 1, event.event_type
+    );
+    needs_restart_ = true;
+    restart_at_ = Clock::now() + limits_.refused_retry_delay;
+}
+
+void Delivery::on_topic_refused(Lane& lane, Page& page, std::size_t index, std::string_view error) {
+    unexplained_.reset();
+    lane.machine.topic_refused(page.number, page.wire[index].id);
+    hold(lane, page.wire[index], error);
+    const auto handed_over = std::ranges::count_if(lane.pages, [&](const auto& one) {
+        return one->number > page.number && one->next > 0;
+    });
+    if (page.next == index + 1 && handed_over == 0) {
+        cut(lane, page, index);
+    } else {
+        // What went after it goes again after it.
+        needs_restart_ = true;
+    }
+}
+
+// The topic's events wait, and so does their lane; what others publish goes on.
+void Delivery::hold(Lane& lane, const WireEvent& event, std::string_view error) {
+    const auto now = Clock::now();
+    if (now < lane.held_until) return;
+    lane.held_until = now + limits_.topic_retry_delay;
+    dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
+    log::error(
+        kComponent,
+        "Kafka takes nothing for a topic; the lane waits until the topic exists and we may write",
+        {{"topic", event.topic},
+         {"event_id", event.event_id},
+         {"lane", lane.machine.lane().value()},
+         {"error_type", error},
+         {"delay_ms", limits_.topic_retry_delay.count()}}
+    );
+}
+
+void Delivery::settled(Page& page) {
+    if (--page.open == 0) completed(page);
+}
+
+void Delivery::completed(Page& page) {
+    if (page.tally.events() > 0) dependencies_.metrics.published(page.tally);
+    dependencies_.keeper.notify();
+}
+
+// --- acknowledging
+
+bool Delivery::has_acknowledgements() const {
+    return std::ranges::any_of(lanes_, [](const auto& entry) {
+        const auto& lane = entry.second;
+        return !lane.pages.empty() && lane.pages.front()->open == 0;
+    });
+}
+
+bool Delivery::is_acknowledgement_urgent() const {
+    return !has_room() || std::ranges::any_of(lanes_, [](const auto& entry) {
+        const auto& lane = entry.second;
+        return !lane.machine.has_room() && lane.pages.front()->open == 0;
+    });
+}
+
+std::vector<LaneMachine::Acknowledgement> Delivery::take_acknowledgements() {
+    std::vector<LaneMachine::Acknowledgement> taken;
+    for (auto& [id, lane] : lanes_) {
+        lane.machine.settle();
+        auto next = lane.machine.next_acknowledgement();
+        if (!next) continue;
+        next->publication.records = records_json(lane, next->pages);
+        taken.push_back(std::move(*next));
+        ++acknowledging_;
+    }
+    return taken;
+}
+
+void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement) {
+    const auto found = lanes_.find(acknowledgement.progress.lane);
+    if (found == lanes_.end()) return;
+    auto& lane = found->second;
+    const auto now = Clock::now();
+    lane.machine.acknowledged();
+    --acknowledging_;
+    for (std::size_t i = 0; i < acknowledgement.pages; ++i) {
+        auto& page = *lane.pages.front();
+        if (page.tally.events() > 0)
+            dependencies_.metrics.processed(page.tally, seconds(now - page.read_at));
+        count_parked(acknowledgement, page);
+        in_flight_bytes_ -= page.bytes;
+        lane.pages.pop_front();
+    }
+    dependencies_.reader.notify();
+}
+
+void Delivery::count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page) {
+    for (const auto& parked : acknowledgement.parked) {
+        const auto event = std::ranges::find(page.wire, parked.id, &WireEvent::id);
+        if (event == page.wire.end()) continue;
+        dependencies_.metrics.processed(
+            telemetry::Processed::permanently_failed, event->event_type
+        );
+        // Those that the broker refused were counted at each refusal.
+        if (parked.attempts == 1)
+            dependencies_.metrics.failed(telemetry::Failure::publish_error, event->event_type);
+        log::error(
+            kComponent,
+            "parked an event",
+            {{"event_id", event->event_id},
+             {"lane", page.lane->machine.lane().value()},
+             {"attempt", parked.attempts},
+             {"error_type", parked.error_class},
+             {"error", parked.error}}
+        );
+    }
+    if (!acknowledgement.parked.empty())
+        dependencies_.metrics.dead_lettered(acknowledgement.parked.size());
+}
+
+void Delivery::count_retried(unsigned retry) {
+    std::map<std::string_view, std::uint64_t> by_type;
+    for (const auto& [id, lane] : lanes_) {
+        for (const auto& page : lane.pages) {
+            if (page->open > 0 && page->next > 0)
+                by_type[page->wire.front().event_type] += page->open;
+        }
+    }
+    for (const auto& [type, events] : by_type) dependencies_.metrics.retried(retry, type, events);
+}
+
+std::string Delivery::records_json(const Lane& lane, std::size_t pages) {
+    std::map<std::pair<std::string_view, std::int32_t>, std::pair<std::int64_t, std::int64_t>> all;
+    for (std::size_t i = 0; i < pages; ++i) {
+        for (const auto& range : lane.pages[i]->ranges) {
+            const auto [place, is_new] =
+                all.try_emplace({range.topic, range.partition}, range.first, range.last);
+            place->second.first = std::min(place->second.first, range.first);
+            place->second.second = std::max(place->second.second, range.last);
+        }
+    }
+    std::string json;
+    domain::JsonWriter out(json);
+    out.begin_array();
+    for (const auto& [where, offsets] : all) {
+        out.begin_object();
+        out.key("topic").string(where.first);
+        out.key("partition").integer(where.second);
+        out.key("first").integer(offsets.first);
+        out.key("last").integer(offsets.second);
+        out.end_object();
+    }
+    out.end_array();
+    return json;
+}
+
+}  // namespace txstream::relay

@@ -1,0 +1,88 @@
+#pragma once
+
+#include "relay/ports.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace txstream::tests {
+
+using namespace relay;
+
+/// Kafka at the test's command: nothing is reported before the test says so.
+struct FakeKafka {
+    struct Sent {
+        std::string topic;
+        std::string key;
+        void* context;
+    };
+    std::vector<Sent> sent;  ///< and not reported
+    PublisherEvents events;
+    int producers = 0;
+    std::string unknown_topic_of;  ///< a key: known without asking
+
+    std::vector<std::string> keys() const {
+        std::vector<std::string> all;
+        for (const auto& one : sent) all.push_back(one.key);
+        return all;
+    }
+    void report(Outcome outcome, std::string_view error = {}) {
+        report_each([&](const Sent&) { return std::pair(outcome, error); });
+    }
+    /// All are acknowledged but for this key, whose topic is unknown.
+    void report_without_topic(std::string_view key) {
+        using Verdict = std::pair<Outcome, std::string_view>;
+        report_each([&](const Sent& one) {
+            return one.key == key ? Verdict(Outcome::refused_topic, "_UNKNOWN_TOPIC")
+                                  : Verdict(Outcome::acknowledged, "");
+        });
+    }
+    void give_up() { events.fatal(Error(Code::unavailable, "a gap", "_GAPLESS_GUARANTEE")); }
+
+    /// What makes the publishers of a Delivery.
+    std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)> maker(
+    );
+
+private:
+    template <class Verdicts>
+    void report_each(Verdicts verdict_of) {
+        std::vector<Report> reports;
+        for (const auto& one : std::exchange(sent, {})) {
+            const auto [outcome, error] = verdict_of(one);
+            reports.push_back({one.context, outcome, 0, 0, error});
+        }
+        events.reports(reports);
+    }
+};
+
+class FakePublisher final : public Publisher {
+public:
+    explicit FakePublisher(FakeKafka& kafka) : kafka_(kafka) { ++kafka_.producers; }
+    ~FakePublisher() override { kafka_.sent.clear(); }
+    Result<> publish(const Record& record) override {
+        if (record.key == kafka_.unknown_topic_of)
+            return fail(Code::not_found, "no such topic", "_UNKNOWN_TOPIC");
+        kafka_.sent.push_back({std::string(record.topic), std::string(record.key), record.context});
+        return {};
+    }
+    std::string explain(std::string_view error, std::size_t) const override {
+        return std::string(error);
+    }
+
+private:
+    FakeKafka& kafka_;
+};
+
+inline std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>
+FakeKafka::maker() {
+    return [this](auto, PublisherEvents its_events) -> Result<std::unique_ptr<Publisher>> {
+        events = std::move(its_events);
+        return std::make_unique<FakePublisher>(*this);
+    };
+}
+
+}  // namespace txstream::tests
