@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ namespace {
 // librdkafka logs by syslog levels: 3 error, 4 warning, 5 notice, 6 info, 7 debug. A broker that is
 // away is its error and our warning: events wait, nothing has failed yet.
 constexpr int kSyslogWarning = 4;
+constexpr std::string_view kTooLarge = "MSG_SIZE_TOO_LARGE";
 
 relay::Outcome outcome_of(int error) {
     if (error == 0) return relay::Outcome::acknowledged;
@@ -33,8 +35,8 @@ relay::Outcome outcome_of(int error) {
 
 class KafkaPublisher final : public relay::Publisher {
 public:
-    KafkaPublisher(std::size_t message_bytes_max, relay::PublisherEvents events)
-        : message_bytes_max_(message_bytes_max), events_(std::move(events)) {}
+    KafkaPublisher(RecordLimits limits, relay::PublisherEvents events)
+        : limits_(std::move(limits)), events_(std::move(events)) {}
 
     Result<> open(asio::any_io_executor executor, const kafka::Properties& properties) {
         kafka::Producer::Events events;
@@ -49,6 +51,9 @@ public:
     }
 
     Result<> publish(const relay::Record& record) override {
+        const auto bytes = record.key.size() + record.value.size();
+        if (bytes > limits_.topic_bytes_max && record.topic == limits_.topic)
+            return refusal(kTooLarge, record);
         headers_.clear();
         for (const auto& header : record.headers) headers_.push_back({header.name, header.value});
         kafka::Record out;
@@ -61,21 +66,28 @@ public:
         out.context = record.context;
         auto taken = producer_->produce(out);
         if (taken || taken.error().code() != Code::rejected) return taken;
-        const auto bytes = record.key.size() + record.value.size();
-        return fail(Code::rejected, explain(taken.error().origin(), bytes), taken.error().origin());
+        return refusal(taken.error().origin(), record);
     }
 
-    std::string explain(std::string_view error, std::size_t bytes) const override {
+    std::string explain(std::string_view error, std::string_view topic, std::size_t bytes)
+        const override {
+        const bool is_known = topic == limits_.topic;
         return fmt::format(
-            "Kafka refuses the record of {} bytes with {}; at most {} bytes are allowed (the lower "
-            "of KAFKA_MESSAGE_BYTES_MAX and the topic's max.message.bytes)",
+            "Kafka refuses the record of {} bytes with {}; at most {} bytes are allowed ({})",
             bytes,
             error,
-            message_bytes_max_
+            is_known ? std::min(limits_.bytes_max, limits_.topic_bytes_max) : limits_.bytes_max,
+            is_known ? "the lower of KAFKA_MESSAGE_BYTES_MAX and the topic's max.message.bytes"
+                     : "KAFKA_MESSAGE_BYTES_MAX; the topic's max.message.bytes may be lower"
         );
     }
 
 private:
+    tl::unexpected<Error> refusal(std::string_view error, const relay::Record& record) const {
+        const auto bytes = record.key.size() + record.value.size();
+        return fail(Code::rejected, explain(error, record.topic, bytes), std::string(error));
+    }
+
     void forward(std::span<const kafka::Report> reports) {
         reports_.clear();
         for (const auto& report : reports) {
@@ -96,7 +108,7 @@ private:
         return place->second;
     }
 
-    std::size_t message_bytes_max_;
+    RecordLimits limits_;
     relay::PublisherEvents events_;
     std::vector<kafka::Header> headers_;
     std::vector<relay::Report> reports_;
@@ -123,10 +135,10 @@ kafka::Properties to_kafka(const Config::Properties& properties) {
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     asio::any_io_executor executor,
     const kafka::Properties& properties,
-    std::size_t message_bytes_max,
+    RecordLimits limits,
     relay::PublisherEvents events
 ) {
-    auto publisher = std::make_unique<KafkaPublisher>(message_bytes_max, std::move(events));
+    auto publisher = std::make_unique<KafkaPublisher>(std::move(limits), std::move(events));
     TXS_CHECK(publisher->open(std::move(executor), properties));
     return publisher;
 }

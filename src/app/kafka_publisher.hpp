@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 namespace txstream::app {
 
@@ -15,11 +16,19 @@ kafka::LogCallback kafka_log();
 /// The properties of a configuration in the form that the room `kafka` takes.
 kafka::Properties to_kafka(const Config::Properties& properties);
 
-/// The relay's port to Kafka. `message_bytes_max` is what the topic takes, for messages to people.
+/// Bytes of key and value. What a topic is known to refuse is refused here, where it names its
+/// event.
+struct RecordLimits {
+    std::size_t bytes_max;  ///< KAFKA_MESSAGE_BYTES_MAX, for every topic
+    std::string topic;      ///< the one whose max.message.bytes was looked up
+    std::size_t topic_bytes_max;
+};
+
+/// The relay's port to Kafka.
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     asio::any_io_executor executor,
     const kafka::Properties& properties,
-    std::size_t message_bytes_max,
+    RecordLimits limits,
     relay::PublisherEvents events
 );
 

@@ -160,17 +160,19 @@ Task<> RelayApp::run_when_topic_is_there() {
         co_await topic_wakeup_.wait(Deadline::Clock::time_point::max());
     if (is_stopping_) co_return;
     const auto facts = *topic_->facts();
-    auto bytes_max = config_.kafka.message_bytes_max;
+    RecordLimits limits{
+        config_.kafka.message_bytes_max, config_.kafka.topic, config_.kafka.message_bytes_max
+    };
     if (facts.message_bytes_max > 0)
-        bytes_max = std::min(bytes_max, static_cast<std::size_t>(facts.message_bytes_max));
+        limits.topic_bytes_max = static_cast<std::size_t>(facts.message_bytes_max);
     log::info(
         kComponent,
         facts.created ? "created the topic" : "found the topic",
         {{"topic", config_.kafka.topic},
          {"partitions", facts.partitions},
-         {"message_bytes_max", bytes_max}}
+         {"message_bytes_max", std::min(limits.bytes_max, limits.topic_bytes_max)}}
     );
-    pool_ = std::make_unique<relay::WorkerPool>(pool_options(lanes_), ports(bytes_max), metrics_);
+    pool_ = std::make_unique<relay::WorkerPool>(pool_options(lanes_), ports(limits), metrics_);
     pool_->start();
 }
 
@@ -200,7 +202,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     return options;
 }
 
-relay::Ports RelayApp::ports(std::size_t message_bytes_max) const {
+relay::Ports RelayApp::ports(const RecordLimits& limits) const {
     relay::Ports ports;
     const auto conninfo = config_.database.conninfo();
     ports.source = [conninfo](asio::any_io_executor executor) {
@@ -210,14 +212,13 @@ relay::Ports RelayApp::ports(std::size_t message_bytes_max) const {
         return make_pg_lane_keeper(std::move(executor), conninfo, std::move(owner));
     };
     auto properties = config_.kafka.producer;
-    // What the topic would refuse is refused here, where it names its event.
-    properties["message.max.bytes"] = std::to_string(message_bytes_max);
-    ports.publisher = [properties = to_kafka(properties), message_bytes_max](
-                          asio::any_io_executor executor, relay::PublisherEvents events
-                      ) {
-        return make_kafka_publisher(
-            std::move(executor), properties, message_bytes_max, std::move(events)
-        );
+    // A batch that the topic would refuse is not put together.
+    auto& batch_bytes = properties.at("batch.size");
+    batch_bytes =
+        std::to_string(std::min<std::size_t>(std::stoull(batch_bytes), limits.topic_bytes_max));
+    ports.publisher = [properties = to_kafka(properties),
+                       limits](asio::any_io_executor executor, relay::PublisherEvents events) {
+        return make_kafka_publisher(std::move(executor), properties, limits, std::move(events));
     };
     return ports;
 }

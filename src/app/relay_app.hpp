@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/config.hpp"
+#include "app/kafka_publisher.hpp"
 #include "relay/worker_pool.hpp"
 #include "runtime/task_group.hpp"
 #include "runtime/wakeup.hpp"
@@ -43,7 +44,7 @@ private:
     Task<> run_when_topic_is_there();
     Task<> measure_backlog();
     relay::WorkerPool::Options pool_options(std::size_t lanes) const;
-    relay::Ports ports(std::size_t message_bytes_max) const;
+    relay::Ports ports(const RecordLimits& limits) const;
 
     asio::any_io_executor executor_;
     const Config& config_;

@@ -50,7 +50,7 @@ void Delivery::on_reports(std::span<const Report> reports) {
                         "publish_error",
                         Error(
                             Code::unavailable,
-                            publisher_->explain(report.error, page.wire[slot.index].bytes()),
+                            "Kafka did not take a record: " + std::string(report.error),
                             std::string(report.error)
                         )
                     );
@@ -95,7 +95,7 @@ void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const 
 
 void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Report& report) {
     const auto& event = page.wire[index];
-    auto why = publisher_->explain(report.error, event.bytes());
+    auto why = publisher_->explain(report.error, event.topic, event.bytes());
     log::warn(
         kComponent,
         "Kafka refused an event",

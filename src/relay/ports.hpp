@@ -131,7 +131,8 @@ public:
     /// Kafka's name for it.
     virtual Result<> publish(const Record& record) = 0;
     /// For people: why Kafka refused a record of this size, with the limit if there is one.
-    virtual std::string explain(std::string_view error, std::size_t bytes) const = 0;
+    virtual std::string explain(std::string_view error, std::string_view topic, std::size_t bytes)
+        const = 0;
 };
 
 struct PublisherEvents {

@@ -207,6 +207,9 @@ def test_an_event_too_large_for_the_broker_is_parked_with_its_key_and_the_rest_a
     topic = world.topic(config={"max.message.bytes": "20000"})
     good = append(database, 50)
     huge = str(database.publish("key-3", payload=json.dumps({"x": "y" * 50_000})))
+    # What this topic refuses, another may take.
+    elsewhere = world.topic()
+    large = str(database.publish("key-4", payload=json.dumps({"x": "y" * 50_000}), topic=elsewhere.name))
     behind = [str(database.publish("key-3", payload='{"behind": 1}')) for _ in range(2)]
     good |= append(database, 50, first=57 * KEYS + 4 - 50 + 10)
     relay = world.start("relay", database, topic, WORKER_RETRY_DELAY="50ms")
@@ -221,6 +224,7 @@ def test_an_event_too_large_for_the_broker_is_parked_with_its_key_and_the_rest_a
     delivered = {one for one, (key, _) in good.items() if one not in held}
     records = topic.read_ids(delivered)
     assert not held & {event_id(record) for record in records}
+    assert large in {event_id(record) for record in elsewhere.read_ids({large})}
     eventually(lambda: relay.metric("txstream_events_in_queue", status="dead_letter") == len(held), "it is told")
     assert relay.metric("txstream_events_processed_total", status="permanently_failed") == len(held)
 

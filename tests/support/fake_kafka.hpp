@@ -69,7 +69,7 @@ public:
         kafka_.sent.push_back({std::string(record.topic), std::string(record.key), record.context});
         return {};
     }
-    std::string explain(std::string_view error, std::size_t) const override {
+    std::string explain(std::string_view error, std::string_view, std::size_t) const override {
         return std::string(error);
     }
 

@@ -421,7 +421,7 @@ public:
         queue_.push_back({record.context, id_of(record)});
         return {};
     }
-    std::string explain(std::string_view error, std::size_t) const override {
+    std::string explain(std::string_view error, std::string_view, std::size_t) const override {
         return std::string(error);
     }
 
