@@ -49,18 +49,23 @@ OrderWriter::~OrderWriter() = default;
 
 Task<Result<domain::Order>> OrderWriter::place(domain::Order order, Deadline deadline) {
     if (tasks_.cancelled()) co_return fail(Code::unavailable, "the API stops");
-    if (waiting_.size() >= limits_.waiting_max)
-        co_return fail(Code::overloaded, "too many orders wait for the database");
+    constexpr auto kTooMany = "too many orders wait for the database";
+    if (waiting_.size() >= limits_.waiting_max) co_return fail(Code::overloaded, kTooMany);
     const auto mine = std::make_shared<Placing>(tasks_.executor(), std::move(order), deadline);
+    if (waiting_bytes_ + mine->bytes > limits_.waiting_bytes_max)
+        co_return fail(Code::overloaded, kTooMany);
     waiting_.push_back(mine);
+    waiting_bytes_ += mine->bytes;
     if (writers_ < limits_.batches_max) {
         ++writers_;
         tasks_.spawn(write_batches());
     }
     co_await mine->answered.wait(deadline.at());
     if (mine->result) co_return std::move(*mine->result);
-    if (std::erase(waiting_, mine) > 0)
+    if (std::erase(waiting_, mine) > 0) {
+        waiting_bytes_ -= mine->bytes;
         co_return fail(Code::unavailable, "the order's time was over before it could be written");
+    }
     co_return fail(Code::timed_out, "the database did not answer in time");
 }
 
@@ -97,6 +102,7 @@ OrderWriter::Batch OrderWriter::take_batch() {
     while (!waiting_.empty() && batch.size() < limits_.orders_max) {
         bytes += waiting_.front()->bytes;
         if (bytes > limits_.bytes_max && !batch.empty()) break;
+        waiting_bytes_ -= waiting_.front()->bytes;
         batch.push_back(std::move(waiting_.front()));
         waiting_.pop_front();
     }

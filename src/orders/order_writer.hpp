@@ -25,6 +25,7 @@ public:
         std::size_t orders_max = 128;  ///< in a batch
         std::size_t bytes_max = std::size_t{4} << 20;  ///< of events in a batch of more than one
         std::size_t waiting_max = 4096;  ///< orders that wait; one more is Code::overloaded
+        std::size_t waiting_bytes_max = std::size_t{64} << 20;  ///< of their events, as well
     };
 
     /// `committed` may be empty; it is called after each batch that has committed.
@@ -60,6 +61,7 @@ private:
     std::function<void()> committed_;
     Limits limits_;
     std::deque<std::shared_ptr<Placing>> waiting_;
+    std::size_t waiting_bytes_ = 0;
     std::size_t writers_ = 0;
     runtime::TaskGroup tasks_;
 };

@@ -265,6 +265,23 @@ TEST_F(OrderWriterPgTest, MoreThanMayWaitAreRefusedAndTheOthersArePlaced) {
     EXPECT_TRUE(*place(all, {order("n-10")})[0]);
 }
 
+TEST_F(OrderWriterPgTest, MoreBytesThanMayWaitAreRefusedAndTheOthersArePlaced) {
+    const auto bytes = with_event(order("n-10")).event_data.size();
+    auto& all = writer({.batches_max = 1, .orders_max = 1, .waiting_bytes_max = 3 * bytes});
+    const auto placed = place(all, orders(1, 4));
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(*placed[i]) << "all ask in the same moment";
+    EXPECT_EQ(placed[3]->error().code(), Code::overloaded);
+    for (const auto& answer : place(all, orders(5, 7)))
+        EXPECT_TRUE(*answer) << answer->error().what();
+    const auto other = connect();
+    script(*other, "BEGIN; LOCK TABLE orders");
+    const auto late = ask(all, orders(10, 12), Deadline::in(50ms));
+    for (const auto& answer : finish(late)) EXPECT_FALSE(*answer);
+    script(*other, "COMMIT");
+    for (const auto& answer : place(all, orders(20, 21)))
+        EXPECT_TRUE(*answer) << "who left made room";
+}
+
 TEST_F(OrderWriterPgTest, ADatabaseThatCannotBeReachedFailsAllWhoWaitAndHarmsNobodyLater) {
     pools_.push_back(std::make_unique<pg::Pool>(
         io_.get_executor(), "host=127.0.0.1 port=1", "", pg::Pool::Limits{}
