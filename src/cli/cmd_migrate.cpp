@@ -50,8 +50,9 @@ constexpr std::string_view kReadRemedy =
     "the role needs USAGE on schema txstream and SELECT on txstream.schema_migrations";
 std::string change_remedy(const app::Config& config) {
     return fmt::format(
-        "migrate as the owner of the schema txstream; who makes it needs a right on the database: "
-        "GRANT CREATE ON DATABASE {} TO {}",
+        "migrate as the owner of the schema txstream; who makes it needs GRANT CREATE ON DATABASE "
+        "{0} TO {1}, for the orders GRANT CREATE ON SCHEMA public TO {1}, and CREATEROLE where the "
+        "roles of docs/schema.md are missing",
         config.database.name,
         config.database.user
     );
