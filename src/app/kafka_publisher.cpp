@@ -38,14 +38,13 @@ public:
     KafkaPublisher(RecordLimits limits, relay::PublisherEvents events)
         : limits_(std::move(limits)), events_(std::move(events)) {}
 
-    Result<> open(asio::any_io_executor executor, const kafka::Properties& properties) {
+    Result<> open(const asio::any_io_executor& executor, const kafka::Properties& properties) {
         kafka::Producer::Events events;
         events.reports = [this](std::span<const kafka::Report> reports) { forward(reports); };
         events.fatal = events_.fatal;
         events.brokers_down = events_.brokers_down;
         TXS_TRY(
-            producer_,
-            kafka::Producer::create(std::move(executor), properties, std::move(events), kafka_log())
+            producer_, kafka::Producer::create(executor, properties, std::move(events), kafka_log())
         );
         return {};
     }
@@ -133,13 +132,13 @@ kafka::Properties to_kafka(const Config::Properties& properties) {
 }
 
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
-    asio::any_io_executor executor,
+    const asio::any_io_executor& executor,
     const kafka::Properties& properties,
     RecordLimits limits,
     relay::PublisherEvents events
 ) {
     auto publisher = std::make_unique<KafkaPublisher>(std::move(limits), std::move(events));
-    TXS_CHECK(publisher->open(std::move(executor), properties));
+    TXS_CHECK(publisher->open(executor, properties));
     return publisher;
 }
 

@@ -26,7 +26,7 @@ struct RecordLimits {
 
 /// The relay's port to Kafka.
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
-    asio::any_io_executor executor,
+    const asio::any_io_executor& executor,
     const kafka::Properties& properties,
     RecordLimits limits,
     relay::PublisherEvents events

@@ -218,7 +218,7 @@ relay::Ports RelayApp::ports(const RecordLimits& limits) const {
         std::to_string(std::min<std::size_t>(std::stoull(batch_bytes), limits.topic_bytes_max));
     ports.publisher = [properties = to_kafka(properties),
                        limits](asio::any_io_executor executor, relay::PublisherEvents events) {
-        return make_kafka_publisher(std::move(executor), properties, limits, std::move(events));
+        return make_kafka_publisher(executor, properties, limits, std::move(events));
     };
     return ports;
 }
