@@ -58,17 +58,15 @@ void Delivery::lose(LaneId id) {
     const auto found = lanes_.find(id);
     if (found == lanes_.end()) return;
     auto& lane = found->second;
-    for (auto& page : lane.pages) {
+    for (const auto& page : lane.pages) {
         if (page->next > 0) needs_restart_ = true;
         in_flight_bytes_ -= page->bytes;
-        page->lane = nullptr;
-        orphans_.push_back(std::move(page));
     }
-    if (lane.machine.is_acknowledging()) --acknowledging_;
-    lanes_.erase(found);
     // What is queued must not leave this process once the next owner publishes. The reader, which
     // makes the next publisher, may be waiting for a database that hangs.
     if (needs_restart_) publisher_.reset();
+    if (lane.machine.is_acknowledging()) --acknowledging_;
+    lanes_.erase(found);
     dependencies_.metrics.lane_lease_lost();
     dependencies_.reader.notify();
 }
@@ -355,7 +353,6 @@ void Delivery::fail(std::string_view kind, const Error& error) {
 void Delivery::restart() {
     TXS_ASSERT(!is_acknowledging(), "a lane goes back only between acknowledgements");
     publisher_.reset();
-    orphans_.clear();
     for (auto& [id, lane] : lanes_) {
         lane.pages.clear();
         lane.machine.restart();

@@ -178,8 +178,6 @@ private:
     std::mt19937_64 random_;
     RecordHeaders headers_;
     std::map<LaneId, Lane> lanes_;
-    /// Of lost lanes: reports of them may be on their way.
-    std::vector<std::unique_ptr<Page>> orphans_;
     std::unique_ptr<Publisher> publisher_;  // last: ended before what its records point into
     LaneId last_paged_{-1};
     std::size_t in_flight_bytes_ = 0;

@@ -131,6 +131,53 @@ TEST_F(DeliveryGateTest, SilenceIsAFailureAfterTheTimeout) {
     EXPECT_FALSE(gate_.times_out_at());
 }
 
+TEST_F(DeliveryGateTest, WhatIsHandedOverDoesNotPutOffTheTimeoutOfWhatWasBefore) {
+    gate_.sent(now_);
+    gate_.sent(now_ + 20s);
+    EXPECT_EQ(*gate_.times_out_at(), now_ + 30s);
+}
+
+TEST_F(DeliveryGateTest, WhatIsInFlightHasTheProbesTimeAnewAndNoneDuringThePause) {
+    gate_.sent(now_);
+    ASSERT_TRUE(gate_.failed(now_ + 30s, 0.5));
+    EXPECT_FALSE(gate_.times_out_at()) << "the reader would run in a loop";
+    EXPECT_FALSE(gate_.may_send(now_ + 60s));
+    ASSERT_EQ(gate_.state(), State::probing);
+    EXPECT_EQ(*gate_.times_out_at(), now_ + 70s);
+}
+
+TEST_F(DeliveryGateTest, OneProofIsEnough) {
+    gate_.doubted();
+    ASSERT_TRUE(gate_.may_send(now_));
+    ASSERT_EQ(gate_.state(), State::probing);
+    gate_.sent(now_);
+    gate_.acknowledged(now_, false);
+    EXPECT_TRUE(gate_.may_send(now_));
+    EXPECT_EQ(gate_.state(), State::flowing);
+}
+
+TEST_F(DeliveryGateTest, WhoseProbeIsOverTakesNobodyElsesAlong) {
+    for (const bool is_good : {false, true}) {
+        DeliveryGate first(limits_, breaker_);
+        DeliveryGate second(limits_, breaker_);
+        DeliveryGate third(limits_, breaker_);
+        for (int i = 0; i < 5; ++i) breaker_.failure(now_);
+        now_ += 30s;
+        ASSERT_TRUE(first.may_send(now_));
+        first.sent(now_);
+        if (is_good) {
+            first.acknowledged(now_, false);
+        } else {
+            ASSERT_TRUE(first.failed(now_, 0.5));
+        }
+        now_ += 30s;
+        ASSERT_TRUE(second.may_send(now_));
+        first.leave();
+        EXPECT_FALSE(third.may_send(now_)) << "the second probes";
+        second.leave();
+    }
+}
+
 TEST_F(DeliveryGateTest, ALateAcknowledgementEndsThePause) {
     gate_.sent(now_);
     ASSERT_TRUE(gate_.failed(now_, 0.5));

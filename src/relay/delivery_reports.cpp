@@ -29,7 +29,6 @@ void Delivery::on_reports(std::span<const Report> reports) {
         auto& slot = *static_cast<Slot*>(report.context);
         --in_flight_events_;
         auto& page = *slot.page;
-        if (page.lane == nullptr) continue;
         switch (report.outcome) {
             case Outcome::acknowledged:
                 any_acknowledged = true;

@@ -1,7 +1,7 @@
 #include "relay/delivery.hpp"
 
+#include "relay/fake_kafka.hpp"
 #include "telemetry/log.hpp"
-#include "tests/support/fake_kafka.hpp"
 #include "tests/support/fake_rows.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -12,7 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using policy::BreakerState;
-using tests::FakeKafka;
 
 class DeliveryTest : public testing::Test {
 protected:
@@ -20,13 +19,15 @@ protected:
         log::Options quiet;
         quiet.level = log::Level::fatal;
         EXPECT_TRUE(log::setup(quiet));
-        for (std::int16_t lane = 1; lane <= 2; ++lane) {
-            outbox::ClaimedLane claimed{};
-            claimed.lane = LaneId(lane);
-            claimed.epoch = Epoch(1);
-            claimed.cursor = snapshot(10);
-            delivery_.add_lane(claimed, Delivery::Clock::now() + 1h);
-        }
+        for (std::int16_t lane = 1; lane <= 2; ++lane) claim(lane);
+    }
+    void claim(std::int16_t lane, std::vector<std::string> held_keys = {}) {
+        outbox::ClaimedLane claimed{};
+        claimed.lane = LaneId(lane);
+        claimed.epoch = Epoch(1);
+        claimed.cursor = snapshot(10);
+        claimed.held_keys = std::move(held_keys);
+        delivery_.add_lane(claimed, Delivery::Clock::now() + 1h);
     }
     static outbox::Snapshot snapshot(std::int64_t xmax) {
         const auto text = std::to_string(xmax);
@@ -67,6 +68,8 @@ protected:
         delivery_.pump();
     }
     using Keys = std::vector<std::string>;
+    static constexpr auto kRefusedDelay = 2h;
+    static constexpr auto kGrace = 1h;
 
     asio::io_context loop_;
     FakeKafka kafka_;
@@ -79,7 +82,10 @@ protected:
     DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
     Delivery delivery_{
         {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t"},
-        {.lane = {.pages_in_flight_max = 4, .attempts_max = 1}}
+        {.lane = {.pages_in_flight_max = 4, .attempts_max = 1},
+         .in_flight_bytes_max = 1,
+         .refused_retry_delay = kRefusedDelay,
+         .reports_grace = kGrace}
     };
 };
 
@@ -129,6 +135,29 @@ TEST_F(DeliveryTest, ASuspectWaitsUntilNothingElseIsInFlight) {
     EXPECT_EQ(kafka_.keys(), Keys{"a"});
 }
 
+// What is parked is settled without Kafka: the suspect behind it comes up while others are sent.
+TEST_F(DeliveryTest, ASuspectBehindAParkedEventGoesAloneToo) {
+    for (const auto lane : std::vector<std::int16_t>{0, 3}) {
+        claim(lane, {"held"});
+        read(lane, {"held", "s"});
+        hand_over();
+        ASSERT_EQ(kafka_.keys(), Keys{"s"});
+        kafka_.report(Outcome::refused_event, "INVALID_RECORD");
+        delivery_.restart();
+        read(1, {"a"});
+        read(lane, {"held", "s"});
+        hand_over();
+        const auto first = kafka_.keys();
+        kafka_.report(Outcome::acknowledged);
+        const auto second = kafka_.keys();
+        kafka_.report(Outcome::acknowledged);
+        EXPECT_EQ(first, Keys{lane == 0 ? "s" : "a"});
+        EXPECT_EQ(second, Keys{lane == 0 ? "a" : "s"});
+        delivery_.lose(LaneId(lane));
+        delivery_.restart();
+    }
+}
+
 TEST_F(DeliveryTest, AProducerThatGivesUpAndDoesNotSayForWhomIsAFailure) {
     read(1, {"a"});
     hand_over();
@@ -137,6 +166,16 @@ TEST_F(DeliveryTest, AProducerThatGivesUpAndDoesNotSayForWhomIsAFailure) {
     delivery_.restart();
     EXPECT_EQ(gate_.state(), DeliveryGate::State::paused);
     EXPECT_EQ(breaker_.state(), BreakerState::open);
+}
+
+TEST_F(DeliveryTest, WhatWasRefusedIsNotTriedInAHotLoop) {
+    const auto began = Delivery::Clock::now();
+    read(1, {"a"});
+    hand_over();
+    kafka_.give_up();
+    EXPECT_GE(delivery_.restart_at(), began + kGrace) << "the reports are on their way";
+    kafka_.report(Outcome::refused_event, "INVALID_RECORD");
+    EXPECT_GE(delivery_.restart_at(), began + kRefusedDelay);
 }
 
 TEST_F(DeliveryTest, ATopicThatTakesNothingHoldsItsLaneAndNobodyElse) {
@@ -150,6 +189,8 @@ TEST_F(DeliveryTest, ATopicThatTakesNothingHoldsItsLaneAndNobodyElse) {
     const auto groups = delivery_.lanes_to_poll();
     ASSERT_EQ(groups.size(), 1U);
     EXPECT_EQ(groups.begin()->second.lanes, std::vector<LaneId>{LaneId(2)});
+    delivery_.machine(LaneId(1)).begin_paging(snapshot(20), EventSeq(1));
+    EXPECT_FALSE(delivery_.lane_to_page()) << "nor is it read page by page";
     read(2, {"c"});
     hand_over();
     EXPECT_EQ(kafka_.keys(), Keys{"c"});
@@ -243,6 +284,57 @@ TEST_F(DeliveryTest, ATopicThatIsMissingForTheLastOfAPageTakesNothingElseBack) {
     expect_published_before(1, 11);
 }
 
+TEST_F(DeliveryTest, AnEventThatTheProducerCannotTakeIsParkedAndTheNextGoes) {
+    kafka_.refuses = Error(Code::rejected, "too large", "MSG_SIZE_TOO_LARGE");
+    read(1, {"a"});
+    hand_over();
+    EXPECT_TRUE(delivery_.has_acknowledgements());
+    const auto done = delivery_.take_acknowledgements();
+    ASSERT_EQ(done.size(), 1U);
+    ASSERT_EQ(done[0].parked.size(), 1U);
+    EXPECT_EQ(done[0].parked[0].error_class, "MSG_SIZE_TOO_LARGE");
+    EXPECT_FALSE(delivery_.needs_restart());
+    kafka_.refuses.reset();
+    read(2, {"c"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"c"});
+}
+
+TEST_F(DeliveryTest, AFullProducerIsNoFailureAndTheRestGoesAfterAReport) {
+    read(1, {"a"});
+    hand_over();
+    kafka_.refuses = Error(Code::overloaded, "full");
+    read(2, {"c"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"a"});
+    kafka_.refuses.reset();
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_EQ(kafka_.keys(), Keys{"c"});
+    EXPECT_EQ(breaker_.state(), BreakerState::closed);
+    EXPECT_EQ(kafka_.producers, 1);
+}
+
+TEST_F(DeliveryTest, NothingOfALaneLeavesPastItsTimeBeforeItIsProlonged) {
+    const std::vector<LaneId> both{LaneId(1), LaneId(2)};
+    delivery_.renewed(both, Delivery::Clock::now());
+    read(1, {"a"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys());
+    delivery_.renewed(both, Delivery::Clock::now() + 1h);
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"a"});
+}
+
+TEST_F(DeliveryTest, InDoubtNothingIsReadBeforeTheOlderSessionAnswered) {
+    delivery_.machine(LaneId(1)).begin_paging(snapshot(20), EventSeq(1));
+    delivery_.doubt();
+    for (const auto answered : std::vector<std::uint64_t>{0, 1}) {
+        delivery_.trust(answered);
+        EXPECT_EQ(delivery_.lanes_to_poll().empty(), answered == 0);
+        EXPECT_EQ(delivery_.lane_to_page().has_value(), answered == 1);
+    }
+}
+
 TEST_F(DeliveryTest, AfterTheLanesWereGivenBackNothingLeaves) {
     read(1, {"a", "b"});
     delivery_.close();
@@ -261,6 +353,59 @@ TEST_F(DeliveryTest, AfterTheLanesWereGivenBackNoSuspectLeavesEither) {
     read(1, {"a"});
     hand_over();
     EXPECT_EQ(kafka_.keys(), Keys());
+}
+
+TEST_F(DeliveryTest, WhatIsQueuedDoesNotLeaveAfterTheLanesWereGivenBack) {
+    read(1, {"a"});
+    hand_over();
+    delivery_.close();
+    EXPECT_EQ(kafka_.keys(), Keys());
+}
+
+TEST_F(DeliveryTest, WhatIsQueuedOfALostLaneDoesNotLeave) {
+    read(1, {"a"});
+    hand_over();
+    delivery_.lose(LaneId(1));
+    EXPECT_EQ(kafka_.keys(), Keys()) << "the reader may wait for a database that hangs";
+    EXPECT_TRUE(delivery_.needs_restart());
+}
+
+TEST_F(DeliveryTest, ALostLaneLeavesTheRoomOfItsPagesToOthers) {
+    read(1, {"a"});
+    EXPECT_FALSE(delivery_.has_room());
+    delivery_.lose(LaneId(1));
+    EXPECT_TRUE(delivery_.has_room());
+    EXPECT_FALSE(delivery_.needs_restart()) << "nothing of it was handed over";
+}
+
+TEST_F(DeliveryTest, WithoutRoomAnAcknowledgementIsUrgentAndMakesRoom) {
+    read(1, {"a"});
+    hand_over();
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_FALSE(delivery_.has_room());
+    EXPECT_TRUE(delivery_.is_acknowledgement_urgent());
+    for (const auto& one : delivery_.take_acknowledgements()) delivery_.acknowledged(one);
+    EXPECT_TRUE(delivery_.has_room());
+    EXPECT_FALSE(delivery_.is_acknowledgement_urgent());
+}
+
+TEST_F(DeliveryTest, ALaneThatIsLostDuringItsAcknowledgementHoldsUpNoRestart) {
+    read(1, {"a"});
+    hand_over();
+    kafka_.report(Outcome::acknowledged);
+    ASSERT_EQ(delivery_.take_acknowledgements().size(), 1U);
+    ASSERT_TRUE(delivery_.is_acknowledging());
+    delivery_.lose(LaneId(1));
+    EXPECT_FALSE(delivery_.is_acknowledging());
+}
+
+TEST_F(DeliveryTest, NobodyWaitsForReportsOfAProducerThatWasEnded) {
+    read(1, {"a"});
+    hand_over();
+    ASSERT_TRUE(gate_.times_out_at());
+    delivery_.lose(LaneId(1));
+    delivery_.restart();
+    EXPECT_FALSE(gate_.times_out_at());
 }
 
 TEST_F(DeliveryTest, BrokersThatCloseIdleConnectionsAreNoFailure) {

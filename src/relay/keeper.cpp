@@ -55,7 +55,7 @@ void Keeper::stop(Deadline deadline) {
 }
 
 Task<> Keeper::run() {
-    while (!stop_at_ || !(delivery_.is_idle() || delivery_.needs_restart() || stop_at_->passed())) {
+    while (!is_over()) {
         lose_expired();
         if (!lanes_.is_open()) {
             if (auto opened = co_await lanes_.open(deadline()); !opened) {
@@ -68,9 +68,13 @@ Task<> Keeper::run() {
             continue;
         }
         failures_ = 0;
-        co_await wakeup_.wait(next_due());
+        if (!is_over()) co_await wakeup_.wait(next_due());
     }
     co_await hand_back();
+}
+
+bool Keeper::is_over() const {
+    return stop_at_ && (delivery_.is_idle() || delivery_.needs_restart() || stop_at_->passed());
 }
 
 Task<Result<>> Keeper::step() {

@@ -54,6 +54,8 @@ private:
     void lose_all();
     void forget_lost();
     void tell();
+    /// Told to stop, and nothing is left to wait for.
+    bool is_over() const;
     Clock::time_point next_due() const;
     Clock::time_point publish_until(Clock::time_point asked) const;
     Deadline deadline() const;

@@ -1,11 +1,12 @@
 #include "relay/reader.hpp"
 
+#include "relay/fake_kafka.hpp"
+#include "relay/fake_outbox.hpp"
 #include "runtime/task_group.hpp"
 #include "telemetry/log.hpp"
-#include "tests/support/fake_kafka.hpp"
-#include "tests/support/fake_rows.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <gtest/gtest.h>
 
 namespace txstream::relay {
@@ -13,153 +14,241 @@ namespace {
 
 using namespace std::chrono_literals;
 
-outbox::Snapshot snapshot(std::int64_t xmax) {
-    const auto text = std::to_string(xmax);
-    return outbox::Snapshot::parse(text + ":" + text + ":").value();
-}
-
-/// A window of one lane, whose events have the keys "1" to the last.
-class FakeSource final : public EventSource {
-public:
-    FakeSource(const asio::any_io_executor& executor, std::int64_t events)
-        : events_(events), held_after_(events), let_go_(executor) {}
-
-    Task<Result<>> open(Deadline) override {
-        is_open_ = true;
-        co_return Result<>();
-    }
-    bool is_open() const override { return is_open_; }
-    Task<Result<outbox::Snapshot>> current_snapshot(Deadline) override { co_return snapshot(20); }
-    Task<Result<outbox::Events>> read_window(
-        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, std::size_t limit, Deadline
-    ) override {
-        co_return after(0, limit);
-    }
-    Task<Result<std::map<LaneId, EventSeq>>> first_ids(
-        std::vector<LaneId> lanes, outbox::Snapshot, outbox::Snapshot, Deadline
-    ) override {
-        co_return std::map<LaneId, EventSeq>{{lanes.at(0), EventSeq(1)}};
-    }
-    Result<> send_page(
-        LaneId, const outbox::Snapshot&, const outbox::Snapshot&, EventSeq last, std::size_t limit
-    ) override {
-        asked_after_ = last.value();
-        asked = after(asked_after_, limit);
-        return {};
-    }
-    Task<Result<outbox::Events>> receive_page(Deadline) override {
-        while (asked_after_ >= held_after_) co_await let_go_.wait(Reader::Clock::time_point::max());
-        co_return *std::exchange(asked, std::nullopt);
-    }
-    void hold_answers_after(std::int64_t last) {
-        held_after_ = last;
-        let_go_.notify();
-    }
-
-    std::optional<outbox::Events> asked;  ///< and not received
-
-private:
-    outbox::Events after(std::int64_t last, std::size_t limit) const {
-        std::vector<tests::FakeEvent> found;
-        for (auto id = last + 1; id <= events_ && found.size() < limit; ++id)
-            found.push_back({.id = id, .lane = 1, .aggregate_id = std::to_string(id)});
-        return tests::fake_events(found);
-    }
-
-    std::int64_t events_;
-    std::int64_t asked_after_ = 0;
-    std::int64_t held_after_;
-    runtime::Wakeup let_go_;
-    bool is_open_ = false;
-};
-
 class ReaderTest : public testing::Test {
 protected:
     ReaderTest() {
         log::Options quiet;
         quiet.level = log::Level::fatal;
         EXPECT_TRUE(log::setup(quiet));
-        outbox::ClaimedLane claimed{};
-        claimed.lane = LaneId(1);
-        claimed.epoch = Epoch(1);
-        claimed.cursor = snapshot(10);
-        delivery_.add_lane(claimed, Delivery::Clock::now() + 1h);
+        claim(1);
         tasks_.spawn(reader_.run());
     }
     ~ReaderTest() override {
         reader_.stop();
-        reader_wakeup_.notify();
-        source_.hold_answers_after(99);
-        until([&] { return tasks_.size() == 0; }, "the reader ends");
+        EXPECT_TRUE(until([&] { return tasks_.size() == 0; }));
+    }
+
+    void claim(std::int64_t epoch) {
+        outbox::ClaimedLane claimed{};
+        claimed.lane = LaneId(1);
+        claimed.epoch = Epoch(epoch);
+        claimed.cursor = snapshot(10);
+        delivery_.add_lane(claimed, Reader::Clock::now() + 1h);
+    }
+    /// A window of so many pages.
+    void write(std::int64_t pages) {
+        for (std::int64_t id = 1; id <= pages * kPageRows; ++id)
+            source_.window.push_back({.id = id, .lane = 1, .aggregate_id = std::to_string(id)});
+        source_.now = snapshot(20);
     }
     template <class Condition>
-    void until(Condition condition, const char* what) {
-        const auto end = Reader::Clock::now() + 20s;
-        while (!condition() && Reader::Clock::now() < end) {
-            loop_.run_one_for(10ms);
-            delivery_.trust(delivery_.doubts());  // as the keeper's session does
+    bool until(Condition condition, Reader::Clock::duration limit = 30s) {
+        // A timer of the loop, or a slow machine would decide.
+        bool is_over = false;
+        asio::steady_timer timer(loop_, limit);
+        timer.async_wait([&](auto error) { is_over = is_over || !error; });
+        while (!condition() && !is_over) {
+            loop_.run_one();
+            // The keeper's part.
+            if (delivery_.is_in_doubt()) delivery_.trust(delivery_.doubts());
         }
-        ASSERT_TRUE(condition()) << what;
+        const bool came = condition();
+        timer.cancel();
+        loop_.poll();  // the timer's handler must not outlive is_over
+        return came;
     }
-    /// Keys in the order in which Kafka gets them, all of them acknowledged.
-    std::vector<std::string> published(std::size_t count) {
-        std::vector<std::string> all;
-        until(
-            [&] {
-                const auto sent = kafka_.keys();
-                all.insert(all.end(), sent.begin(), sent.end());
-                if (!sent.empty()) kafka_.report(Outcome::acknowledged);
-                acknowledge();
-                return all.size() >= count;
-            },
-            "so many are published"
-        );
-        return all;
+    bool polls(int times, Reader::Clock::duration limit = 30s) {
+        return until([&] { return source_.polls >= times; }, limit);
     }
-    void acknowledge() {
-        for (const auto& one : delivery_.take_acknowledgements()) delivery_.acknowledged(one);
-    }
+
     using Keys = std::vector<std::string>;
+    static constexpr std::int64_t kPageRows = 5;
 
     asio::io_context loop_;
-    tests::FakeKafka kafka_;
-    FakeSource source_{loop_.get_executor(), 9};
+    FakeKafka kafka_;
+    FakeSource source_;
     telemetry::Metrics metrics_;
-    runtime::Wakeup reader_wakeup_{loop_.get_executor()};
-    runtime::Wakeup keeper_wakeup_{loop_.get_executor()};
-    SharedBreaker breaker_{
-        {.failure_threshold = 1, .success_threshold = 1, .reset_timeout = 1h}, nullptr
+    runtime::Wakeup wakeup_{loop_.get_executor()};
+    runtime::Wakeup keeper_{loop_.get_executor()};
+    SharedBreaker breaker_{{.failure_threshold = 100}, nullptr};
+    DeliveryGate gate_{
+        {.retry = {.exponential = false, .fixed_delay = 1h},
+         .publish_timeout = 1h,
+         .probe_timeout = 1h},
+        breaker_
     };
-    DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
     Delivery delivery_{
-        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_wakeup_, keeper_wakeup_, "t"
-        },
-        {.lane = {.pages_in_flight_max = 2, .attempts_max = 1}, .topic_retry_delay = 20ms}
+        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, wakeup_, keeper_, "t"},
+        {.lane = {}, .refused_retry_delay = 1h, .topic_retry_delay = 5ms, .reports_grace = 0ms}
     };
     Reader reader_{
-        delivery_, gate_, source_, metrics_, reader_wakeup_, {.page_rows_max = 2, .poll_max = 5ms}
+        delivery_,
+        gate_,
+        source_,
+        metrics_,
+        wakeup_,
+        {.page_rows_max = kPageRows, .poll_min = 1ms, .poll_max = 1h}
     };
     runtime::TaskGroup tasks_{loop_.get_executor()};
 };
 
-TEST_F(ReaderTest, APageAskedForBeforeItsLaneWentBackIsNotTaken) {
-    source_.hold_answers_after(2);
-    kafka_.unknown_topic_of = "2";
-    until([&] { return kafka_.keys() == Keys{"1"}; }, "the first page is handed over");
-    EXPECT_TRUE(source_.asked) << "for the second";
-    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(1)) << "the lane went back";
-    kafka_.unknown_topic_of.clear();
-    source_.hold_answers_after(9);
-    EXPECT_EQ(published(9), (Keys{"1", "2", "3", "4", "5", "6", "7", "8", "9"}));
+// An answer that nobody takes keeps the server's snapshot, and with it what vacuum would remove.
+TEST_F(ReaderTest, AnAnswerUnderWayIsTakenAlsoWhileNothingMayBeSent) {
+    write(10);
+    source_.on_send = [&] {
+        if (source_.sent == 3) kafka_.events.brokers_down(Error(Code::unavailable, "down"));
+    };
+    ASSERT_TRUE(until([&] { return source_.sent == 3; }));
+    ASSERT_EQ(gate_.state(), DeliveryGate::State::paused);
+    EXPECT_TRUE(until([&] { return source_.received == 3; }));
+    EXPECT_EQ(source_.sent, 3) << "and nothing else is asked for";
 }
 
-TEST_F(ReaderTest, AnAnswerIsTakenAlsoWhileAProbeIsOut) {
+TEST_F(ReaderTest, AProducerThatEndsLeavesNoAnswerBehindAndTheWindowIsReadAgain) {
+    write(3);
+    source_.on_send = [&] {
+        if (source_.sent == 3) kafka_.report(Outcome::refused_topic, "_UNKNOWN_TOPIC");
+    };
+    ASSERT_TRUE(until([&] { return source_.received == 3 && !delivery_.needs_restart(); }));
+    EXPECT_TRUE(delivery_.is_idle());
+    EXPECT_EQ(delivery_.machine(LaneId(1)).cursor(), snapshot(10));
+}
+
+// The keeper's statement is under way when the answer has come.
+TEST_F(ReaderTest, NoLaneGoesBackWhileItIsBeingAcknowledged) {
+    write(10);
+    source_.on_send = [&] {
+        if (source_.sent != 3) return;
+        kafka_.report(Outcome::acknowledged);
+        kafka_.events.fatal(Error(Code::unavailable, "fatal"));
+    };
+    std::vector<LaneMachine::Acknowledgement> under_way;
+    source_.on_receive = [&] {
+        if (source_.received == 3) under_way = delivery_.take_acknowledgements();
+    };
+    ASSERT_TRUE(until([&] { return !under_way.empty(); }));
+    EXPECT_TRUE(delivery_.needs_restart());
+    for (const auto& one : under_way) delivery_.acknowledged(one);
+    EXPECT_TRUE(until([&] { return !delivery_.needs_restart(); }));
+    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(kPageRows));
+}
+
+TEST_F(ReaderTest, WhatWasRefusedIsNotReadAgainBeforeItsDelayIsOver) {
+    write(1);
+    ASSERT_TRUE(until([&] { return !kafka_.sent.empty(); }));
+    kafka_.report(Outcome::refused_event, "INVALID_RECORD");
+    EXPECT_FALSE(until([&] { return !delivery_.needs_restart(); }, 50ms));
+}
+
+TEST_F(ReaderTest, SilenceOfKafkaIsAFailure) {
+    gate_.sent(Reader::Clock::now() - 2h);
+    ASSERT_TRUE(until([&] { return gate_.state() == DeliveryGate::State::paused; }));
+}
+
+TEST_F(ReaderTest, AfterEachNewSessionTheLanesAreInDoubt) {
+    ASSERT_TRUE(polls(1));
+    EXPECT_EQ(delivery_.doubts(), 1U);
+    source_.breaks = true;
+    const auto before = source_.polls;
+    ASSERT_TRUE(polls(before + 2));
+    EXPECT_EQ(delivery_.doubts(), 2U);
+}
+
+TEST_F(ReaderTest, AProbeThatHasNothingToSendIsLeftToOthers) {
     gate_.doubted();
-    until([&] { return kafka_.keys() == Keys{"1", "2"}; }, "the probe is out");
-    EXPECT_FALSE(gate_.may_send(Reader::Clock::now()));
-    until([&] { return !source_.asked; }, "the server's snapshot is free");
+    ASSERT_TRUE(polls(2));
+    EXPECT_EQ(gate_.state(), DeliveryGate::State::flowing);
+}
+
+TEST_F(ReaderTest, AProbeIsLeftToOthersWhenTheSessionEnds) {
+    gate_.doubted();
+    source_.breaks = true;
+    ASSERT_TRUE(until([&] { return source_.polls == 1; }));
+    EXPECT_EQ(gate_.state(), DeliveryGate::State::flowing);
+}
+
+TEST_F(ReaderTest, AProbeIsLeftToOthersWhenTheLanesAreLost) {
+    gate_.doubted();
+    write(10);
+    source_.on_receive = [&] { delivery_.lose_all(); };
+    ASSERT_TRUE(until([&] { return source_.received == 1; }));
+    EXPECT_EQ(gate_.state(), DeliveryGate::State::flowing);
+}
+
+TEST_F(ReaderTest, ALaneThatIsLostWhileItsWindowIsReadIsLeftAlone) {
+    write(1);
+    source_.on_window = [&] { delivery_.lose(LaneId(1)); };
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 0; }));
+    EXPECT_TRUE(kafka_.sent.empty());
+    source_.on_window = [] {};
+    claim(2);
+    wakeup_.notify();
+    EXPECT_TRUE(until([&] { return kafka_.sent.size() == kPageRows; }));
+}
+
+TEST_F(ReaderTest, APageOfALaneThatWasLostAndCameBackIsNotItsPage) {
+    write(10);
+    source_.on_receive = [&] {
+        if (source_.received > 1) return;
+        delivery_.lose(LaneId(1));
+        claim(2);
+    };
+    ASSERT_TRUE(until([&] { return !kafka_.sent.empty(); }));
+    EXPECT_EQ(kafka_.keys()[0], "1") << "read again from its cursor";
+    EXPECT_GT(source_.received, 1);
+}
+
+TEST_F(ReaderTest, APageAskedForBeforeItsLaneWentBackIsNotTaken) {
+    kafka_.unknown_topic_of = "3";
+    write(3);
+    ASSERT_TRUE(until([&] { return source_.received == 2; }));
     EXPECT_EQ(kafka_.keys(), (Keys{"1", "2"}));
-    EXPECT_EQ(published(9), (Keys{"1", "2", "3", "4", "5", "6", "7", "8", "9"}));
+    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(2));
+    kafka_.unknown_topic_of.clear();
+    kafka_.report(Outcome::acknowledged);
+    // Its time is the delay's, and a poll's that comes in an hour.
+    ASSERT_TRUE(until([&] {
+        wakeup_.notify();
+        return !kafka_.sent.empty();
+    }));
+    EXPECT_EQ(kafka_.keys(), Keys{"3"});
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_EQ(kafka_.keys().front(), "4");
+}
+
+// A crash of the server may lie in between: the window's end would be of the time before.
+TEST_F(ReaderTest, AWindowThatWasAskedForInAnEarlierLifeIsOfNoUse) {
+    write(1);
+    source_.on_window = [&] {
+        if (source_.polls > 1) return;
+        delivery_.lose_all();
+        claim(2);
+    };
+    bool is_untouched = false;
+    source_.on_poll = [&] {
+        if (source_.polls != 2) return;
+        is_untouched = delivery_.is_idle() && delivery_.machine(LaneId(1)).cursor() == snapshot(10);
+    };
+    ASSERT_TRUE(polls(2));
+    EXPECT_TRUE(is_untouched);
+    EXPECT_TRUE(until([&] { return kafka_.sent.size() == kPageRows; }));
+}
+
+TEST_F(ReaderTest, ANudgeBringsTheNextPollForwardAndNoOther) {
+    ASSERT_TRUE(polls(8)) << "each pause is twice the one before";
+    reader_.nudge();
+    EXPECT_TRUE(polls(9, 100ms));
+    EXPECT_FALSE(polls(10, 100ms));
+}
+
+// The event may have come too late for the snapshot of that poll.
+TEST_F(ReaderTest, ANudgeDuringAPollIsNotLost) {
+    source_.on_poll = [&] {
+        if (source_.polls == 8) reader_.nudge();
+    };
+    ASSERT_TRUE(polls(8));
+    EXPECT_TRUE(polls(9, 100ms));
+    EXPECT_FALSE(polls(10, 100ms));
 }
 
 }  // namespace

@@ -101,11 +101,22 @@ TEST(RecordFormatTest, HeadersThatNoTextCanHoldDoNotHoldUpTheEvent) {
     EXPECT_TRUE(text_of(headers.of(wire.records[0])).ends_with("content-type=application/json;"));
 }
 
+TEST(RecordFormatTest, EachEventHasItsOwnHeadersOnly) {
+    const Wire wire({{.headers = R"({"a":"1"})"}, {.headers = R"({"b":"2","c":"3"})"}, {}});
+    RecordHeaders headers;
+    const std::vector<std::string> own{"a=1;", "b=2;c=3;", ""};
+    for (std::size_t i = 0; i < own.size(); ++i) {
+        const auto text = text_of(headers.of(wire.records[i]));
+        EXPECT_TRUE(text.ends_with("content-type=application/json;" + own[i])) << text;
+    }
+}
+
+// Names of characters that take the most room in JSON.
 TEST(RecordFormatTest, ManyEventsStayWhereTheyWereWritten) {
     std::vector<FakeEvent> fakes;
     for (int i = 0; i < 2000; ++i) {
         fakes.push_back(
-            {.id = i, .aggregate_id = std::string(static_cast<std::size_t>(i % 50 + 1), '"')}
+            {.id = i, .aggregate_id = std::string(static_cast<std::size_t>(i % 50 + 1), '\1')}
         );
     }
     const Wire wire(fakes);

@@ -20,7 +20,7 @@ struct Delivery::Page {
         std::int64_t last;
     };
 
-    Lane* lane;  ///< none: lost, nobody cares for its reports any more
+    Lane* lane;
     LaneMachine::PageNumber number;
     outbox::Events events;  // keeps what the records point into
     std::string arena;

@@ -4,14 +4,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-namespace txstream::tests {
-
-using namespace relay;
+namespace txstream::relay {
 
 /// Kafka at the test's command: nothing is reported before the test says so.
 struct FakeKafka {
@@ -23,6 +22,8 @@ struct FakeKafka {
     std::vector<Sent> sent;  ///< and not reported
     PublisherEvents events;
     int producers = 0;
+    /// What publish() answers instead of taking the record.
+    std::optional<Error> refuses;
     std::string unknown_topic_of;  ///< a key: known without asking
 
     std::vector<std::string> keys() const {
@@ -43,9 +44,10 @@ struct FakeKafka {
     }
     void give_up() { events.fatal(Error(Code::unavailable, "a gap", "_GAPLESS_GUARANTEE")); }
 
+    using Maker =
+        std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>;
     /// What makes the publishers of a Delivery.
-    std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)> maker(
-    );
+    Maker maker();
 
 private:
     template <class Verdicts>
@@ -61,11 +63,15 @@ private:
 
 class FakePublisher final : public Publisher {
 public:
-    explicit FakePublisher(FakeKafka& kafka) : kafka_(kafka) { ++kafka_.producers; }
+    FakePublisher(FakeKafka& kafka, PublisherEvents events) : kafka_(kafka) {
+        kafka_.events = std::move(events);
+        ++kafka_.producers;
+    }
     ~FakePublisher() override { kafka_.sent.clear(); }
     Result<> publish(const Record& record) override {
         if (record.key == kafka_.unknown_topic_of)
             return fail(Code::not_found, "no such topic", "_UNKNOWN_TOPIC");
+        if (kafka_.refuses) return tl::unexpected(*kafka_.refuses);
         kafka_.sent.push_back({std::string(record.topic), std::string(record.key), record.context});
         return {};
     }
@@ -77,12 +83,10 @@ private:
     FakeKafka& kafka_;
 };
 
-inline std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>
-FakeKafka::maker() {
+inline FakeKafka::Maker FakeKafka::maker() {
     return [this](auto, PublisherEvents its_events) -> Result<std::unique_ptr<Publisher>> {
-        events = std::move(its_events);
-        return std::make_unique<FakePublisher>(*this);
+        return std::make_unique<FakePublisher>(*this, std::move(its_events));
     };
 }
 
-}  // namespace txstream::tests
+}  // namespace txstream::relay

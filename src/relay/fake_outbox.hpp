@@ -1,0 +1,195 @@
+#pragma once
+
+#include "relay/ports.hpp"
+#include "tests/support/fake_rows.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace txstream::relay {
+
+inline outbox::Snapshot snapshot(std::int64_t xmax) {
+    const auto text = std::to_string(xmax);
+    return outbox::Snapshot::parse(text + ":" + text + ":").value();
+}
+
+/// One window of one lane, which answers at once.
+class FakeSource final : public EventSource {
+public:
+    std::vector<tests::FakeEvent> window;
+    outbox::Snapshot now = snapshot(10);
+    int polls = 0;
+    int sent = 0;  ///< requests for pages
+    int received = 0;
+    bool breaks = false;     ///< asked for the snapshot the session ends, once
+    bool is_silent = false;  ///< asked for the snapshot it does not answer
+    std::function<void()> on_poll = [] {};
+    std::function<void()> on_window = [] {};
+    std::function<void()> on_send = [] {};
+    std::function<void()> on_receive = [] {};
+
+    Task<Result<>> open(Deadline) override {
+        is_open_ = true;
+        co_return Result<>();
+    }
+    bool is_open() const override { return is_open_; }
+    Task<Result<outbox::Snapshot>> current_snapshot(Deadline deadline) override {
+        EXPECT_EQ(sent, received) << "one statement at a time";
+        ++polls;
+        on_poll();
+        if (std::exchange(breaks, false)) {
+            is_open_ = false;
+            co_return fail(Code::unavailable, "the connection is gone");
+        }
+        if (is_silent) {
+            asio::steady_timer timer(co_await asio::this_coro::executor, deadline.at());
+            co_await timer.async_wait(asio::use_awaitable);
+            is_open_ = false;
+            co_return fail(Code::timed_out, "silent");
+        }
+        co_return now;
+    }
+    Task<Result<outbox::Events>> read_window(
+        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, std::size_t limit, Deadline
+    ) override {
+        on_window();
+        co_return tests::fake_events(above(0, limit));
+    }
+    Task<Result<std::map<LaneId, EventSeq>>> first_ids(
+        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, Deadline
+    ) override {
+        std::map<LaneId, EventSeq> first;
+        for (const auto& event : window) first.try_emplace(LaneId(event.lane), EventSeq(event.id));
+        co_return first;
+    }
+    Result<> send_page(
+        LaneId, const outbox::Snapshot&, const outbox::Snapshot&, EventSeq after, std::size_t limit
+    ) override {
+        EXPECT_EQ(sent, received) << "one statement at a time";
+        page_ = above(after.value(), limit);
+        ++sent;
+        on_send();
+        return {};
+    }
+    Task<Result<outbox::Events>> receive_page(Deadline) override {
+        ++received;
+        EXPECT_EQ(sent, received) << "an answer to nothing";
+        on_receive();
+        co_return tests::fake_events(page_);
+    }
+
+private:
+    std::vector<tests::FakeEvent> above(std::int64_t id, std::size_t limit) const {
+        std::vector<tests::FakeEvent> found;
+        for (const auto& event : window) {
+            if (event.id > id && found.size() < limit) found.push_back(event);
+        }
+        return found;
+    }
+
+    bool is_open_ = false;
+    std::vector<tests::FakeEvent> page_;
+};
+
+/// The table of lanes as one worker sees it; answers at once.
+class FakeLanes final : public LaneKeeper {
+public:
+    std::vector<std::int16_t> free{1};
+    std::vector<std::int16_t> lost;    ///< taken over by others
+    std::optional<Error> fails;        ///< what the next statement says, once
+    bool breaks = false;               ///< with the next statement the session ends
+    std::optional<Deadline> deadline;  ///< of the last statement that moved cursors
+    std::vector<outbox::LaneProgress> moved;
+    std::vector<outbox::Publication> publications;
+    int renewals = 0;
+    int releases = 0;
+    std::function<void(std::size_t)> on_claim = [](std::size_t) {};  ///< how many at most
+    std::function<void()> on_renew = [] {};
+    std::function<void()> on_release = [] {};
+
+    Task<Result<>> open(Deadline) override {
+        is_open_ = true;
+        co_return Result<>();
+    }
+    bool is_open() const override { return is_open_; }
+    Task<Result<std::vector<outbox::ClaimedLane>>> claim(
+        std::vector<LaneId>, std::size_t limit, std::chrono::milliseconds, Deadline
+    ) override {
+        on_claim(limit);
+        TXS_CO_CHECK(answer());
+        std::vector<outbox::ClaimedLane> claimed;
+        for (const auto lane : std::exchange(free, {})) {
+            outbox::ClaimedLane one{};
+            one.lane = LaneId(lane);
+            one.epoch = Epoch(++epoch_);
+            one.cursor = snapshot(10);
+            claimed.push_back(one);
+        }
+        co_return claimed;
+    }
+    Task<Result<std::vector<LaneId>>> renew(
+        std::vector<LaneId> lanes, std::chrono::milliseconds, Deadline
+    ) override {
+        ++renewals;
+        on_renew();
+        TXS_CO_CHECK(answer());
+        std::erase_if(lanes, [&](LaneId lane) { return is_lost(lane); });
+        co_return lanes;
+    }
+    Task<Result<std::vector<LaneId>>> advance(
+        std::vector<outbox::LaneProgress> lanes,
+        std::vector<outbox::Publication> told,
+        Deadline until
+    ) override {
+        deadline = until;
+        TXS_CO_CHECK(answer());
+        std::vector<LaneId> ours;
+        for (const auto& one : lanes) {
+            if (is_lost(one.lane)) continue;
+            moved.push_back(one);
+            ours.push_back(one.lane);
+        }
+        publications.insert(publications.end(), told.begin(), told.end());
+        co_return ours;
+    }
+    Task<Result<bool>> park(
+        outbox::LaneProgress lane, std::vector<outbox::ParkedEvent>, outbox::Publication, Deadline
+    ) override {
+        TXS_CO_CHECK(answer());
+        if (is_lost(lane.lane)) co_return false;
+        moved.push_back(lane);
+        co_return true;
+    }
+    Task<Result<>> release(Deadline) override {
+        ++releases;
+        on_release();
+        co_return Result<>();
+    }
+
+private:
+    bool is_lost(LaneId lane) const { return std::ranges::find(lost, lane.value()) != lost.end(); }
+    Result<> answer() {
+        if (std::exchange(breaks, false)) {
+            is_open_ = false;
+            return fail(Code::unavailable, "the connection is gone");
+        }
+        if (const auto error = std::exchange(fails, std::nullopt))
+            return tl::unexpected<Error>(*error);
+        return {};
+    }
+
+    bool is_open_ = false;
+    std::int64_t epoch_ = 0;
+};
+
+}  // namespace txstream::relay

@@ -1,0 +1,202 @@
+#include "relay/keeper.hpp"
+
+#include "relay/fake_kafka.hpp"
+#include "relay/fake_outbox.hpp"
+#include "runtime/task_group.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+namespace txstream::relay {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = Keeper::Clock;
+
+class KeeperTest : public testing::Test {
+protected:
+    KeeperTest() {
+        log::Options quiet;
+        quiet.level = log::Level::fatal;
+        EXPECT_TRUE(log::setup(quiet));
+    }
+    ~KeeperTest() override {
+        // Not to wait for what no test reports any more.
+        if (tasks_.size() > 0) keeper_.stop(Deadline::in(0ms));
+        EXPECT_TRUE(ends());
+    }
+
+    void start(std::vector<std::int16_t> lanes) {
+        lanes_.free = std::move(lanes);
+        const auto count = lanes_.free.size();
+        tasks_.spawn(keeper_.run());
+        ASSERT_TRUE(until([&] { return delivery_.lane_count() == count; }));
+    }
+    template <class Condition>
+    bool until(Condition condition) {
+        const auto give_up_at = Deadline::in(30s);
+        while (!condition() && !give_up_at.passed()) loop_.run_one_for(10ms);
+        return condition();
+    }
+    bool ends() {
+        return until([&] { return tasks_.size() == 0; });
+    }
+    /// One event of each lane, of number 10 less the lane's, from the cursors to one target.
+    void hand_over(const std::vector<std::int16_t>& lanes, std::int64_t target = 20) {
+        for (const auto lane : lanes) {
+            const auto events = tests::fake_events({{.id = 10 - lane, .lane = lane}});
+            delivery_.add_page(LaneId(lane), events, 0, 1, snapshot(target), true);
+        }
+        delivery_.pump();
+    }
+
+    asio::io_context loop_;
+    FakeKafka kafka_;
+    FakeLanes lanes_;
+    telemetry::Metrics metrics_;
+    runtime::Wakeup reader_{loop_.get_executor()};
+    runtime::Wakeup wakeup_{loop_.get_executor()};
+    SharedBreaker breaker_{{.failure_threshold = 100}, nullptr};
+    DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
+    Delivery delivery_{
+        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, wakeup_, "t"},
+        {.lane = {}, .in_flight_bytes_max = 1}
+    };
+    // Nothing is due by itself once it has been done.
+    WorkerLimits limits_{
+        .lease = 2h, .acknowledge_interval = 1h, .claim_interval = 1h, .statement_timeout = 1h
+    };
+    Keeper keeper_{delivery_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    runtime::TaskGroup tasks_{loop_.get_executor()};
+};
+
+TEST_F(KeeperTest, ALaneIsPublishedUntilAFifthOfItsLeaseBeforeItsEnd) {
+    const auto before = Clock::now();
+    start({1});
+    const auto until = delivery_.first_expiry();
+    ASSERT_TRUE(until);
+    EXPECT_GE(*until, before + limits_.lease * 4 / 5);
+    EXPECT_LE(*until, Clock::now() + limits_.lease * 4 / 5);
+}
+
+TEST_F(KeeperTest, NoStatementOutlastsTheLeases) {
+    start({1});
+    const auto end = Clock::now() + 10min;
+    delivery_.renewed({LaneId(1)}, end);
+    hand_over({1});
+    kafka_.report(Outcome::acknowledged);
+    ASSERT_TRUE(until([&] { return lanes_.moved.size() == 1; }));
+    EXPECT_LE(lanes_.deadline->at(), end);
+}
+
+TEST_F(KeeperTest, ALaneWhoseTimeIsOverIsLostWithWhatIsQueued) {
+    start({1});
+    hand_over({1});
+    ASSERT_EQ(kafka_.sent.size(), 1U);
+    delivery_.renewed({LaneId(1)}, Clock::now());
+    wakeup_.notify();
+    EXPECT_TRUE(until([&] { return delivery_.lane_count() == 0; }));
+    EXPECT_TRUE(kafka_.sent.empty());
+}
+
+TEST_F(KeeperTest, AnAcknowledgementThatFailedGoesAgainAsItWas) {
+    start({1});
+    hand_over({1});
+    lanes_.fails = Error(Code::unavailable, "a lock time-out");
+    kafka_.report(Outcome::acknowledged);
+    ASSERT_TRUE(until([&] { return lanes_.moved.size() == 1; }));
+    EXPECT_EQ(lanes_.moved[0].cursor, snapshot(20));
+    EXPECT_FALSE(lanes_.fails);
+    EXPECT_FALSE(delivery_.is_acknowledging());
+    EXPECT_TRUE(delivery_.is_idle());
+}
+
+TEST_F(KeeperTest, WithoutRoomAnAcknowledgementWaitsForNoInterval) {
+    start({1});
+    for (const std::size_t times : {std::size_t{1}, std::size_t{2}}) {
+        hand_over({1}, 20 + static_cast<std::int64_t>(times));
+        kafka_.report(Outcome::acknowledged);
+        EXPECT_TRUE(until([&] { return lanes_.moved.size() == times; }));
+    }
+}
+
+TEST_F(KeeperTest, ACursorThatWasNotOursToMoveLosesTheLane) {
+    start({1, 2});
+    lanes_.lost = {1};
+    hand_over({1, 2});
+    kafka_.report(Outcome::acknowledged);
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 1; }));
+    EXPECT_TRUE(delivery_.owns(LaneId(2)));
+}
+
+TEST_F(KeeperTest, LanesThatWentTheSameWayAreOnePublicationOfAllTheirEvents) {
+    start({1, 2, 3});
+    hand_over({1, 2, 3});
+    kafka_.report(Outcome::acknowledged);
+    ASSERT_TRUE(until([&] { return lanes_.moved.size() == 3; }));
+    ASSERT_EQ(lanes_.publications.size(), 1U);
+    const auto& told = lanes_.publications[0];
+    EXPECT_EQ(told.lanes, (std::vector<LaneId>{LaneId(1), LaneId(2), LaneId(3)}));
+    EXPECT_EQ(told.first_id, EventSeq(7));
+    EXPECT_EQ(told.last_id, EventSeq(9));
+    EXPECT_EQ(told.events, 3);
+}
+
+// Ours in memory are as good as the session under which the lanes were claimed.
+TEST_F(KeeperTest, WithItsSessionAllLanesAreLostAndClaimedAnew) {
+    start({1});
+    lanes_.free = {1};
+    lanes_.breaks = true;
+    delivery_.doubt();
+    ASSERT_TRUE(until([&] { return delivery_.lives() == 1 && delivery_.lane_count() == 1; }));
+    EXPECT_EQ(delivery_.machine(LaneId(1)).epoch(), Epoch(2));
+}
+
+TEST_F(KeeperTest, ALaneThatWeThoughtOursIsAsTheDatabaseHasIt) {
+    lanes_.on_claim = [&](auto) {
+        outbox::ClaimedLane ours{};
+        ours.lane = LaneId(1);
+        ours.epoch = Epoch(7);
+        ours.cursor = snapshot(15);
+        delivery_.add_lane(ours, Clock::now() + 1h);
+    };
+    start({1});
+    ASSERT_TRUE(until([&] { return delivery_.machine(LaneId(1)).epoch() != Epoch(7); }));
+    EXPECT_EQ(delivery_.machine(LaneId(1)).cursor(), snapshot(10));
+}
+
+TEST_F(KeeperTest, DoubtIsSettledAtOnceButOnlyByAStatementThatBeganAfterIt) {
+    lanes_.on_claim = [&](auto) { delivery_.doubt(); };
+    lanes_.on_renew = [&] {
+        EXPECT_TRUE(delivery_.is_in_doubt()) << "the claim began before";
+        if (lanes_.renewals == 1) delivery_.doubt();
+    };
+    start({1});
+    ASSERT_TRUE(until([&] { return !delivery_.is_in_doubt(); }));
+    EXPECT_EQ(lanes_.renewals, 2);
+}
+
+TEST_F(KeeperTest, WhatKafkaHasAcknowledgedIsWrittenBeforeTheLanesAreGivenBack) {
+    start({1});
+    hand_over({1});
+    keeper_.stop(Deadline::in(1h));
+    kafka_.report(Outcome::acknowledged);
+    kafka_.give_up();
+    ASSERT_TRUE(ends());
+    EXPECT_EQ(lanes_.moved.size(), 1U);
+    EXPECT_EQ(lanes_.releases, 1);
+}
+
+TEST_F(KeeperTest, AtTheEndNobodyWaitsForAProducerThatHasGivenUp) {
+    start({1});
+    hand_over({1});
+    keeper_.stop(Deadline::in(1h));
+    kafka_.give_up();
+    wakeup_.notify();
+    EXPECT_TRUE(ends());
+    EXPECT_EQ(lanes_.releases, 1);
+}
+
+}  // namespace
+}  // namespace txstream::relay
