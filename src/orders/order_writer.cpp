@@ -82,8 +82,11 @@ Task<> OrderWriter::write_batches() {
             fail_all(take_batch(), Error(Code::unavailable, "the API stops"));
             continue;
         }
-        // Who arrives while we wait for a session goes with us.
-        auto session = co_await pool_.acquire(waiting_.back()->deadline);
+        // Who arrives while we wait for a session goes with us, but not when we have waited in vain
+        // for the sake of somebody who had less time.
+        const auto until = waiting_.back()->deadline;
+        auto session = co_await pool_.acquire(until);
+        if (!session && until.passed() && somebody_waits_past(until)) continue;
         auto batch = take_batch();
         if (batch.empty()) continue;
         metrics_.order_batch(batch.size(), waiting_.size());
@@ -94,6 +97,12 @@ Task<> OrderWriter::write_batches() {
         }
     }
     --writers_;
+}
+
+bool OrderWriter::somebody_waits_past(Deadline deadline) const {
+    return std::ranges::any_of(waiting_, [&](const auto& placing) {
+        return placing->deadline.at() > deadline.at();
+    });
 }
 
 OrderWriter::Batch OrderWriter::take_batch() {

@@ -52,6 +52,7 @@ private:
     using Batch = std::vector<std::shared_ptr<Placing>>;
 
     Task<> write_batches();
+    bool somebody_waits_past(Deadline deadline) const;
     Batch take_batch();
     Task<> write(pg::Connection& session, Batch batch);
     static void fail_all(const Batch& batch, const Error& error);

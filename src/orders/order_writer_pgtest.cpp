@@ -19,10 +19,12 @@ protected:
         for (auto& writer : writers_) wait(writer->stop());
     }
 
-    OrderWriter& writer(OrderWriter::Limits limits, const std::string& settings = {}) {
-        pools_.push_back(std::make_unique<pg::Pool>(
-            io_.get_executor(), database_.conninfo(), settings, pg::Pool::Limits{}
-        ));
+    OrderWriter& writer(
+        OrderWriter::Limits limits, const std::string& settings = {}, pg::Pool::Limits pool = {}
+    ) {
+        pools_.push_back(
+            std::make_unique<pg::Pool>(io_.get_executor(), database_.conninfo(), settings, pool)
+        );
         writers_.push_back(std::make_unique<OrderWriter>(
             io_.get_executor(), *pools_.back(), metrics_, [this] { ++committed_; }, limits
         ));
@@ -237,11 +239,36 @@ TEST_F(OrderWriterPgTest, WhoGivesUpWhileWaitingIsNotWrittenAndWhoIsBeingWritten
     ASSERT_FALSE(*(*impatient)[0]);
     EXPECT_EQ((*impatient)[0]->error().code(), Code::unavailable);
     EXPECT_FALSE((*writing)[0]);
+    const auto behind = ask(all, {order("n-4")});
     script(*other, "COMMIT");
     EXPECT_TRUE(*finish(writing)[0]);
     EXPECT_TRUE(*finish(patient)[0]);
+    EXPECT_TRUE(*finish(behind)[0]);
     EXPECT_TRUE(*place(all, {order("n-3")})[0]);
     EXPECT_EQ(count("orders WHERE order_number = 'n-2'"), "0");
+}
+
+TEST_F(OrderWriterPgTest, WhoCannotWaitSoLongDoesNotEndTheTimeOfTheOthersInItsBatch) {
+    auto& all = writer({.batches_max = 1});
+    const auto hold = [&](pg::Connection& session, const std::string& number) {
+        script(session, "BEGIN");
+        std::vector<NewOrder> held{with_event(order(number))};
+        must(wait(insert_orders(session, held, soon())));
+    };
+    const auto one = connect();
+    const auto other = connect();
+    hold(*one, "n-0");
+    hold(*other, "n-2");
+    const auto before = ask(all, {order("n-0")});
+    wait_for_blocked("1");
+    const auto impatient = ask(all, {order("n-1")}, Deadline::in(500ms));
+    const auto patient = ask(all, {order("n-2")});
+    script(*one, "ROLLBACK");
+    EXPECT_TRUE(*finish(before)[0]);
+    EXPECT_FALSE(*finish(impatient)[0]) << "it is in a batch with the one whose number is held";
+    wait_for_blocked("1");
+    script(*other, "ROLLBACK");
+    EXPECT_TRUE(*finish(patient)[0]);
 }
 
 TEST_F(OrderWriterPgTest, AnAnswerThatDoesNotComeInTimeIsUnknownAndTheNextOrderIsPlaced) {
@@ -263,6 +290,18 @@ TEST_F(OrderWriterPgTest, MoreThanMayWaitAreRefusedAndTheOthersArePlaced) {
     EXPECT_EQ(placed[9]->error().code(), Code::overloaded);
     EXPECT_EQ(count("orders"), "3");
     EXPECT_TRUE(*place(all, {order("n-10")})[0]);
+}
+
+TEST_F(OrderWriterPgTest, WhoCannotWaitSoLongForASessionDoesNotEndTheWaitOfTheOthers) {
+    auto& all = writer({.batches_max = 1}, {}, {.connections_max = 1});
+    std::optional<Result<pg::Pool::Lease>> held;
+    const auto take = [&]() -> Task<> { held.emplace(co_await pools_.back()->acquire(soon())); };
+    wait(take());
+    const auto impatient = ask(all, {order("n-1")}, Deadline::in(50ms));
+    const auto patient = ask(all, {order("n-2")});
+    EXPECT_FALSE(*finish(impatient)[0]);
+    held.reset();
+    EXPECT_TRUE(*finish(patient)[0]) << (*patient)[0]->error().what();
 }
 
 TEST_F(OrderWriterPgTest, MoreBytesThanMayWaitAreRefusedAndTheOthersArePlaced) {
@@ -309,6 +348,30 @@ TEST_F(OrderWriterPgTest, ASessionThatTheServerEndsFailsItsBatchAndNotTheNext) {
     EXPECT_EQ(count("orders"), "3");
 }
 
+// Tried again one by one they would hear that they were not written.
+TEST_F(OrderWriterPgTest, ASessionThatEndsInTheCommitLeavesTheWholeBatchUnknown) {
+    script(
+        *superuser_,
+        "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';"
+        "CREATE CONSTRAINT TRIGGER held AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION held()"
+    );
+    auto& all = writer({.batches_max = 1}, "SET application_name = 'mine'");
+    const auto other = connect();
+    script(*other, "BEGIN; SELECT pg_advisory_xact_lock(1)");
+    const auto unknown = ask(all, orders(1, 3));
+    wait_for_blocked("1");
+    one("SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = "
+        "'mine'"
+        " AND datname = current_database()");
+    for (const auto& answer : finish(unknown)) {
+        ASSERT_FALSE(*answer);
+        EXPECT_EQ(answer->error().code(), Code::timed_out) << answer->error().what();
+    }
+    script(*other, "COMMIT");
+}
+
 TEST_F(OrderWriterPgTest, StoppingBreaksOffWhatIsBeingWrittenAndAnswersAllWhoWait) {
     auto& all = writer({.batches_max = 1, .orders_max = 1});
     const auto other = connect();
@@ -321,6 +384,24 @@ TEST_F(OrderWriterPgTest, StoppingBreaksOffWhatIsBeingWrittenAndAnswersAllWhoWai
     EXPECT_FALSE(*place(all, {order("n-4")})[0]);
     EXPECT_LT(Deadline::Clock::now() - began, tests::kPatience / 2);
     script(*other, "COMMIT");
+}
+
+TEST_F(OrderWriterPgTest, StoppingAnswersAlsoThoseWhoWaitToBeTriedAlone) {
+    auto& all = writer({.batches_max = 1});
+    const auto other = connect();
+    const auto held = with_event(order("n-2"));
+    script(*other, "BEGIN");
+    std::vector<NewOrder> first{held};
+    must(wait(insert_orders(*other, first, soon())));
+    auto wanted = orders(1, 3);
+    wanted[0].customer_id.assign(1, '\0');  // refused before the server waits for the number
+    const auto abandoned = ask(all, wanted);
+    wait_for_blocked("1");
+    const auto began = Deadline::Clock::now();
+    wait(all.stop());
+    for (const auto& answer : finish(abandoned)) EXPECT_FALSE(*answer);
+    EXPECT_LT(Deadline::Clock::now() - began, tests::kPatience / 2);
+    script(*other, "ROLLBACK");
 }
 
 }  // namespace
