@@ -165,6 +165,8 @@ TEST(ValidateTest, AmountsThatTheirColumnsCannotHoldAreNamed) {
     };
     const auto above = Money::from_cents(kUnitPriceMax.cents() + 1);
     EXPECT_EQ(priced(kUnitPriceMax, 100, 1), "none");
+    EXPECT_EQ(priced(Money::from_cents(kTotalMax.cents() / 117), 117, 1), "none")
+        << "exactly the largest total";
     EXPECT_EQ(
         priced(above, 1, 1), "validation error: item[0]: unit_price is too large (max 99999999.99)"
     );

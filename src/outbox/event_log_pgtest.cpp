@@ -132,6 +132,14 @@ TEST_F(EventLogPgTest, APageEndsAtItsBytesAndHoldsOneEventAtLeast) {
     EXPECT_FALSE(page({.limit = 6, .offset = 0, .bytes_max = 70'000}).is_cut);
 }
 
+TEST_F(EventLogPgTest, PagesOfOneLaneFollowEachOtherToItsEnd) {
+    for (int i = 0; i < 6; ++i) publish();
+    std::vector<std::string> ids;
+    for (std::size_t offset = 0; offset < 8; offset += 2)
+        for (const auto& event : newest(2, offset)) ids.push_back(event.event_id);
+    EXPECT_EQ(ids, rows("SELECT event_id::text FROM txstream.outbox ORDER BY id DESC"));
+}
+
 TEST_F(EventLogPgTest, PagesOfManyLanesAreCutFromOneOrder) {
     for (int i = 0; i < 50; ++i)
         script(

@@ -154,6 +154,19 @@ TEST_F(ReaderPgTest, AnEventComesBackAsItWasWritten) {
     EXPECT_TRUE(by_id.at("c").payload_is_null);
 }
 
+// A standby's snapshots hide running transactions: their events would be passed over.
+TEST_F(ReaderPgTest, NothingIsReadFromAStandby) {
+    script(
+        *superuser_,
+        "CREATE SCHEMA standby; CREATE FUNCTION standby.pg_is_in_recovery() RETURNS boolean"
+        " LANGUAGE sql AS 'SELECT true'"
+    );
+    const auto session = connect("SET search_path = standby, pg_catalog");
+    const auto refused = wait(current_snapshot(*session, soon()));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::rejected);
+}
+
 // The plan must not depend on statistics: right after a bulk load there are none.
 TEST_F(ReaderPgTest, PagesAndWindowsWalkTheIndexesWhateverTheStatisticsSay) {
     const auto start = now();

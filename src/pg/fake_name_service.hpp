@@ -51,7 +51,8 @@ public:
         return threads_.contains(thread);
     }
 
-    int answer(const std::string& name, const char* service, addrinfo** found) {
+    /// Without a type of socket each address comes once for each, as from the C library.
+    int answer(const std::string& name, const char* service, int type, addrinfo** found) {
         std::unique_lock lock(mutex_);
         asked_.insert(name);
         threads_.insert(std::this_thread::get_id());
@@ -61,7 +62,7 @@ public:
         changed_.notify_all();
         addrinfo hints{};
         hints.ai_flags = AI_NUMERICHOST;
-        hints.ai_socktype = SOCK_STREAM;
+        hints.ai_socktype = type;
         *found = nullptr;
         for (const auto& address : addresses_[name]) {
             while (*found) found = &(*found)->ai_next;
@@ -96,6 +97,6 @@ extern "C" int getaddrinfo(
     using txstream::pg::FakeNameService;
     if (node && std::string_view(node).ends_with(".test") &&
         !(hints && (hints->ai_flags & AI_NUMERICHOST)))
-        return FakeNameService::get().answer(node, service, found);
+        return FakeNameService::get().answer(node, service, hints ? hints->ai_socktype : 0, found);
     return FakeNameService::real(node, service, hints, found);
 }

@@ -71,6 +71,19 @@ TEST(CircuitBreakerTest, AFailedProbeOpensItAgainForAnotherTimeout) {
     EXPECT_TRUE(breaker.try_acquire(kStart + 62s));
 }
 
+TEST(CircuitBreakerTest, ProbesBeforeAFailedOneDoNotCount) {
+    auto breaker = opened_at(kStart);
+    for (int i = 0; i < 2; ++i) {
+        ASSERT_TRUE(breaker.try_acquire(kStart + 30s));
+        breaker.success(kStart + 30s);
+    }
+    ASSERT_TRUE(breaker.try_acquire(kStart + 30s));
+    breaker.failure(kStart + 30s);
+    ASSERT_TRUE(breaker.try_acquire(kStart + 60s));
+    breaker.success(kStart + 60s);
+    EXPECT_EQ(breaker.state(), BreakerState::half_open);
+}
+
 TEST(CircuitBreakerTest, AnAbandonedProbeLetsTheNextOneIn) {
     auto breaker = opened_at(kStart);
     ASSERT_TRUE(breaker.try_acquire(kStart + 30s));

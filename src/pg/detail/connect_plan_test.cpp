@@ -63,6 +63,17 @@ TEST(ConnectPlanTest, WhatTheStringLeavesOutComesFromLibpqsEnvironment) {
     EXPECT_EQ(from_environment, (List{"a||1", "b||2"}));
 }
 
+TEST(ConnectPlanTest, WhatIsTakenApartIsTakenFromTheEnvironmentToo) {
+    ::setenv("PGTARGETSESSIONATTRS", "prefer-standby", 1);
+    ::setenv("PGCONNECT_TIMEOUT", "2", 1);
+    const auto candidates = candidates_of("host=a,b port=5");
+    const auto first = first_attempt("host=a", 60s);
+    ::unsetenv("PGTARGETSESSIONATTRS");
+    ::unsetenv("PGCONNECT_TIMEOUT");
+    EXPECT_EQ(candidates, (List{"a||5", "b||5", "a||5", "b||5"}));
+    EXPECT_LE(first, 2s);
+}
+
 TEST(ConnectPlanTest, OnlyNamesWithoutAnAddressAreLookedUp) {
     std::vector<bool> looked_up;
     for (const auto& candidate :

@@ -1,0 +1,86 @@
+#include "outbox/backlog.hpp"
+#include "tests/support/outbox_database.hpp"
+
+namespace txstream::outbox {
+namespace {
+
+using tests::must;
+using tests::soon;
+
+class BacklogPgTest : public tests::OutboxTest {
+protected:
+    static std::string publish() { return "SELECT txstream.publish('T', 'k', 'E', '{}')"; }
+    std::string snapshot() { return one("SELECT pg_current_snapshot()::text"); }
+    /// The time of the event of this place, as the backlog tells it.
+    double time_of(int place) {
+        return std::stod(
+            one("SELECT extract(epoch FROM created_at)::text FROM txstream.outbox ORDER BY id"
+                " LIMIT 1 OFFSET " +
+                std::to_string(place))
+        );
+    }
+    Backlog measured() { return must(wait(meter_.measure(*superuser_, soon()))); }
+
+    BacklogMeter meter_;
+};
+
+constexpr double kMicrosecond = 1e-6;
+
+TEST_F(BacklogPgTest, OfALaneThatIsBeingPagedWaitsWhatLiesBehindItsPage) {
+    const auto before = snapshot();
+    for (int i = 0; i < 5; ++i) script(*superuser_, publish());
+    script(
+        *superuser_,
+        "UPDATE txstream.lanes SET cursor = '" + before + "', target = '" + snapshot() +
+            "', published = 3, last_id = (SELECT min(id) + 2 FROM txstream.outbox)"
+            " WHERE lane = txstream.lane_of('k')"
+    );
+    const auto backlog = measured();
+    EXPECT_EQ(backlog.pending, 2U);
+    EXPECT_NEAR(backlog.oldest_pending, time_of(3), kMicrosecond);
+}
+
+TEST_F(BacklogPgTest, TheOldestIsOfASlowTransactionThatTheCursorDoesNotKnow) {
+    const auto slow = connect();
+    script(*slow, "BEGIN; " + publish());
+    script(*superuser_, publish());  // or the slow one would be of those that the cursor ends at
+    script(*superuser_, "UPDATE txstream.lanes SET cursor = pg_current_snapshot()");
+    script(*slow, "COMMIT");
+    EXPECT_NEAR(measured().oldest_pending, time_of(0), kMicrosecond);
+    script(*superuser_, publish());
+    const auto both = measured();
+    EXPECT_EQ(both.pending, 2U);
+    EXPECT_NEAR(both.oldest_pending, time_of(0), kMicrosecond);
+}
+
+// A crash of the server, a restore or somebody's SQL may move cursors and their counters.
+TEST_F(BacklogPgTest, WhenMoreIsSettledThanWasSeenItCountsAnew) {
+    for (int i = 0; i < 3; ++i) script(*superuser_, publish());
+    EXPECT_EQ(measured().pending, 3U);
+    script(*superuser_, "UPDATE txstream.lanes SET published = 10 WHERE lane = 0");
+    EXPECT_EQ(measured().pending, 3U);
+    script(*superuser_, publish());
+    EXPECT_EQ(measured().pending, 4U);
+}
+
+TEST_F(BacklogPgTest, WhatIsParkedCountsUntilItIsOver) {
+    for (const char* state : {"parked", "replaying", "replayed", "discarded"}) {
+        script(
+            *superuser_,
+            publish() +
+                "; INSERT INTO txstream.dead_letters (id, event_id, lane, aggregate_type,"
+                " aggregate_id, event_type, key, content_type, created_at, state, attempts,"
+                " error_class, error) SELECT id, event_id, lane, 'T', 'k', 'E', 'k', '',"
+                " created_at, '" +
+                state + "', 1, 'X', 'x' FROM txstream.outbox ORDER BY id DESC LIMIT 1"
+        );
+    }
+    const auto backlog = measured();
+    EXPECT_EQ(backlog.parked, 2U);
+    ASSERT_EQ(backlog.parked_by_event_type.size(), 1U);
+    EXPECT_EQ(backlog.parked_by_event_type[0].first, "E");
+    EXPECT_EQ(backlog.parked_by_event_type[0].second, 2U);
+}
+
+}  // namespace
+}  // namespace txstream::outbox
