@@ -84,9 +84,9 @@ Task<> OrderWriter::write_batches() {
         }
         // Who arrives while we wait for a session goes with us, but not when we have waited in vain
         // for the sake of somebody who had less time.
-        const auto until = waiting_.back()->deadline;
+        const auto until = latest_deadline();
         auto session = co_await pool_.acquire(until);
-        if (!session && until.passed() && somebody_waits_past(until)) continue;
+        if (!session && until.passed() && until.at() < latest_deadline().at()) continue;
         auto batch = take_batch();
         if (batch.empty()) continue;
         metrics_.order_batch(batch.size(), waiting_.size());
@@ -99,10 +99,10 @@ Task<> OrderWriter::write_batches() {
     --writers_;
 }
 
-bool OrderWriter::somebody_waits_past(Deadline deadline) const {
-    return std::ranges::any_of(waiting_, [&](const auto& placing) {
-        return placing->deadline.at() > deadline.at();
-    });
+Deadline OrderWriter::latest_deadline() const {
+    auto latest = Deadline::Clock::time_point::min();
+    for (const auto& placing : waiting_) latest = std::max(latest, placing->deadline.at());
+    return Deadline(latest);
 }
 
 OrderWriter::Batch OrderWriter::take_batch() {

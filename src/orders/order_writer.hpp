@@ -52,7 +52,8 @@ private:
     using Batch = std::vector<std::shared_ptr<Placing>>;
 
     Task<> write_batches();
-    bool somebody_waits_past(Deadline deadline) const;
+    /// Of those that wait.
+    Deadline latest_deadline() const;
     Batch take_batch();
     Task<> write(pg::Connection& session, Batch batch);
     static void fail_all(const Batch& batch, const Error& error);

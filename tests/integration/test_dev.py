@@ -46,7 +46,10 @@ class Dev:
 
     def end(self, number):
         self.process.send_signal(number)
-        return self.process.wait(30)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"it does not end; it printed:\n{self.text()}")
 
     def kill(self):
         self.process.kill()

@@ -156,6 +156,12 @@ test_a_binary_that_dies_is_shown_and_what_ran_before_stays() {
     exits 0 "$STACK" up
 }
 
+# Prometheus is ready before it has looked at its list of targets.
+scrapes() {
+    curl -sS --noproxy '*' "http://127.0.0.1:$STACK_PROMETHEUS_PORT/api/v1/targets" |
+        jq -e --arg url "$1" '[.data.activeTargets[] | select(.labels.job == "txstream").scrapeUrl] == [$url]' >/dev/null
+}
+
 test_env_file_counts_for_all_of_the_stack() {
     make_checkout
     local server=$SERVER_PORT metrics=$METRICS_PORT
@@ -183,10 +189,8 @@ DOTENV
     says "API          http://127.0.0.1:$server"
     says "Metrics      http://127.0.0.1:$metrics/figures/of-it"
     says "kcat -C -e -o beginning -b 127.0.0.1:$STACK_KAFKA_PORT -t my.topic"
-    local expected="$OUTPUT" target
-    target=$(curl -sS --noproxy '*' "http://127.0.0.1:$STACK_PROMETHEUS_PORT/api/v1/targets" |
-        jq -r '.data.activeTargets[] | select(.labels.job == "txstream").scrapeUrl')
-    [[ $target == "http://127.0.0.1:$metrics/figures/of-it" ]]
+    local expected="$OUTPUT"
+    wait_until 30 scrapes "http://127.0.0.1:$metrics/figures/of-it"
     local used
     used=$(sed -n 's/^{"settings"/{"settings"/p' var/log/txstream.log | jq -r '.settings | [.SERVER_HOST, .DATABASE_HOST, .DATABASE_PORT, .DATABASE_USER,
         .DATABASE_URL, .DATABASE_PASSWORD, .KAFKA_BROKERS, .KAFKA_SECURITY_PROTOCOL, .KAFKA_PROPERTY_security__protocol,
