@@ -62,9 +62,11 @@ public:
         std::vector<LaneId> lanes,
         outbox::Snapshot cursor,
         outbox::Snapshot target,
-        Deadline deadline
+        std::chrono::milliseconds timeout
     ) override {
-        co_return co_await outbox::first_ids(*session_, lanes, cursor, target, deadline);
+        outbox::ScanStep step;
+        step.timeout = timeout;
+        co_return co_await outbox::first_ids(*session_, lanes, cursor, target, step);
     }
     Result<> send_page(
         LaneId lane,

@@ -1,6 +1,9 @@
 #include "outbox/reader.hpp"
 
+#include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 
 // Read by outbox/event.cpp in this order.
 #define TXS_EVENT_COLUMNS                                                                 \
@@ -40,17 +43,26 @@ constexpr pg::Statement kWindow{
     " LIMIT $6::bigint) SELECT * FROM w ORDER BY lane, id"
 };
 
-constexpr pg::Statement kFirstIds{
-    "txs_first_ids",
-    "SELECT lane, min(id) FROM ("
-    " (SELECT o.* FROM unnest($5::xid8[]) AS r(x) CROSS JOIN LATERAL"
-    "   (SELECT lane, id FROM txstream.outbox"
-    "    WHERE lane = ANY($1::smallint[]) AND xid = r.x AND pg_visible_in_snapshot(xid, "
-    "$4::pg_snapshot) OFFSET 0) o)"
-    " UNION ALL"
-    " (SELECT lane, id FROM txstream.outbox"
-    "  WHERE lane = ANY($1::smallint[]) AND xid >= $2::xid8 AND xid < $3::xid8"
-    "  AND pg_visible_in_snapshot(xid, $4::pg_snapshot))) w GROUP BY lane"
+constexpr pg::Statement kFirstOfRunning{
+    "txs_first_of_running",
+    "SELECT min(o.id) FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
+    " (SELECT id FROM txstream.outbox WHERE lane = $1::smallint AND xid = r.x"
+    "  AND pg_visible_in_snapshot(xid, $3::pg_snapshot) OFFSET 0) o"
+};
+
+// The index on (lane, xid) brings the rows in order of transactions. The second column is where
+// the next step begins, null after the last: with the transaction that the limit may have cut
+// through, or behind it when there was no other.
+constexpr pg::Statement kFirstId{
+    "txs_first_id",
+    "SELECT least(n.first, CASE WHEN n.xids[1] = n.xids[$5::bigint::integer] THEN"
+    "   (SELECT min(id) FROM txstream.outbox WHERE lane = $1::smallint AND xid = n.xids[1]) END),"
+    "  CASE WHEN n.xids[1] = n.xids[$5::bigint::integer] THEN n.xids[1]::text::bigint + 1"
+    "   ELSE n.xids[$5::bigint::integer]::text::bigint END"
+    " FROM (SELECT min(id) AS first, array_agg(xid) AS xids FROM"
+    "  (SELECT id, xid FROM txstream.outbox"
+    "   WHERE lane = $1::smallint AND xid >= $2::xid8 AND xid < $3::xid8"
+    "   AND pg_visible_in_snapshot(xid, $4::pg_snapshot) ORDER BY xid LIMIT $5::bigint) w) n"
 };
 
 // The two comparisons of xid are for partition pruning only.
@@ -104,22 +116,68 @@ Task<Result<Events>> read_window(
     co_return Events(std::move(rows));
 }
 
+namespace {
+
+Task<Result<std::optional<EventSeq>>> first_id(
+    pg::Connection& connection,
+    LaneId lane,
+    const Snapshot& cursor,
+    const Snapshot& target,
+    ScanStep step
+) {
+    std::optional<EventSeq> first;
+    const auto found = [&](const pg::Rows& rows) {
+        if (rows.is_null(0, 0)) return;
+        const EventSeq id(rows.integer(0, 0));
+        first = first ? std::min(*first, id) : id;
+    };
+    if (!cursor.running().empty()) {
+        auto params = pg::Params::of(lane.value());
+        params.add_integers(cursor.running(), [](std::int64_t xid) { return xid; });
+        params.add(target.text());
+        const auto deadline = Deadline::in(step.timeout);
+        TXS_CO_TRY(
+            const auto rows, co_await connection.run(kFirstOfRunning, std::move(params), deadline)
+        );
+        found(rows);
+    }
+    for (std::optional from = cursor.xmax(); from && *from < target.xmax();) {
+        TXS_CO_TRY(
+            const auto rows,
+            co_await connection.run(
+                kFirstId,
+                pg::Params::of(
+                    lane.value(),
+                    std::to_string(*from),
+                    std::to_string(target.xmax()),
+                    target.text(),
+                    static_cast<std::int64_t>(step.rows)
+                ),
+                Deadline::in(step.timeout)
+            )
+        );
+        found(rows);
+        from.reset();
+        if (!rows.is_null(0, 1)) from = rows.integer(0, 1);
+    }
+    co_return first;
+}
+
+}  // namespace
+
 Task<Result<std::map<LaneId, EventSeq>>> first_ids(
     pg::Connection& connection,
     std::span<const LaneId> lanes,
     const Snapshot& cursor,
     const Snapshot& target,
-    Deadline deadline
+    ScanStep step
 ) {
-    auto params = window_params(lanes, cursor, target);
-    TXS_CO_TRY(auto rows, co_await connection.run(kFirstIds, std::move(params), deadline));
-    std::map<LaneId, EventSeq> first;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        first.emplace(
-            LaneId(static_cast<std::int16_t>(rows.integer(i, 0))), EventSeq(rows.integer(i, 1))
-        );
+    std::map<LaneId, EventSeq> all;
+    for (const auto lane : lanes) {
+        TXS_CO_TRY(const auto first, co_await first_id(connection, lane, cursor, target, step));
+        if (first) all.emplace(lane, *first);
     }
-    co_return first;
+    co_return all;
 }
 
 Result<> send_page(

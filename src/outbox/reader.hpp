@@ -6,6 +6,7 @@
 #include "outbox/snapshot.hpp"
 #include "pg/connection.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <span>
@@ -55,13 +56,24 @@ Task<Result<Events>> read_window(
     Deadline deadline
 );
 
-/// The lowest id of each lane's window; lanes without events are missing. One scan of the window.
+/// One statement of a longer scan.
+struct ScanStep {
+    std::size_t rows = 100'000;  ///< a transaction that has more in one lane is taken as a whole
+    std::chrono::milliseconds timeout{30000};
+};
+
+/// The lowest id of each lane's window; lanes without events are missing.
+///
+/// Ids are in no order of transactions, so this takes one look at the whole window, which after a
+/// long outage has no bound that a statement could have: it goes in steps. (Ending the window
+/// earlier, at some transaction, would tear apart what was committed in an order: of two
+/// transactions that write a key one after the other, the later may have the lower xid.)
 Task<Result<std::map<LaneId, EventSeq>>> first_ids(
     pg::Connection& connection,
     std::span<const LaneId> lanes,
     const Snapshot& cursor,
     const Snapshot& target,
-    Deadline deadline
+    ScanStep step
 );
 
 /// The statement for the next page of a lane's window, above `after`: send it, then receive the

@@ -99,8 +99,38 @@ TEST_F(ReaderPgTest, ALimitIsKeptAndPagesGiveTheWholeWindowInOrder) {
     const auto ids = page_through(lane, start, target, 100);
     EXPECT_EQ(ids.size(), 250U);
     EXPECT_TRUE(std::ranges::is_sorted(ids, std::less_equal<>())) << "ascending, none twice";
-    const auto first = must(wait(first_ids(*reader_, all_lanes_, start, target, soon())));
-    EXPECT_EQ(first, (std::map<LaneId, EventSeq>{{lane, ids.front()}}));
+    // Also of one transaction that is larger than a step.
+    for (const std::size_t step : {1U, 10U, 250U, 251U}) {
+        const auto first =
+            must(wait(first_ids(*reader_, all_lanes_, start, target, {.rows = step})));
+        EXPECT_EQ(first, (std::map<LaneId, EventSeq>{{lane, ids.front()}})) << step;
+    }
+}
+
+// The lowest id is not that of the lowest transaction: one that was running when the window began,
+// and one that took its xid early and its first id late, or the other way round.
+TEST_F(ReaderPgTest, TheFirstIdIsFoundWhereverItsTransactionLies) {
+    const auto running = connect();
+    const auto early = connect();
+    script(*running, "BEGIN");
+    rows(*running, publish("one"));
+    const auto start = now();
+    script(*early, "BEGIN; SELECT pg_current_xact_id()");
+    for (int i = 0; i < 20; ++i) rows(publish("one"));
+    rows(*early, publish("one"));
+    script(*early, "COMMIT");
+    const auto without = now();
+    script(*running, "COMMIT");
+    const auto with = now();
+    for (const auto& target : {without, with}) {
+        const auto all = must(wait(read_window(*reader_, all_lanes_, start, target, 100, soon())));
+        ASSERT_EQ(all.size(), target == with ? 22U : 21U);
+        for (const std::size_t step : {1U, 2U, 7U, 21U, 100U}) {
+            const auto first =
+                must(wait(first_ids(*reader_, all_lanes_, start, target, {.rows = step})));
+            EXPECT_EQ(first, (std::map<LaneId, EventSeq>{{all.lane(0), all.id(0)}})) << step;
+        }
+    }
 }
 
 TEST_F(ReaderPgTest, OnlyTheLanesThatWereAskedForAreRead) {

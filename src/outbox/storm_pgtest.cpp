@@ -48,7 +48,7 @@ public:
         const auto events = must(wait(read_window(*session, all, cursor, target, limit_, soon())));
         std::map<LaneId, std::vector<EventSeq>> ids;
         if (events.size() == limit_) {
-            const auto first = must(wait(first_ids(*session, all, cursor, target, soon())));
+            const auto first = must(wait(first_ids(*session, all, cursor, target, {.rows = 3})));
             for (const auto& [lane, id] : first) ids[lane] = pages(lane, cursor, target, id);
         } else {
             for (std::size_t i = 0; i < events.size(); ++i)

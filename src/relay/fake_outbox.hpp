@@ -66,7 +66,7 @@ public:
         co_return tests::fake_events(above(0, limit));
     }
     Task<Result<std::map<LaneId, EventSeq>>> first_ids(
-        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, Deadline
+        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, std::chrono::milliseconds
     ) override {
         std::map<LaneId, EventSeq> first;
         for (const auto& event : window) first.try_emplace(LaneId(event.lane), EventSeq(event.id));

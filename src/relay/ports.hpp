@@ -8,6 +8,7 @@
 #include "runtime/deadline.hpp"
 #include "runtime/task.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -40,11 +41,12 @@ public:
         std::size_t limit,
         Deadline deadline
     ) = 0;
+    /// `timeout` is for each of its statements.
     virtual Task<Result<std::map<LaneId, EventSeq>>> first_ids(
         std::vector<LaneId> lanes,
         outbox::Snapshot cursor,
         outbox::Snapshot target,
-        Deadline deadline
+        std::chrono::milliseconds timeout
     ) = 0;
     virtual Result<> send_page(
         LaneId lane,

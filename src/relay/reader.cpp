@@ -212,7 +212,10 @@ Task<Result<bool>> Reader::begin_paging(
     std::vector<LaneId> lanes, outbox::Snapshot cursor, outbox::Snapshot target
 ) {
     if (lanes.empty()) co_return false;
-    TXS_CO_TRY(const auto first, co_await source_.first_ids(lanes, cursor, target, deadline()));
+    TXS_CO_TRY(
+        const auto first,
+        co_await source_.first_ids(lanes, cursor, target, limits_.statement_timeout)
+    );
     if (delivery_.needs_restart() || delivery_.lives() != life_) co_return false;
     keep_those_at(lanes, cursor);
     for (const auto lane : lanes) {

@@ -239,9 +239,9 @@ public:
         std::vector<LaneId> lanes,
         outbox::Snapshot cursor,
         outbox::Snapshot target,
-        Deadline deadline
+        std::chrono::milliseconds timeout
     ) override {
-        TXS_CO_CHECK(co_await statement(deadline));
+        TXS_CO_CHECK(co_await statement(Deadline::in(timeout)));
         std::map<LaneId, EventSeq> first;
         for (const auto& event : window(lanes, cursor, target))
             first.try_emplace(LaneId(event.lane), EventSeq(event.id));
