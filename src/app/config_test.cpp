@@ -190,7 +190,10 @@ TEST(ConfigTest, WhatWasMeantIsSuggestedByBeginningPartsAndLikeness) {
     };
     for (const auto& [typed, right] : meant) {
         const auto text = problems({{typed, "x"}});
-        EXPECT_TRUE(has(text, typed + " is unknown; did you mean " + right + "?")) << text;
+        auto told = typed + " is unknown; did you mean ";
+        told += right;
+        told += '?';
+        EXPECT_TRUE(has(text, told)) << text;
     }
 }
 
