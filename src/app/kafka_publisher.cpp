@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
@@ -75,7 +74,7 @@ public:
             "Kafka refuses the record of {} bytes with {}; at most {} bytes are allowed ({})",
             bytes,
             error,
-            is_known ? std::min(limits_.bytes_max, limits_.topic_bytes_max) : limits_.bytes_max,
+            is_known ? limits_.topic_bytes_max : limits_.bytes_max,
             is_known ? "the lower of KAFKA_MESSAGE_BYTES_MAX and the topic's max.message.bytes"
                      : "KAFKA_MESSAGE_BYTES_MAX; the topic's max.message.bytes may be lower"
         );

@@ -19,9 +19,9 @@ kafka::Properties to_kafka(const Config::Properties& properties);
 /// Bytes of key and value. What a topic is known to refuse is refused here, where it names its
 /// event.
 struct RecordLimits {
-    std::size_t bytes_max;  ///< KAFKA_MESSAGE_BYTES_MAX, for every topic
-    std::string topic;      ///< the one whose max.message.bytes was looked up
-    std::size_t topic_bytes_max;
+    std::size_t bytes_max;        ///< KAFKA_MESSAGE_BYTES_MAX, for every topic
+    std::string topic;            ///< the one whose max.message.bytes was looked up
+    std::size_t topic_bytes_max;  ///< the lower of its limit and bytes_max
 };
 
 /// The relay's port to Kafka.

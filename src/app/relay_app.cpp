@@ -164,13 +164,14 @@ Task<> RelayApp::run_when_topic_is_there() {
         config_.kafka.message_bytes_max, config_.kafka.topic, config_.kafka.message_bytes_max
     };
     if (facts.message_bytes_max > 0)
-        limits.topic_bytes_max = static_cast<std::size_t>(facts.message_bytes_max);
+        limits.topic_bytes_max =
+            std::min(limits.bytes_max, static_cast<std::size_t>(facts.message_bytes_max));
     log::info(
         kComponent,
         facts.created ? "created the topic" : "found the topic",
         {{"topic", config_.kafka.topic},
          {"partitions", facts.partitions},
-         {"message_bytes_max", std::min(limits.bytes_max, limits.topic_bytes_max)}}
+         {"message_bytes_max", limits.topic_bytes_max}}
     );
     pool_ = std::make_unique<relay::WorkerPool>(pool_options(lanes_), ports(limits), metrics_);
     pool_->start();

@@ -118,10 +118,10 @@ void Delivery::on_topic_refused(Lane& lane, Page& page, std::size_t index, std::
     unexplained_.reset();
     lane.machine.topic_refused(page.number, page.wire[index].id);
     hold(lane, page.wire[index], error);
-    const auto handed_over = std::ranges::count_if(lane.pages, [&](const auto& one) {
+    const bool is_last_page = std::ranges::none_of(lane.pages, [&](const auto& one) {
         return one->number > page.number && one->next > 0;
     });
-    if (page.next == index + 1 && handed_over == 0) {
+    if (is_last_page && page.next == index + 1) {
         cut(lane, page, index);
     } else {
         // What went after it goes again after it.

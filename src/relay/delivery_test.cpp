@@ -1,8 +1,7 @@
 #include "relay/delivery.hpp"
 
 #include "relay/fake_kafka.hpp"
-#include "telemetry/log.hpp"
-#include "tests/support/fake_rows.hpp"
+#include "relay/fake_outbox.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -16,9 +15,7 @@ using policy::BreakerState;
 class DeliveryTest : public testing::Test {
 protected:
     DeliveryTest() {
-        log::Options quiet;
-        quiet.level = log::Level::fatal;
-        EXPECT_TRUE(log::setup(quiet));
+        silence_log();
         for (std::int16_t lane = 1; lane <= 2; ++lane) claim(lane);
     }
     void claim(std::int16_t lane, std::vector<std::string> held_keys = {}) {
@@ -28,10 +25,6 @@ protected:
         claimed.cursor = snapshot(10);
         claimed.held_keys = std::move(held_keys);
         delivery_.add_lane(claimed, Delivery::Clock::now() + 1h);
-    }
-    static outbox::Snapshot snapshot(std::int64_t xmax) {
-        const auto text = std::to_string(xmax);
-        return outbox::Snapshot::parse(text + ":" + text + ":").value();
     }
     /// A page of events whose keys are given, to the end of their window.
     void read(std::int16_t lane, const std::vector<std::string>& keys, std::int64_t first = 0) {

@@ -1,6 +1,9 @@
 #pragma once
 
 #include "relay/ports.hpp"
+#include "telemetry/log.hpp"
+
+#include <gtest/gtest.h>
 
 #include <functional>
 #include <memory>
@@ -11,6 +14,13 @@
 #include <vector>
 
 namespace txstream::relay {
+
+/// What goes wrong is the test's doing, and nobody needs to read of it.
+inline void silence_log() {
+    log::Options quiet;
+    quiet.level = log::Level::fatal;
+    EXPECT_TRUE(log::setup(quiet));
+}
 
 /// Kafka at the test's command: nothing is reported before the test says so.
 struct FakeKafka {

@@ -3,7 +3,6 @@
 #include "relay/fake_kafka.hpp"
 #include "relay/fake_outbox.hpp"
 #include "runtime/task_group.hpp"
-#include "telemetry/log.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -16,11 +15,7 @@ using Clock = Keeper::Clock;
 
 class KeeperTest : public testing::Test {
 protected:
-    KeeperTest() {
-        log::Options quiet;
-        quiet.level = log::Level::fatal;
-        EXPECT_TRUE(log::setup(quiet));
-    }
+    KeeperTest() { silence_log(); }
     ~KeeperTest() override {
         // Not to wait for what no test reports any more.
         if (tasks_.size() > 0) keeper_.stop(Deadline::in(0ms));

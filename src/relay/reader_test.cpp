@@ -3,7 +3,6 @@
 #include "relay/fake_kafka.hpp"
 #include "relay/fake_outbox.hpp"
 #include "runtime/task_group.hpp"
-#include "telemetry/log.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -17,9 +16,7 @@ using namespace std::chrono_literals;
 class ReaderTest : public testing::Test {
 protected:
     ReaderTest() {
-        log::Options quiet;
-        quiet.level = log::Level::fatal;
-        EXPECT_TRUE(log::setup(quiet));
+        silence_log();
         claim(1);
         tasks_.spawn(reader_.run());
     }

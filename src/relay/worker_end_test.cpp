@@ -1,7 +1,6 @@
 #include "relay/fake_kafka.hpp"
 #include "relay/fake_outbox.hpp"
 #include "relay/worker.hpp"
-#include "telemetry/log.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -14,11 +13,7 @@ using Clock = Deadline::Clock;
 
 class WorkerEndTest : public testing::Test {
 protected:
-    WorkerEndTest() {
-        log::Options quiet;
-        quiet.level = log::Level::fatal;
-        EXPECT_TRUE(log::setup(quiet));
-    }
+    WorkerEndTest() { silence_log(); }
 
     /// A worker with one lane, whose events are `events`.
     void start(std::vector<tests::FakeEvent> events, bool is_silent) {

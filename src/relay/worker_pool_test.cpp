@@ -3,7 +3,6 @@
 #include "relay/fake_kafka.hpp"
 #include "relay/fake_outbox.hpp"
 #include "runtime/task_group.hpp"
-#include "telemetry/log.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
@@ -20,11 +19,7 @@ using namespace std::chrono_literals;
 
 class WorkerPoolTest : public testing::Test {
 protected:
-    WorkerPoolTest() {
-        log::Options quiet;
-        quiet.level = log::Level::fatal;
-        EXPECT_TRUE(log::setup(quiet));
-    }
+    WorkerPoolTest() { silence_log(); }
     ~WorkerPoolTest() override {
         loop_.restart();
         runtime::TaskGroup tasks(loop_.get_executor());
