@@ -6,7 +6,7 @@ CREATE TABLE orders (
     status              varchar(50)   NOT NULL DEFAULT 'pending'
                         CHECK (status IN ('pending', 'confirmed', 'shipped', 'delivered', 'cancelled')),
     total_amount        numeric(12,2) NOT NULL CHECK (total_amount >= 0),
-    currency            varchar(3)    NOT NULL DEFAULT 'BRL',
+    currency            varchar(3)    NOT NULL DEFAULT 'BRL' CHECK (currency ~ '^[A-Z]{3}$'),
     shipping_street     varchar(255)  NOT NULL,
     shipping_number     varchar(20)   NOT NULL,
     shipping_complement varchar(100),

@@ -1,16 +1,70 @@
 #include "domain/json_value.hpp"
 
 #include "base/assert.hpp"
+#include "domain/text.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <iterator>
+#include <optional>
 
 namespace txstream::domain {
 namespace {
 
 using nlohmann::json;
+
+/// Reads the document for nlohmann and knows up to where it was read.
+class Position {
+public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = char;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const char*;
+    using reference = const char&;
+
+    Position(const char* at, const char** read) : at_(at), read_(read) {}
+    reference operator*() const { return *at_; }
+    Position& operator++() {
+        *read_ = ++at_;
+        return *this;
+    }
+    Position operator++(int) {
+        auto before = *this;
+        ++*this;
+        return before;
+    }
+    bool operator==(const Position& other) const { return at_ == other.at_; }
+
+private:
+    const char* at_;
+    const char** read_;
+};
+
+// nlohmann's words for a mistake, which also quote the input, and ours.
+struct Mistake {
+    std::string_view theirs;
+    std::string_view ours;
+};
+constexpr std::array kMistakes = {
+    Mistake{"ill-formed UTF-8", "this is not UTF-8"},
+    Mistake{"surrogate", "half a surrogate pair, which is no character"},
+    Mistake{"control character", "a control character in a string must be escaped"},
+    Mistake{"unexpected end of input", "the text ends here"},
+    Mistake{"missing closing quote", "the text ends inside a string"},
+};
+
+std::string_view in_our_words(std::string_view theirs) {
+    // What follows is the input.
+    theirs = theirs.substr(0, theirs.find("last read"));
+    const auto known = std::ranges::find_if(kMistakes, [&](const Mistake& mistake) {
+        return theirs.find(mistake.theirs) != std::string_view::npos;
+    });
+    return known == kMistakes.end() ? "syntax error" : known->ours;
+}
 
 /// Receives nlohmann's events and builds the tree. A false answer stops the parser.
 class TreeBuilder final : public nlohmann::json_sax<json> {
@@ -19,7 +73,14 @@ public:
         TXS_ASSERT(open_.empty(), "a complete document leaves no container open");
         return std::move(root_);
     }
+    /// Why it was stopped; where is for the caller to say.
     const std::string& trouble() const { return trouble_; }
+    /// The byte, from 1, that the parser stumbled on; one more than there are where the text ends
+    /// too early. Nothing when it was us who stopped it.
+    std::optional<std::size_t> byte() const { return byte_; }
+    /// Where in the document a number is that no double can hold, as far as it was read:
+    /// "items[0].unit_price". Empty: that was not the reason.
+    const std::string& path_of_number() const { return path_of_number_; }
 
     bool null() override { return add(JsonValue()); }
     bool boolean(bool value) override { return add(JsonValue(value)); }
@@ -58,11 +119,11 @@ public:
     bool parse_error(
         std::size_t position, const std::string&, const nlohmann::detail::exception& error
     ) override {
-        // 406: a number too large for a double, such as 1e400. The message itself is not used: it
-        // quotes the input.
-        return stop(
-            fmt::format("byte {}: {}", position, error.id == 406 ? "number too large" : "syntax")
-        );
+        byte_ = position;
+        constexpr int kNumberOverflow = 406;  // 1e400
+        if (error.id != kNumberOverflow) return stop(std::string(in_our_words(error.what())));
+        path_of_number_ = path();
+        return stop("the number is out of range");
     }
 
 private:
@@ -100,6 +161,20 @@ private:
         return true;
     }
 
+    /// Of the value that comes next.
+    std::string path() const {
+        std::string text;
+        for (const auto& [keys, values] : open_) {
+            if (keys.empty()) {  // an array
+                text += fmt::format("[{}]", values.size());
+            } else {
+                if (!text.empty()) text += '.';
+                text += excerpt(keys.back());
+            }
+        }
+        return text;
+    }
+
     bool count() {
         if (++values_ <= kJsonValuesMax) return true;
         return stop(fmt::format("more than {} values", kJsonValuesMax));
@@ -114,10 +189,22 @@ private:
     std::vector<Container> open_;
     std::size_t values_ = 0;
     std::string trouble_;
+    std::optional<std::size_t> byte_;
+    std::string path_of_number_;
 };
 
-tl::unexpected<Error> invalid_json(std::string trouble) {
-    return fail(Code::invalid_input, "Invalid JSON payload", std::move(trouble));
+/// `byte`: the one, from 1, that cannot be there.
+tl::unexpected<Error> invalid_json(std::string_view text, std::size_t byte, std::string_view why) {
+    const auto before = text.substr(0, byte - 1);
+    const auto line = std::ranges::count(before, '\n') + 1;
+    const auto last_line = before.substr(before.rfind('\n') + 1);  // npos + 1 is 0
+    return fail(
+        Code::invalid_input,
+        "Invalid JSON payload",
+        fmt::format(
+            "byte {} (line {}, column {}): {}", byte, line, count_characters(last_line) + 1, why
+        )
+    );
 }
 
 }  // namespace
@@ -157,14 +244,20 @@ const JsonValue* JsonValue::find(std::string_view name) const {
 
 Result<JsonValue> parse_json(std::string_view text) {
     // nlohmann takes a zero byte for the end of the input and would accept anything behind it.
-    if (const auto zero = text.find('\0'); zero != std::string_view::npos) {
-        return invalid_json(fmt::format("byte {}: zero byte", zero + 1));
-    }
+    if (const auto zero = text.find('\0'); zero != std::string_view::npos)
+        return invalid_json(text, zero + 1, "a zero byte");
+    const char* const end = text.data() + text.size();
+    const char* read = text.data();
     TreeBuilder builder;
-    if (!json::sax_parse(text.begin(), text.end(), &builder)) {
-        return invalid_json(builder.trouble());
-    }
-    return std::move(builder).take_root();
+    if (json::sax_parse(Position(text.data(), &read), Position(end, &read), &builder))
+        return std::move(builder).take_root();
+    if (const auto& path = builder.path_of_number(); !path.empty())
+        return fail(Code::invalid_input, path + " is out of range", std::string(kNumberOutOfRange));
+    return invalid_json(
+        text,
+        builder.byte().value_or(static_cast<std::size_t>(read - text.data())),
+        builder.trouble()
+    );
 }
 
 }  // namespace txstream::domain

@@ -56,10 +56,15 @@ private:
     std::variant<std::monostate, bool, Number, std::string, Array, Object> value_;
 };
 
+/// origin() of the error for a number that no double can hold, such as 1e400.
+constexpr std::string_view kNumberOutOfRange = "number out of range";
+
 /// Reads one whole document: RFC 8259, strict UTF-8 (a byte order mark in front is skipped),
-/// nothing behind it but white space. The error's what() is "Invalid JSON payload", the public
-/// answer; its origin(), for logs, says where and why, and never repeats the input ("byte 17:
-/// syntax").
+/// nothing behind it but white space. The error's what() is "Invalid JSON payload", the contract's
+/// answer; its origin() says where and why, and never repeats the input: "byte 17 (line 2,
+/// column 4): syntax error". The column counts characters. A number out of range in an object or an
+/// array is reported by its place instead, with the origin kNumberOutOfRange:
+/// "items[0].unit_price is out of range".
 Result<JsonValue> parse_json(std::string_view text);
 
 }  // namespace txstream::domain

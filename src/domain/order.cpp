@@ -1,5 +1,7 @@
 #include "domain/order.hpp"
 
+#include "domain/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -37,7 +39,7 @@ constexpr std::array kAddressFields = {
 };
 
 Result<> require(std::string_view path, std::string_view field, const std::string& text) {
-    if (!text.empty()) return {};
+    if (!is_blank(text)) return {};
     return refuse(path, fmt::format("{} is required", field));
 }
 
@@ -59,15 +61,11 @@ Result<> check_contract(const CreateOrder& request) {
         TXS_CHECK(require(path, "product_id", item.product_id));
         TXS_CHECK(require(path, "product_name", item.product_name));
         if (item.quantity <= 0) return refuse(path, "quantity must be greater than 0");
-        if (item.unit_price.is_negative()) return refuse(path, "unit_price cannot be negative");
+        if (!item.unit_price) return refuse(path, "unit_price is required");
+        if (item.unit_price->is_negative()) return refuse(path, "unit_price cannot be negative");
     }
     TXS_CHECK(require_address("shipping_address: ", request.shipping_address));
     return require_address("billing_address: ", request.billing_address);
-}
-
-std::size_t count_characters(std::string_view utf8) {
-    const auto starts_one = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
-    return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), starts_one));
 }
 
 Result<> check_text(
@@ -90,6 +88,23 @@ Result<> check_address(std::string_view path, const Address& address) {
     return {};
 }
 
+// Amounts have two decimals. A currency with more is taken as well: a price that needs the third
+// decimal is refused when it is read, and none is rounded.
+Result<> check_currency(const CreateOrder& request) {
+    const auto decimals = currency_decimals(request.currency);
+    if (!decimals) {
+        return refuse("", "currency must be an ISO 4217 code in capital letters, such as BRL");
+    }
+    if (*decimals > 0) return {};
+    for (std::size_t i = 0; i < request.items.size(); ++i) {
+        if (request.items[i].unit_price->cents() % 100 == 0) continue;
+        return refuse(
+            item_path(i), fmt::format("unit_price must have no decimals in {}", request.currency)
+        );
+    }
+    return {};
+}
+
 Result<> check_columns(const CreateOrder& request) {
     TXS_CHECK(check_text("", "customer_id", request.customer_id, kCustomerIdMax));
     TXS_CHECK(check_text("", "order_number", request.order_number, kOrderNumberMax));
@@ -98,7 +113,7 @@ Result<> check_columns(const CreateOrder& request) {
         const auto path = item_path(i);
         TXS_CHECK(check_text(path, "product_id", item.product_id, kProductIdMax));
         TXS_CHECK(check_text(path, "product_name", item.product_name, kProductNameMax));
-        if (item.unit_price > kUnitPriceMax) {
+        if (*item.unit_price > kUnitPriceMax) {
             return refuse(
                 path, fmt::format("unit_price is too large (max {})", to_string(kUnitPriceMax))
             );
@@ -109,7 +124,7 @@ Result<> check_columns(const CreateOrder& request) {
 }
 
 Result<Money> item_total(std::size_t index, const CreateOrder::Item& item) {
-    const auto total = checked_multiply(item.unit_price, item.quantity);
+    const auto total = checked_multiply(*item.unit_price, item.quantity);
     if (total && *total <= kTotalMax) return *total;
     return refuse(
         item_path(index), fmt::format("total_price is too large (max {})", to_string(kTotalMax))
@@ -139,6 +154,7 @@ Result<> validate(const CreateOrder& request) {
         return refuse("", fmt::format("too many items (max {})", kItemsMax));
     }
     TXS_CHECK(check_contract(request));
+    TXS_CHECK(check_currency(request));
     TXS_CHECK(check_columns(request));
     TXS_CHECK(order_total(request));
     return {};
@@ -157,12 +173,13 @@ Result<Order> place_order(CreateOrder request, std::string id, Timestamp now) {
         item.product_id = std::move(asked.product_id);
         item.product_name = std::move(asked.product_name);
         item.quantity = asked.quantity;
-        item.unit_price = asked.unit_price;
+        item.unit_price = *asked.unit_price;
         item.total_price = of_item;
     }
     order.customer_id = std::move(request.customer_id);
     order.order_number = std::move(request.order_number);
     order.total_amount = total;
+    order.currency = std::move(request.currency);
     order.shipping_address = std::move(request.shipping_address);
     order.billing_address = std::move(request.billing_address);
     order.created_at = now;

@@ -1,11 +1,13 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "domain/currency.hpp"
 #include "domain/money.hpp"
 #include "domain/timestamp.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,9 +29,6 @@ constexpr std::size_t kCountryMax = 50;
 constexpr std::size_t kItemsMax = 1000;
 constexpr Money kUnitPriceMax = kNumeric10Max;
 constexpr Money kTotalMax = kNumeric12Max;  ///< of an item and of an order
-
-/// All orders are in Brazilian reais; a request cannot say otherwise.
-constexpr std::string_view kCurrency = "BRL";
 
 struct Address {
     std::string street;
@@ -67,7 +66,7 @@ struct Order {
     std::string order_number;
     OrderStatus status = OrderStatus::pending;
     Money total_amount;
-    std::string currency = std::string(kCurrency);
+    std::string currency = std::string(kCurrencyDefault);  ///< ISO 4217
     std::vector<OrderItem> items;
     Address shipping_address;
     Address billing_address;
@@ -83,13 +82,14 @@ struct CreateOrder {
         std::string product_id;
         std::string product_name;
         std::int32_t quantity = 0;
-        Money unit_price;
+        std::optional<Money> unit_price;  ///< nothing is a fault: no price is ever guessed
 
         bool operator==(const Item&) const = default;
     };
 
     std::string customer_id;
     std::string order_number;
+    std::string currency = std::string(kCurrencyDefault);
     std::vector<Item> items;
     Address shipping_address;
     Address billing_address;
@@ -99,7 +99,7 @@ struct CreateOrder {
 
 /// Ok when an order can be made of it; else the first fault, in the order and with the words of
 /// the API's contract ("validation error: item[0]: product_id is required"). The rules that the
-/// original has come first, then the limits of the columns.
+/// original has come first, then the currency and the limits of the columns.
 Result<> validate(const CreateOrder& request);
 
 /// A new, pending order with its totals. Items get no id; the database numbers them.

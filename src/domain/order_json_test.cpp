@@ -71,7 +71,7 @@ TEST(OrderToJsonTest, TheAnswerReadAsARequestIsTheSameRequest) {
         return std::uniform_int_distribution<int>(least, most)(random);
     };
     const auto text = [&] {
-        std::string chosen;
+        std::string chosen = "t";  // one of blanks alone is no text
         for (int length = number(1, 20); length > 0; --length) {
             constexpr const char* kParts[] = {
                 "a", "ã", "€", "😀", "\"", "\\", "\n", "\x1f", "/", " "
@@ -87,6 +87,7 @@ TEST(OrderToJsonTest, TheAnswerReadAsARequestIsTheSameRequest) {
         request.shipping_address.complement = number(0, 1) == 0 ? "" : text();
         request.billing_address.street = text();
         request.items.clear();
+        request.currency = number(0, 1) == 0 ? "BRL" : "USD";
         std::int64_t cents = 0;
         for (int items = number(1, 8); items > 0; --items) {
             const auto price = number(0, 1'000'000);

@@ -78,7 +78,7 @@ TEST(ParseCreateOrderTest, WhatIsNotJsonOrNotAnObjectIsAnInvalidPayload) {
     for (const char* body : {"", "{", "[]", "1", "\"x\"", "{} trailing", "{\"customer_id\": }"}) {
         EXPECT_EQ(answer(body), "Invalid JSON payload") << body;
     }
-    EXPECT_EQ(parse_create_order("{x").error().origin(), "byte 2: syntax");
+    EXPECT_EQ(parse_create_order("{x").error().origin(), "byte 2 (line 1, column 2): syntax error");
 }
 
 TEST(ParseCreateOrderTest, AbsentAndNullMembersAreEmptyAsInGo) {
@@ -101,16 +101,160 @@ TEST(ParseCreateOrderTest, AbsentAndNullMembersAreEmptyAsInGo) {
     );
 }
 
-TEST(ParseCreateOrderTest, AnAbsentPriceIsZeroAsInGo) {
-    EXPECT_EQ(answer_without("/items/0/unit_price"), "accepted");
+TEST(ParseCreateOrderTest, APriceIsNeverGuessed) {
+    constexpr auto kRequired = "validation error: item[0]: unit_price is required";
+    EXPECT_EQ(answer_without("/items/0/unit_price"), kRequired);
+    EXPECT_EQ(answer_with("/items/0/unit_price", "null"), kRequired);
+    for (const char* misspelt : {"unitPrice", "Unit_Price", "price", "unit_pric", "unit_price "}) {
+        EXPECT_EQ(
+            answer_with(
+                "/items/0",
+                R"({"product_id":"p","product_name":"P","quantity":1,")" + std::string(misspelt) +
+                    "\":9.99}"
+            ),
+            kRequired
+        ) << misspelt;
+    }
     EXPECT_EQ(answer_with("/items/0/unit_price", "0"), "accepted");
     EXPECT_EQ(answer_with("/items/0/unit_price", "-0.0"), "accepted");
+}
+
+TEST(ParseCreateOrderTest, ANameThatIsThereTwiceIsRefusedWhereItCounts) {
+    const auto item = [](std::string_view members) {
+        return answer_with(
+            "/items/0", R"({"product_id":"p","product_name":"P",)" + std::string(members) + "}"
+        );
+    };
+    EXPECT_EQ(
+        item(R"("quantity":1,"unit_price":10,"unit_price":99)"),
+        "validation error: item[0]: unit_price is there more than once"
+    );
+    EXPECT_EQ(
+        item(R"("quantity":1,"unit_price":10,"unit_price":null)"),
+        "validation error: item[0]: unit_price is there more than once"
+    );
+    EXPECT_EQ(
+        item(R"("quantity":1,"unit_price":10,"quantity":1)"),
+        "validation error: item[0]: quantity is there more than once"
+    );
+    EXPECT_EQ(item(R"("quantity":1,"unit_price":10,"x":1,"x":2)"), "accepted");
+    EXPECT_EQ(
+        answer(R"({"currency":"USD","currency":"BRL"})"),
+        "validation error: currency is there more than once"
+    );
+    EXPECT_EQ(
+        answer(R"({"order_number":"1","order_number":"2"})"),
+        "validation error: order_number is there more than once"
+    );
+}
+
+TEST(ParseCreateOrderTest, ACurrencyIsKeptAndOnlyAnAbsentOneIsTheDefault) {
+    EXPECT_EQ(accepted(test::example("create-simple.json")).currency, "BRL");
+    for (const char* code : {"BRL", "USD", "EUR", "JPY", "KWD"}) {
+        EXPECT_EQ(answer_with("/currency", '"' + std::string(code) + '"'), "accepted") << code;
+    }
+    auto body = json::parse(test::example("create-simple.json"));
+    body["currency"] = "USD";
+    EXPECT_EQ(place_order(accepted(body.dump()), "id", Timestamp()).value().currency, "USD");
+    for (const char* wrong :
+         {R"("")",
+          R"("usd")",
+          R"("US")",
+          R"("USDX")",
+          R"(" USD")",
+          R"("XTS")",
+          R"("ZZZ")",
+          R"("$")",
+          R"("\u0000SD")",
+          R"("986")"}) {
+        EXPECT_EQ(
+            answer_with("/currency", wrong),
+            "validation error: currency must be an ISO 4217 code in capital letters, such as BRL"
+        ) << wrong;
+    }
+    for (const char* wrong : {"null", "986", "true", R"(["USD"])", R"({"code":"USD"})"}) {
+        EXPECT_EQ(answer_with("/currency", wrong), "validation error: currency must be a string")
+            << wrong;
+    }
+}
+
+TEST(ParseCreateOrderTest, AMisspeltCurrencyIsNotIgnored) {
+    for (const std::string name :
+         {"curency", "Currency", "CURRENCY", "currncy", "currecny", "currency_code", "priceCurrency"
+         }) {
+        EXPECT_EQ(
+            answer_with("/" + name, R"("USD")"),
+            "validation error: unknown field '" + name + "'; the currency is in 'currency'"
+        );
+    }
+    EXPECT_EQ(
+        answer_with("/items/0/currency", R"("USD")"),
+        "validation error: item[0]: unknown field 'currency'; an order has one currency, not an "
+        "item"
+    );
+    EXPECT_LT(answer_with("/currency" + std::string(5000, 'x'), "1").size(), 200U);
+}
+
+TEST(ParseCreateOrderTest, APriceHasNoMoreDecimalsThanItsCurrency) {
+    const auto priced = [](std::string_view currency, std::string_view price) {
+        auto body = json::parse(test::example("create-simple.json"));
+        body["currency"] = currency;
+        body["items"][0]["unit_price"] = "@";
+        auto bytes = body.dump();
+        return answer(bytes.replace(bytes.find("\"@\""), 3, price));
+    };
+    for (const char* price : {"1000", "1000.00", "1e3"}) {
+        EXPECT_EQ(priced("JPY", price), "accepted") << price;
+    }
+    for (const char* price : {"10.5", "0.01", "10.50"}) {
+        EXPECT_EQ(
+            priced("JPY", price),
+            "validation error: item[0]: unit_price must have no decimals in JPY"
+        ) << price;
+    }
+    EXPECT_EQ(priced("KWD", "1.25"), "accepted");
+    EXPECT_EQ(priced("KWD", "1.250"), "accepted");
+    EXPECT_EQ(
+        priced("KWD", "1.255"),
+        "validation error: item[0]: unit_price must have at most two decimals"
+    );
 }
 
 TEST(ParseCreateOrderTest, UnknownMembersAreIgnored) {
     EXPECT_EQ(answer_with("/items/0/colour", R"({"deep":[1,2,{"x":1e300}]})"), "accepted");
     EXPECT_EQ(answer_with("/total_amount", "-1"), "accepted");
     EXPECT_EQ(answer_with("/CUSTOMER_ID", "7"), "accepted");
+}
+
+TEST(ParseCreateOrderTest, ANumberThatNoDoubleHoldsIsReportedByItsField) {
+    EXPECT_EQ(
+        answer_with("/items/0/unit_price", "1e400"),
+        "validation error: item[0]: unit_price is out of range"
+    );
+    EXPECT_EQ(
+        answer_with("/items/0/quantity", std::string(400, '9')),
+        "validation error: item[0]: quantity is out of range"
+    );
+    EXPECT_EQ(
+        answer_with("/shipping_address/number", "-1e400"),
+        "validation error: shipping_address: number is out of range"
+    );
+    EXPECT_EQ(
+        answer_with("/customer_id", "1e400"), "validation error: customer_id is out of range"
+    );
+    EXPECT_EQ(answer("1e400"), "Invalid JSON payload");
+}
+
+TEST(ParseCreateOrderTest, ABlankTextIsNoText) {
+    EXPECT_EQ(answer_with("/customer_id", R"("  ")"), "validation error: customer_id is required");
+    EXPECT_EQ(
+        answer_with("/order_number", R"("\t\n")"), "validation error: order_number is required"
+    );
+    EXPECT_EQ(
+        answer_with("/billing_address/city", R"(" ")"),
+        "validation error: billing_address: city is required"
+    );
+    EXPECT_EQ(answer_with("/billing_address/complement", R"(" ")"), "accepted");
 }
 
 TEST(ParseCreateOrderTest, AWrongTypeIsNamedWithItsPlace) {

@@ -47,13 +47,16 @@ TEST(ValidateTest, FaultsAreReportedInTheContractsOrder) {
     expect_and_mend("customer_id is required", [&] { request.customer_id = "c"; });
     expect_and_mend("order_number is required", [&] { request.order_number = "n"; });
     expect_and_mend("at least one item is required", [&] {
-        request.items = {{"p", "P", 1, Money()}, {"", "", -3, Money::from_cents(-1)}};
+        request.items = {{"p", "P", 1, Money()}, {"", "", -3, std::nullopt}};
     });
     auto& item = request.items.back();
     expect_and_mend("item[1]: product_id is required", [&] { item.product_id = "p"; });
     expect_and_mend("item[1]: product_name is required", [&] { item.product_name = "P"; });
     expect_and_mend("item[1]: quantity must be greater than 0", [&] { item.quantity = 0; });
     expect_and_mend("item[1]: quantity must be greater than 0", [&] { item.quantity = 1; });
+    expect_and_mend("item[1]: unit_price is required", [&] {
+        item.unit_price = Money::from_cents(-1);
+    });
     expect_and_mend("item[1]: unit_price cannot be negative", [&] { item.unit_price = Money(); });
     for (auto [name, address] :
          {std::pair{"shipping_address", &request.shipping_address},
