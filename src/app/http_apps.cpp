@@ -89,7 +89,11 @@ ApiApp::ApiApp(Dependencies dependencies)
           {.connections_max = dependencies_.config.database.connections_max}
       ),
       writer_(
-          dependencies_.executor, pool_, dependencies_.metrics, dependencies_.orders_committed, {}
+          dependencies_.executor,
+          pool_,
+          dependencies_.metrics,
+          dependencies_.orders_committed,
+          {.record_bytes_max = dependencies_.record_bytes_max}
       ),
       orders_(pool_, writer_),
       health_(
@@ -123,6 +127,7 @@ Task<Result<std::uint16_t>> ApiApp::start(Deadline deadline) {
 }
 
 void ApiApp::refresh_metrics() {
+    dependencies_.metrics.orders_waiting(writer_.unanswered());
     const auto stats = pool_.stats();
     dependencies_.metrics.db_pool(
         {.idle = stats.open - stats.in_use,

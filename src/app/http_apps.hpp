@@ -20,8 +20,9 @@ public:
         asio::any_io_executor executor;
         const Config& config;
         telemetry::Metrics& metrics;
-        std::function<void()> orders_committed;  ///< may be empty; once for each batch
-        std::function<RelayHealth()> relay;      ///< of this process; may be empty
+        std::function<void()> orders_committed;         ///< may be empty; once for each batch
+        std::function<RelayHealth()> relay;             ///< of this process; may be empty
+        std::function<std::size_t()> record_bytes_max;  ///< what Kafka takes, as far as we know
     };
 
     explicit ApiApp(Dependencies dependencies);

@@ -160,12 +160,9 @@ Task<> RelayApp::run_when_topic_is_there() {
         co_await topic_wakeup_.wait(Deadline::Clock::time_point::max());
     if (is_stopping_) co_return;
     const auto facts = *topic_->facts();
-    RecordLimits limits{
-        config_.kafka.message_bytes_max, config_.kafka.topic, config_.kafka.message_bytes_max
+    const RecordLimits limits{
+        config_.kafka.message_bytes_max, config_.kafka.topic, record_bytes_max()
     };
-    if (facts.message_bytes_max > 0)
-        limits.topic_bytes_max =
-            std::min(limits.bytes_max, static_cast<std::size_t>(facts.message_bytes_max));
     log::info(
         kComponent,
         facts.created ? "created the topic" : "found the topic",
@@ -268,6 +265,13 @@ Task<> RelayApp::stop(Deadline deadline) {
 
 void RelayApp::nudge() {
     if (pool_) pool_->nudge();
+}
+
+std::size_t RelayApp::record_bytes_max() const {
+    const auto configured = config_.kafka.message_bytes_max;
+    const auto facts = topic_ ? topic_->facts() : std::nullopt;
+    if (!facts || facts->message_bytes_max <= 0) return configured;
+    return std::min(configured, static_cast<std::size_t>(facts->message_bytes_max));
 }
 
 RelayHealth RelayApp::health() const {

@@ -37,6 +37,9 @@ public:
 
     void nudge();
     RelayHealth health() const;
+    /// The largest record that the default topic takes: KAFKA_MESSAGE_BYTES_MAX, or the topic's own
+    /// limit once that is known and lower.
+    std::size_t record_bytes_max() const;
 
 private:
     class TopicWatch;

@@ -39,7 +39,12 @@ public:
             roles.relay ? std::function([this] { return relay_->health(); }) : nullptr;
         if (roles.api) {
             const auto nudge = roles.relay ? std::function([this] { relay_->nudge(); }) : nullptr;
-            api_.emplace(ApiApp::Dependencies{executor_, config_, metrics_, nudge, relay_health});
+            const auto record_bytes_max = [this] {
+                return relay_ ? relay_->record_bytes_max() : config_.kafka.message_bytes_max;
+            };
+            api_.emplace(ApiApp::Dependencies{
+                executor_, config_, metrics_, nudge, relay_health, record_bytes_max
+            });
         }
         if (roles.relay && config_.metrics.enabled) {
             const auto refresh =

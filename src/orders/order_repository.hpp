@@ -17,6 +17,9 @@ struct NewOrder {
     std::string event_data;
 };
 NewOrder with_event(domain::Order order);
+/// What Kafka counts of its event, and a little more: value, key, headers and the batch around
+/// them.
+std::size_t record_bytes(const NewOrder& order);
 
 /// Inserts orders, their items and events: one statement, one transaction, one round trip. Says of
 /// each in its place whether it was inserted, and then fills in its items' ids; it was not when its

@@ -4,12 +4,42 @@
 #include "runtime/wakeup.hpp"
 
 #include <boost/asio/this_coro.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
 #include <utility>
 
 namespace txstream::orders {
+
+namespace {
+
+/// Counts one for as long as it lives, whatever ends it.
+class Counted {
+public:
+    explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+    ~Counted() { --count_; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+private:
+    std::size_t& count_;
+};
+
+tl::unexpected<Error> record_too_large(std::size_t bytes, std::size_t bytes_max) {
+    return fail(
+        Code::rejected,
+        fmt::format(
+            "the order is too large: its event takes {} bytes in Kafka, the limit is {}; "
+            "use fewer items or shorter texts",
+            bytes,
+            bytes_max
+        ),
+        std::string(kRecordTooLarge)
+    );
+}
+
+}  // namespace
 
 /// One order on its way. Shared, because the one who waits for it may give up before it is written.
 struct OrderWriter::Placing {
@@ -52,10 +82,16 @@ Task<Result<domain::Order>> OrderWriter::place(domain::Order order, Deadline dea
     constexpr auto kTooMany = "too many orders wait for the database";
     if (waiting_.size() >= limits_.waiting_max) co_return fail(Code::overloaded, kTooMany);
     const auto mine = std::make_shared<Placing>(tasks_.executor(), std::move(order), deadline);
+    if (limits_.record_bytes_max) {
+        const auto bytes = record_bytes(mine->order);
+        const auto bytes_max = limits_.record_bytes_max();
+        if (bytes > bytes_max) co_return record_too_large(bytes, bytes_max);
+    }
     if (waiting_bytes_ + mine->bytes > limits_.waiting_bytes_max)
         co_return fail(Code::overloaded, kTooMany);
     waiting_.push_back(mine);
     waiting_bytes_ += mine->bytes;
+    const Counted counted(unanswered_);
     if (writers_ < limits_.batches_max) {
         ++writers_;
         tasks_.spawn(write_batches());
@@ -89,7 +125,7 @@ Task<> OrderWriter::write_batches() {
         if (!session && until.passed() && until.at() < latest_deadline().at()) continue;
         auto batch = take_batch();
         if (batch.empty()) continue;
-        metrics_.order_batch(batch.size(), waiting_.size());
+        metrics_.order_batch(batch.size());
         if (session) {
             co_await write(**session, std::move(batch));
         } else {

@@ -9,9 +9,12 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 namespace txstream::orders {
+
+constexpr std::string_view kRecordTooLarge = "MSG_SIZE_TOO_LARGE";  ///< Kafka's own name
 
 /// Group commit: orders that arrive while others are being written go together in one statement, so
 /// that one round trip and one fsync serve many. An order that finds a free place goes at once;
@@ -26,6 +29,8 @@ public:
         std::size_t bytes_max = std::size_t{4} << 20;  ///< of events in a batch of more than one
         std::size_t waiting_max = 4096;  ///< orders that wait; one more is Code::overloaded
         std::size_t waiting_bytes_max = std::size_t{64} << 20;  ///< of their events, as well
+        /// The largest record that Kafka takes; empty: no limit. Asked for each order.
+        std::function<std::size_t()> record_bytes_max = nullptr;
     };
 
     /// `committed` may be empty; it is called after each batch that has committed.
@@ -39,13 +44,17 @@ public:
     ~OrderWriter();
 
     /// The order with its items' ids, once its transaction has committed. Code::conflict, with no
-    /// origin, when its number exists. Code::timed_out: it may have been written or not; every
-    /// other error: it was not.
+    /// origin, when its number exists. Code::rejected with the origin kRecordTooLarge when its
+    /// event could never be sent. Code::timed_out: it may have been written or not; every other
+    /// error: it was not.
     Task<Result<domain::Order>> place(domain::Order order, Deadline deadline);
 
     /// Breaks off what is being written; who waits in place() gets an error at once. From then on
     /// place() fails.
     Task<> stop();
+
+    /// Orders that place() has accepted and not answered: waiting or being written.
+    std::size_t unanswered() const noexcept { return unanswered_; }
 
 private:
     struct Placing;
@@ -64,6 +73,7 @@ private:
     Limits limits_;
     std::deque<std::shared_ptr<Placing>> waiting_;
     std::size_t waiting_bytes_ = 0;
+    std::size_t unanswered_ = 0;
     std::size_t writers_ = 0;
     runtime::TaskGroup tasks_;
 };

@@ -292,6 +292,45 @@ TEST_F(OrderWriterPgTest, MoreThanMayWaitAreRefusedAndTheOthersArePlaced) {
     EXPECT_TRUE(*place(all, {order("n-10")})[0]);
 }
 
+TEST_F(OrderWriterPgTest, OrdersThatWaitForASessionOrForTheDatabaseAreCounted) {
+    auto& all = writer({.batches_max = 1, .orders_max = 2}, {}, {.connections_max = 1});
+    EXPECT_EQ(all.unanswered(), 0U);
+    {
+        std::optional<Result<pg::Pool::Lease>> held;
+        const auto take = [&]() -> Task<> {
+            held.emplace(co_await pools_.back()->acquire(soon()));
+        };
+        wait(take());
+        const auto first = ask(all, orders(1, 5));
+        run_until([&] { return all.unanswered() == 5; });
+        held.reset();
+        finish(first);
+    }
+    const auto other = connect();
+    script(*other, "BEGIN; LOCK TABLE orders");
+    const auto second = ask(all, orders(11, 15));
+    wait_for_blocked("1");
+    EXPECT_EQ(all.unanswered(), 5U) << "two are being written, three wait";
+    script(*other, "COMMIT");
+    finish(second);
+    EXPECT_EQ(all.unanswered(), 0U);
+    const auto late = ask(all, {order("n-20")}, Deadline::in(0ms));
+    EXPECT_FALSE(*finish(late)[0]);
+    EXPECT_EQ(all.unanswered(), 0U) << "who gave up waits no longer";
+}
+
+TEST_F(OrderWriterPgTest, AnOrderWhoseEventCouldNeverBeSentIsRefusedBeforeItWaits) {
+    const auto bytes = record_bytes(with_event(order("n-1")));
+    std::size_t bytes_max = bytes - 1;
+    auto& all = writer({.record_bytes_max = [&] { return bytes_max; }});
+    const auto refused = place(all, {order("n-1")});
+    EXPECT_EQ(refused[0]->error().code(), Code::rejected);
+    EXPECT_EQ(refused[0]->error().origin(), kRecordTooLarge);
+    EXPECT_EQ(count("orders"), "0");
+    ++bytes_max;  // as when the topic's own limit becomes known
+    EXPECT_TRUE(*place(all, {order("n-1")})[0]);
+}
+
 TEST_F(OrderWriterPgTest, WhoCannotWaitSoLongForASessionDoesNotEndTheWaitOfTheOthers) {
     auto& all = writer({.batches_max = 1}, {}, {.connections_max = 1});
     std::optional<Result<pg::Pool::Lease>> held;

@@ -364,7 +364,9 @@ struct Metrics::Impl {
     Series<Gauge> orders_waiting{
         registry,
         "txstream_orders_waiting",
-        "Orders that were left waiting when the last batch went to the database.",
+        "Orders that were accepted and have no answer yet: they wait for a session, for a batch, "
+        "or "
+        "for the database.",
         {}
     };
     Series<Counter> log_messages{
@@ -554,9 +556,13 @@ void Metrics::http_timed_out() {
     impl_->http_timed_out.at({}).Increment();
 }
 
-void Metrics::order_batch(std::size_t orders, std::size_t waiting) {
+void Metrics::order_batch(std::size_t orders) {
     const std::lock_guard lock(impl_->mutex);
     impl_->order_batch.at({}).Observe(to_double(orders));
+}
+
+void Metrics::orders_waiting(std::size_t waiting) {
+    const std::lock_guard lock(impl_->mutex);
     impl_->orders_waiting.at({}).Set(to_double(waiting));
 }
 

@@ -161,8 +161,8 @@ public:
     void http_connections(int change);  ///< +1 when one comes, -1 when it has gone
     void http_connection_refused();
     void http_timed_out();
-    /// A batch of orders goes to the database while `waiting` others wait.
-    void order_batch(std::size_t orders, std::size_t waiting);
+    void order_batch(std::size_t orders);  ///< as many go to the database in one statement
+    void orders_waiting(std::size_t waiting);
     void db_pool(const PoolConnections& connections);
 
     /// Prometheus text format 0.0.4, with what the process itself uses.

@@ -217,8 +217,8 @@ std::vector<Setting> kafka_settings() {
          {},
          "1000000",
          k::bytes(1000, 100 * kMiB, TXS_MEMBER(kafka.message_bytes_max)),
-         "Larger records are parked without asking the broker. The topic's own limit counts when "
-         "it is lower."},
+         "Larger records are parked without asking the broker, and the API refuses orders whose "
+         "event would be larger. The topic's own limit counts when it is lower."},
         {"Kafka",
          "KAFKA_TIMEOUT",
          {},
