@@ -57,6 +57,10 @@ public:
     std::string_view param(std::string_view name) const noexcept;
     /// The first value of that name in the query; names are case-sensitive.
     std::optional<std::string_view> query(std::string_view name) const noexcept;
+    /// All of the query as it was sent, for a route that refuses what it does not know.
+    const std::vector<std::pair<std::string, std::string>>& query_pairs() const noexcept {
+        return query_;
+    }
     std::optional<std::string_view> header(std::string_view name) const noexcept {
         return headers.find(name);
     }

@@ -3,6 +3,7 @@
 #include "domain/json_writer.hpp"
 #include "domain/order_json.hpp"
 #include "domain/order_request.hpp"
+#include "domain/text.hpp"
 #include "http/problem.hpp"
 #include "orders/order_repository.hpp"
 #include "outbox/event_log.hpp"
@@ -10,9 +11,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -32,30 +35,57 @@ struct Window {
     std::size_t offset;
 };
 
-std::int64_t number_or(
-    const http::Request& request, std::string_view name, std::int64_t otherwise
-) {
-    const auto text = request.query(name);
-    if (!text) return otherwise;
-    std::int64_t number = 0;
-    const auto* const end = text->data() + text->size();
-    const auto [rest, error] = std::from_chars(text->data(), end, number);
-    if (rest != end) return otherwise;
-    if (error == std::errc::result_out_of_range && text->front() != '-')
-        return std::numeric_limits<std::int64_t>::max();
-    return error == std::errc() ? number : otherwise;
+tl::unexpected<Error> bad_query(std::string what) {
+    return fail(Code::invalid_input, std::move(what));
 }
 
-// As the earlier system: nonsense means the default, and too much the most there is. Not so for an
-// offset: who pages on would get the same page for ever.
+/// For a path that takes no parameters: whoever sends one means something that would not happen.
+Result<> check_no_query(const http::Request& request) {
+    if (request.query_pairs().empty()) return {};
+    return bad_query(fmt::format(
+        "unknown query parameter '{}'; this path takes none",
+        domain::excerpt(request.query_pairs().front().first)
+    ));
+}
+
+// Digits with a sign in front or not. What 64 bits cannot hold is as large, or as small, as they
+// can: the clamps make the same of it.
+Result<std::int64_t> number_of(std::string_view name, std::string_view text) {
+    std::int64_t number = 0;
+    const auto* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, number);
+    if (rest != end || error == std::errc::invalid_argument) {
+        return bad_query(
+            fmt::format("{} must be a whole number, not '{}'", name, domain::excerpt(text))
+        );
+    }
+    if (error == std::errc()) return number;
+    return text.front() == '-' ? std::numeric_limits<std::int64_t>::min()
+                               : std::numeric_limits<std::int64_t>::max();
+}
+
+// As the earlier system: what is not positive means the default, and too much the most there is.
+// Not so for an offset beyond the largest: who pages on would get the same page for ever.
 Result<Window> window_of(const http::Request& request) {
-    const auto limit = number_or(request, "limit", 0);
-    const auto offset = number_or(request, "offset", 0);
+    std::optional<std::int64_t> limit;
+    std::optional<std::int64_t> offset;
+    for (const auto& [name, text] : request.query_pairs()) {
+        if (name != "limit" && name != "offset") {
+            return bad_query(fmt::format(
+                "unknown query parameter '{}'; this path takes limit and offset",
+                domain::excerpt(name)
+            ));
+        }
+        auto& number = name == "limit" ? limit : offset;
+        if (number) return bad_query(fmt::format("{} is there more than once", name));
+        TXS_TRY(number, number_of(name, text));
+    }
     if (offset > kOffsetMax)
         return fail(Code::invalid_input, fmt::format("offset is {} at most", kOffsetMax));
+    const auto asked = limit.value_or(0);
     return Window{
-        limit <= 0 ? kLimitDefault : std::min(static_cast<std::size_t>(limit), kLimitMax),
-        offset < 0 ? 0 : static_cast<std::size_t>(offset)
+        asked <= 0 ? kLimitDefault : std::min(static_cast<std::size_t>(asked), kLimitMax),
+        static_cast<std::size_t>(std::max<std::int64_t>(offset.value_or(0), 0))
     };
 }
 
@@ -101,6 +131,38 @@ domain::Timestamp now() {
 http::Response database_problem(const Error& error) {
     if (error.retryable()) return http::problem(error);
     http::Response response(500);
+    response.failure = error.what();
+    return response;
+}
+
+// The contract's words, and for a text that is not JSON where and why.
+http::Response refusal(const Error& error) {
+    if (error.origin().empty()) return http::problem(error);
+    std::string json;
+    domain::JsonWriter(json)
+        .begin_object()
+        .key("error")
+        .string(error.what())
+        .key("detail")
+        .string(error.origin())
+        .end_object();
+    return http::json(http::status_of(error.code()), std::move(json));
+}
+
+// Texts are checked before they are stored. Should the database still refuse a value (a column that
+// somebody made narrower), it is the order's and not a failure of ours.
+bool is_refused_value(const Error& error) {
+    constexpr std::array kStates = {"22001", "22003", "22021", "22P05"};
+    return std::ranges::find(kStates, error.origin()) != kStates.end();
+}
+
+http::Response not_placed(const Error& error) {
+    if (error.code() == Code::conflict && error.origin().empty()) return http::problem(error);
+    if (error.origin() == kRecordTooLarge) return http::problem(413, error.what());
+    if (!is_refused_value(error)) return database_problem(error);
+    auto response = http::problem(
+        400, "validation error: a text or a number of the order does not fit into its column"
+    );
     response.failure = error.what();
     return response;
 }
@@ -151,17 +213,14 @@ void OrdersApi::add_routes(http::Router& router) {
 }
 
 Task<http::Response> OrdersApi::create(http::Request request) {
+    if (const auto query = check_no_query(request); !query) co_return http::problem(query.error());
     auto wanted = domain::parse_create_order(request.body);
-    if (!wanted) co_return http::problem(wanted.error());
+    if (!wanted) co_return refusal(wanted.error());
     std::string().swap(request.body);  // thousands may wait for the database
     auto order = domain::place_order(std::move(*wanted), random_uuid(), now());
     if (!order) co_return http::problem(order.error());
     auto placed = co_await writer_.place(std::move(*order), request.deadline);
-    if (!placed) {
-        if (placed.error().code() == Code::conflict && placed.error().origin().empty())
-            co_return http::problem(placed.error());
-        co_return database_problem(placed.error());
-    }
+    if (!placed) co_return not_placed(placed.error());
     co_return http::json(201, domain::order_to_json(*placed))
         .with("Location", "/api/v1/orders/" + placed->id);
 }
@@ -190,8 +249,9 @@ Task<http::Response> OrdersApi::list(http::Request request) {
 }
 
 Task<http::Response> OrdersApi::by_id(http::Request request) {
+    if (const auto query = check_no_query(request); !query) co_return http::problem(query.error());
     const std::string id(request.param("id"));
-    const auto missing = "id: " + id;
+    const auto missing = "id: " + domain::excerpt(id);
     if (!domain::is_uuid(id)) co_return order_or_problem(fail(Code::not_found, ""), missing);
     auto session = co_await pool_.acquire(request.deadline);
     if (!session) co_return database_problem(session.error());
@@ -200,11 +260,15 @@ Task<http::Response> OrdersApi::by_id(http::Request request) {
 }
 
 Task<http::Response> OrdersApi::by_number(http::Request request) {
+    if (const auto query = check_no_query(request); !query) co_return http::problem(query.error());
     const std::string number(request.param("number"));
+    const auto missing = "order number: " + domain::excerpt(number);
+    if (domain::count_characters(number) > domain::kOrderNumberMax)
+        co_return order_or_problem(fail(Code::not_found, ""), missing);
     auto session = co_await pool_.acquire(request.deadline);
     if (!session) co_return database_problem(session.error());
     const auto order = co_await order_by_number(**session, number, request.deadline);
-    co_return order_or_problem(order, "order number: " + number);
+    co_return order_or_problem(order, missing);
 }
 
 Task<http::Response> OrdersApi::events(http::Request request) {

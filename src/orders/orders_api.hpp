@@ -9,11 +9,14 @@ namespace txstream::orders {
 /// The routes of the orders API. Belongs to the thread of the pool and the writer, which outlive
 /// it.
 ///
-///     POST /api/v1/orders                  201 and Location, 400, 409
+///     POST /api/v1/orders                  201 and Location, 400, 409, 413
 ///     GET  /api/v1/orders?limit&offset     a bare array, newest first
 ///     GET  /api/v1/orders/{id}             404 for an id that is no UUID too
 ///     GET  /api/v1/orders/number/{number}
 ///     GET  /api/v1/events?limit&offset     the newest events with what became of them
+///
+/// A query parameter that a path does not know is 400: ignored, it would give another page than was
+/// asked for.
 ///
 /// A database that cannot be reached is 503 with Retry-After. What else goes wrong in it is 500:
 /// its words go to the log and not to the client.

@@ -3,8 +3,10 @@ import concurrent.futures
 import contextlib
 import json
 import pathlib
+import re
 import socket
 import threading
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -150,7 +152,7 @@ def test_what_does_not_exist_is_404_and_never_500(api):
     for path in (f"/api/v1/orders/{unknown}", "/api/v1/orders/not-a-uuid", "/api/v1/orders/number/NONE", "/nothing"):
         assert api.request("GET", path)[0] == 404, path
     assert api.request("DELETE", "/api/v1/orders")[0] == 405
-    for query in ("limit=abc", "limit=-1", "offset=-5", "offset=x", "limit=100000", "offset=100000"):
+    for query in ("limit=0", "limit=-1", "offset=-5", "limit=100000", "offset=100000", f"limit={2**70}", f"offset=-{2**70}"):
         assert api.request("GET", f"/api/v1/orders?{query}")[0] == 200, query
     for offset in (100001, 2**62, 2**63, 2**70):
         for path in ("orders", "events"):
@@ -274,3 +276,140 @@ def test_health_tells_of_the_parts_and_of_no_hosts(world, api):
     with contextlib.suppress(OSError):
         api.process.send_signal(15)
     assert api.process.wait(40) == 0
+
+
+def item_of(**changes):
+    return {**json.loads(order())["items"][0], **changes}
+
+
+def test_money_is_never_guessed_and_a_currency_is_kept(world, api):
+    priced = item_of()
+    del priced["unit_price"]
+    for items in ([priced], [item_of(unit_price=None)], [{**priced, "unitPrice": 9.99}]):
+        status, _, text = api.request("POST", "/api/v1/orders", order(items=items))
+        assert (status, json.loads(text)["error"]) == (400, "validation error: item[0]: unit_price is required"), text
+    for wrong in ({"currency": "usd"}, {"currency": "XTS"}, {"currency": ""}, {"currency": None}, {"currency": 986},
+                  {"curency": "USD"}):
+        status, _, text = api.request("POST", "/api/v1/orders", order(**wrong))
+        assert status == 400 and "currency" in json.loads(text)["error"], text
+    for price in ("1e400", "9" * 400):
+        body = order(items=[item_of(unit_price="@")]).replace('"@"', price)
+        status, _, text = api.request("POST", "/api/v1/orders", body)
+        assert (status, json.loads(text)["error"]) == (400, "validation error: item[0]: unit_price is out of range"), text
+    assert world.db.one("SELECT count(*) FROM txstream.outbox") == 0
+
+    for number, currency in enumerate((None, "USD", "JPY", "KWD")):
+        more = {} if currency is None else {"currency": currency}
+        status, headers, text = api.request(
+            "POST", "/api/v1/orders", order(order_number=f"CUR-{number}", items=[item_of(unit_price=7)], **more))
+        assert (status, json.loads(text)["currency"]) == (201, currency or "BRL"), text
+        assert json.loads(api.request("GET", headers["Location"])[2])["currency"] == (currency or "BRL")
+    events = world.events.read(lambda records: len(records) == 4)
+    assert sorted(json.loads(one.value())["event_data"]["currency"] for one in events) == ["BRL", "JPY", "KWD", "USD"]
+
+
+def test_malformed_json_is_refused_with_its_place(api):
+    whole = order()
+    for body, place in [
+        ("{", "byte 2 (line 1, column 2)"),
+        ('{\n  "customer_id": "ã",\n  x', "byte 28 (line 3, column 3)"),
+        (whole[:-1], f"byte {len(whole.encode())} "),
+        (whole.encode().replace(b"demo-1", b"\xe3", 1), "UTF-8"),
+        (whole.replace("demo-1", "\\ud800", 1), "surrogate"),
+        (whole.replace("demo-1", "\0", 1), "zero byte"),
+        ("[" * 100, "nested deeper"),
+        ("[]", "not an object"),
+        (whole.replace("100.0", "NaN", 1), "syntax error"),
+    ]:
+        status, _, text = api.request("POST", "/api/v1/orders", body)
+        answer = json.loads(text)
+        assert (status, answer["error"]) == (400, "Invalid JSON payload"), text
+        assert place in answer["detail"] and answer["detail"].startswith("byte "), text
+
+
+def test_a_query_that_would_give_another_page_is_refused_by_name(world, api):
+    for path in ("/api/v1/orders", "/api/v1/events"):
+        for query, name in [
+            ("page=2", "'page'"), ("limit=5&Offset=5", "'Offset'"), ("limit=5&status=pending", "'status'"), ("=1", "''"),
+            ("limit=abc", "limit"), ("limit=", "limit"), ("limit", "limit"), ("limit=5.0", "limit"), ("limit=1e2", "limit"),
+            ("limit=%205", "limit"), ("limit=%2B5", "limit"), ("limit=0x10", "limit"), ("offset=x", "offset"),
+            ("offset=--1", "offset"), ("offset=-", "offset"), ("limit=5&limit=5", "limit"), ("offset=1&offset=", "offset"),
+            ("a" * 5000 + "=1", "aaa"),
+        ]:
+            status, _, text = api.request("GET", f"{path}?{query}")
+            assert status == 400 and name in json.loads(text)["error"] and len(text) < 300, (query, text)
+    status, headers, _ = api.request("POST", "/api/v1/orders", order())
+    for path in (headers["Location"], "/api/v1/orders/number/ORD-001"):
+        status, _, text = api.request("GET", f"{path}?fields=id")
+        assert status == 400 and "'fields'" in text, text
+    status, _, text = api.request("POST", "/api/v1/orders?dry_run=true", order(order_number="DRY"))
+    assert status == 400 and "'dry_run'" in text, text
+    assert world.db.one("SELECT count(*) FROM orders") == 1
+
+
+def test_a_clients_text_is_answered_short_and_never_500(api):
+    for path in ("/api/v1/orders/" + "x" * 5000, "/api/v1/orders/number/" + "y" * 5000,
+                 "/api/v1/orders/number/" + "%22%0a%01%F0%9F%98%80" * 10):
+        status, _, text = api.request("GET", path)
+        assert status == 404 and len(text) < 400 and "order not found with" in json.loads(text)["error"], text
+    assert api.request("GET", "/api/v1/orders/number/a%00b")[0] == 400
+    assert api.request("GET", "/api/v1/orders/number/%ff")[0] == 400
+    number = "a/b \x01\"%ã"
+    status, _, text = api.request("POST", "/api/v1/orders", order(order_number=number))
+    assert (status, json.loads(text)["order_number"]) == (201, number), text
+    assert api.request("GET", "/api/v1/orders/number/" + urllib.parse.quote(number, safe=""))[0] == 200
+    status, _, text = api.request("POST", "/api/v1/orders", order(order_number=number))
+    assert (status, json.loads(text)["error"]) == (409, f"order with number {number} already exists")
+
+
+def test_a_value_that_a_narrowed_column_refuses_is_400(world, api):
+    world.db.run("ALTER TABLE orders ALTER customer_id TYPE varchar(3), ALTER total_amount TYPE numeric(4,2)")
+    for changes in ({}, {"customer_id": "c"}):
+        status, _, text = api.request("POST", "/api/v1/orders", order(**changes))
+        assert status == 400 and "does not fit" in json.loads(text)["error"], text
+    assert world.db.one("SELECT count(*) FROM txstream.outbox") == 0
+
+
+# The record of the largest order that is accepted must fit, and nothing may shrink it on its way: no compression.
+def test_an_order_whose_event_kafka_would_refuse_is_413_and_the_largest_accepted_one_arrives(world):
+    database, topic = world.database(), world.topic(config={"max.message.bytes": "5000"})
+    api = world.start("serve", database, topic, KAFKA_COMPRESSION="none")
+    eventually(lambda: "found the topic" in api.log_text(), "the topic's limit is known")
+
+    def post(items, last):
+        names = ["x" * 100] * items + ["y" * last]
+        body = order(order_number=f"N-{items}-{last}", items=[item_of(product_name=name) for name in names])
+        status, _, text = api.request("POST", "/api/v1/orders", body)
+        return status, json.loads(text)
+
+    # The first number of items that is too many, then as short a name as makes it fit, and one character more.
+    items, (_, refused) = next((n, answer) for n in range(5, 40) for answer in [post(n, 255)] if answer[0] == 413)
+    takes, limit = (int(number) for number in re.findall(r"\d+", refused["error"]))
+    assert limit == 5000 and 0 < takes - limit < 254, refused
+    assert post(items, 255 - (takes - limit) + 1)[0] == 413
+    status, largest = post(items, 255 - (takes - limit))
+    assert status == 201, largest
+    topic.read(lambda records: largest["id"] in [record.key().decode() for record in records])
+    assert database.one("SELECT count(*) FROM txstream.dead_letters") == 0
+
+
+def test_an_order_beyond_the_configured_size_is_413_also_without_a_relay(world):
+    database, topic = world.database(), world.topic()
+    api = world.start("api", database, topic)
+    large = json.loads(order(items=[item_of(product_id="p" * 255, product_name="😀" * 170)] * 1000))
+    body = json.dumps(large, ensure_ascii=False, separators=(",", ":"))
+    assert len(body.encode()) < 2**20
+    status, _, text = api.request("POST", "/api/v1/orders", body)
+    assert status == 413 and "the limit is 1000000" in json.loads(text)["error"], text
+    assert database.one("SELECT count(*) FROM txstream.outbox") == 0
+
+
+def test_orders_that_wait_are_counted_while_they_wait(world, api):
+    with contextlib.closing(world.db.connect()) as session, concurrent.futures.ThreadPoolExecutor(40) as pool:
+        cursor = session.cursor()
+        cursor.execute("BEGIN; LOCK TABLE orders")
+        asked = [pool.submit(api.request, "POST", "/api/v1/orders", order(order_number=f"W-{n}")) for n in range(40)]
+        eventually(lambda: api.metric("txstream_orders_waiting") == 40, "40 orders are told to wait")
+        cursor.execute("COMMIT")
+        assert [answer.result()[0] for answer in asked] == [201] * 40
+    assert api.metric("txstream_orders_waiting") == 0
