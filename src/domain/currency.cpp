@@ -7,7 +7,7 @@ namespace txstream::domain {
 namespace {
 
 // ISO 4217, list one, of 2026, by the decimals of the minor unit. Left out are the codes that have
-// no minor unit (metals, bond units, XDR, tests, "no currency"): nobody prices an item in them.
+// no minor unit (metals, bond units, XDR, tests, "no currency"): no item is priced in them.
 constexpr std::string_view kWithoutDecimals =
     "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF";
 constexpr std::string_view kTwoDecimals =

@@ -105,6 +105,10 @@ JsonWriter& JsonWriter::integer(std::int64_t value) {
     return *this;
 }
 
+JsonWriter& JsonWriter::boolean(bool value) {
+    return raw(value ? "true" : "false");
+}
+
 JsonWriter& JsonWriter::null() {
     return raw("null");
 }

@@ -27,6 +27,7 @@ public:
 
     JsonWriter& string(std::string_view text);
     JsonWriter& integer(std::int64_t value);
+    JsonWriter& boolean(bool value);
     JsonWriter& null();
     JsonWriter& money(Money amount);         ///< a number with two decimals
     JsonWriter& timestamp(Timestamp time);   ///< RFC 3339

@@ -30,6 +30,8 @@ TEST(JsonWriterTest, CommasStandBetweenMembersAndElementsOnly) {
         .begin_array()
         .end_array()
         .null()
+        .boolean(true)
+        .boolean(false)
         .end_array()
         .key("b")
         .raw("true")
@@ -40,7 +42,7 @@ TEST(JsonWriterTest, CommasStandBetweenMembersAndElementsOnly) {
         .key("e")
         .string("f")
         .end_object();
-    EXPECT_EQ(out, R"({"a":[-1,{},[],null],"b":true,"c":{"x":1},"d":100.00,"e":"f"})");
+    EXPECT_EQ(out, R"({"a":[-1,{},[],null,true,false],"b":true,"c":{"x":1},"d":100.00,"e":"f"})");
 }
 
 TEST(JsonWriterTest, OnlyWhatMustBeEscapedIs) {

@@ -75,13 +75,13 @@ public:
         return of_kind(name, JsonKind::array, "an array");
     }
 
-    /// Null when absent. A name that is there twice is refused: which of two prices is meant, a
-    /// proxy in front of us may judge differently.
+    /// Null when absent. A name that appears twice is refused: of two prices, another parser (a
+    /// proxy, say) may pick the other one.
     Result<const JsonValue*> member(std::string_view name) const {
         const JsonValue* found = nullptr;
         for (const auto& [key, value] : object_.object()) {
             if (key != name) continue;
-            if (found) return refuse(path_, fmt::format("{} is there more than once", name));
+            if (found) return refuse(path_, fmt::format("{} appears more than once", name));
             found = &value;
         }
         return found;

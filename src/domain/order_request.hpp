@@ -16,8 +16,8 @@ namespace txstream::domain {
 ///
 /// As Go's decoder does: unknown members are ignored, absent and null ones are empty or zero.
 /// Unlike it: money is never guessed. A price that is absent or null, a currency that is null, a
-/// member that looks like a misspelt currency, and a member that is there twice are refused. Names
-/// must match exactly, and text behind the document is refused.
+/// member that looks like a misspelt currency, and a known member that appears twice are refused.
+/// Names must match exactly, and text behind the document is refused.
 Result<CreateOrder> parse_create_order(std::string_view body);
 
 }  // namespace txstream::domain

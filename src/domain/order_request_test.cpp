@@ -119,7 +119,7 @@ TEST(ParseCreateOrderTest, APriceIsNeverGuessed) {
     EXPECT_EQ(answer_with("/items/0/unit_price", "-0.0"), "accepted");
 }
 
-TEST(ParseCreateOrderTest, ANameThatIsThereTwiceIsRefusedWhereItCounts) {
+TEST(ParseCreateOrderTest, AKnownNameThatAppearsTwiceIsRefused) {
     const auto item = [](std::string_view members) {
         return answer_with(
             "/items/0", R"({"product_id":"p","product_name":"P",)" + std::string(members) + "}"
@@ -127,24 +127,24 @@ TEST(ParseCreateOrderTest, ANameThatIsThereTwiceIsRefusedWhereItCounts) {
     };
     EXPECT_EQ(
         item(R"("quantity":1,"unit_price":10,"unit_price":99)"),
-        "validation error: item[0]: unit_price is there more than once"
+        "validation error: item[0]: unit_price appears more than once"
     );
     EXPECT_EQ(
         item(R"("quantity":1,"unit_price":10,"unit_price":null)"),
-        "validation error: item[0]: unit_price is there more than once"
+        "validation error: item[0]: unit_price appears more than once"
     );
     EXPECT_EQ(
         item(R"("quantity":1,"unit_price":10,"quantity":1)"),
-        "validation error: item[0]: quantity is there more than once"
+        "validation error: item[0]: quantity appears more than once"
     );
     EXPECT_EQ(item(R"("quantity":1,"unit_price":10,"x":1,"x":2)"), "accepted");
     EXPECT_EQ(
         answer(R"({"currency":"USD","currency":"BRL"})"),
-        "validation error: currency is there more than once"
+        "validation error: currency appears more than once"
     );
     EXPECT_EQ(
         answer(R"({"order_number":"1","order_number":"2"})"),
-        "validation error: order_number is there more than once"
+        "validation error: order_number appears more than once"
     );
 }
 

@@ -29,6 +29,9 @@ constexpr std::size_t kLimitMax = 100;
 constexpr std::int64_t kOffsetMax = 100'000;
 // An answer stays in memory until a slow client has taken it.
 constexpr std::size_t kListBytesMax = std::size_t{4} << 20;
+// About what Kafka takes. Other applications write events of any size; a larger one is listed
+// without its payload.
+constexpr std::size_t kEventBytesMax = std::size_t{1} << 20;
 
 struct Window {
     std::size_t limit;
@@ -39,7 +42,8 @@ tl::unexpected<Error> bad_query(std::string what) {
     return fail(Code::invalid_input, std::move(what));
 }
 
-/// For a path that takes no parameters: whoever sends one means something that would not happen.
+/// For a path that takes no parameters. A client that sends one expects an effect; ignoring it
+/// would hide that there is none.
 Result<> check_no_query(const http::Request& request) {
     if (request.query_pairs().empty()) return {};
     return bad_query(fmt::format(
@@ -77,7 +81,7 @@ Result<Window> window_of(const http::Request& request) {
             ));
         }
         auto& number = name == "limit" ? limit : offset;
-        if (number) return bad_query(fmt::format("{} is there more than once", name));
+        if (number) return bad_query(fmt::format("{} appears more than once", name));
         TXS_TRY(number, number_of(name, text));
     }
     if (offset > kOffsetMax)
@@ -90,16 +94,31 @@ Result<Window> window_of(const http::Request& request) {
 }
 
 /// A page that kListBytesMax cut short says where the next begins: a client cannot see that there
-/// is more.
+/// is more. `is_cut`: the database did so already. Escapes make texts up to six times longer than
+/// they were when it measured them.
+template <class Row>
 http::Response page_of(
-    std::string json, std::string_view path, Window window, std::size_t rows, bool is_cut
+    std::string_view path,
+    Window window,
+    const std::vector<Row>& rows,
+    bool is_cut,
+    std::string (*to_json)(const Row&)
 ) {
+    std::string json = "[";
+    std::size_t told = 0;
+    for (const auto& row : rows) {
+        const auto text = to_json(row);
+        if (told > 0 && json.size() + text.size() > kListBytesMax) break;
+        if (told++ > 0) json += ',';
+        json += text;
+    }
+    json += ']';
     auto response = http::json(200, std::move(json));
-    if (is_cut)
+    if (is_cut || told < rows.size())
         response.with(
             "Link",
             fmt::format(
-                "<{}?limit={}&offset={}>; rel=\"next\"", path, window.limit, window.offset + rows
+                "<{}?limit={}&offset={}>; rel=\"next\"", path, window.limit, window.offset + told
             )
         );
     return response;
@@ -174,7 +193,9 @@ http::Response order_or_problem(const Result<domain::Order>& order, const std::s
     return database_problem(order.error());
 }
 
-void write_event(domain::JsonWriter& out, const outbox::LoggedEvent& event) {
+std::string event_to_json(const outbox::LoggedEvent& event) {
+    std::string json;
+    domain::JsonWriter out(json);
     out.begin_object();
     out.key("id").string(event.event_id);
     out.key("aggregate_id").string(event.aggregate_id);
@@ -183,6 +204,8 @@ void write_event(domain::JsonWriter& out, const outbox::LoggedEvent& event) {
     event.payload.empty() ? out.key("event_data").null() : out.key("event_data").raw(event.payload);
     event.metadata.empty() ? out.key("event_metadata").null()
                            : out.key("event_metadata").raw(event.metadata);
+    out.key("size").integer(event.size);
+    out.key("omitted").boolean(event.is_omitted);
     out.key("status").string(event.status);
     out.key("created_at").timestamp(event.created_at);
     event.published_at ? out.key("published_at").timestamp(*event.published_at)
@@ -191,6 +214,7 @@ void write_event(domain::JsonWriter& out, const outbox::LoggedEvent& event) {
     event.last_error.empty() ? out.key("error_message").null()
                              : out.key("error_message").string(event.last_error);
     out.end_object();
+    return json;
 }
 
 }  // namespace
@@ -234,18 +258,9 @@ Task<http::Response> OrdersApi::list(http::Request request) {
         **session, {window->limit, window->offset, kListBytesMax}, request.deadline
     );
     if (!page) co_return database_problem(page.error());
-    // Escapes make texts up to six times longer than they were when the page was measured.
-    std::string json = "[";
-    std::size_t told = 0;
-    for (const auto& order : page->orders) {
-        const auto text = domain::order_to_json(order);
-        if (told > 0 && json.size() + text.size() > kListBytesMax) break;
-        if (told++ > 0) json += ',';
-        json += text;
-    }
-    json += ']';
-    const bool is_cut = page->is_cut || told < page->orders.size();
-    co_return page_of(std::move(json), "/api/v1/orders", *window, told, is_cut);
+    co_return page_of(
+        "/api/v1/orders", *window, page->orders, page->is_cut, &domain::order_to_json
+    );
 }
 
 Task<http::Response> OrdersApi::by_id(http::Request request) {
@@ -277,17 +292,10 @@ Task<http::Response> OrdersApi::events(http::Request request) {
     auto session = co_await pool_.acquire(request.deadline);
     if (!session) co_return database_problem(session.error());
     const auto page = co_await outbox::newest_events(
-        **session, {window->limit, window->offset, kListBytesMax}, request.deadline
+        **session, {window->limit, window->offset, kListBytesMax, kEventBytesMax}, request.deadline
     );
     if (!page) co_return database_problem(page.error());
-    std::string json;
-    domain::JsonWriter out(json);
-    out.begin_array();
-    for (const auto& event : page->events) write_event(out, event);
-    out.end_array();
-    co_return page_of(
-        std::move(json), "/api/v1/events", *window, page->events.size(), page->is_cut
-    );
+    co_return page_of("/api/v1/events", *window, page->events, page->is_cut, &event_to_json);
 }
 
 }  // namespace txstream::orders

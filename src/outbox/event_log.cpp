@@ -1,19 +1,30 @@
 #include "outbox/event_log.hpp"
 
+// Brokers' errors are of any length, and an escaped character takes six bytes.
+#define TXS_ERROR_CHARACTERS "2000"
+
+// Of a value that is too large even compressed: what it takes compressed.
+#define TXS_BYTES_OF(json)                                                      \
+    "CASE WHEN pg_column_size(" json ") > $4::bigint THEN pg_column_size(" json \
+    ") ELSE coalesce(octet_length(" json "::text), 0) END::bigint"
+
 namespace txstream::outbox {
 
-// No index has the ids of all lanes: the newest are among the newest of each. The lengths of texts
-// are known without reading them, so what the sum cuts off is not read.
+// No index has the ids of all lanes: the newest are among the newest of each.
+//
+// The length of a json value is not known before it is decompressed; what is too large even
+// compressed is not. "size" is what payload and metadata take, "bytes" the sum up to a place.
 const pg::Statement kNewestEvents{
     "txs_newest_events",
     "SELECT id, aggregate_type, aggregate_id, event_type, status,"
-    " coalesce(event_data::text, ''), coalesce(event_metadata::text, ''),"
-    " created_at, published_at, retry_count, coalesce(error_message, ''), found"
+    " CASE WHEN size <= $4::bigint THEN coalesce(event_data::text, '') ELSE '' END,"
+    " CASE WHEN size <= $4::bigint THEN coalesce(event_metadata::text, '') ELSE '' END,"
+    " created_at, published_at, retry_count, coalesce(error_message, ''), size,"
+    " size > $4::bigint, found"
     " FROM (SELECT newest.id AS seq, c.*, count(*) OVER () AS found,"
     "   row_number() OVER in_order AS place,"
-    "   sum(octet_length(c.aggregate_id) + coalesce(octet_length(c.event_data::text), 0)"
-    "    + coalesce(octet_length(c.event_metadata::text), 0)"
-    "    + coalesce(octet_length(c.error_message), 0)) OVER in_order AS bytes"
+    "   sum(octet_length(c.aggregate_id) + coalesce(octet_length(c.error_message), 0)"
+    "    + CASE WHEN c.size <= $4::bigint THEN c.size ELSE 0 END) OVER in_order AS bytes"
     "  FROM (SELECT o.lane, o.id FROM txstream.lanes l CROSS JOIN LATERAL"
     "    (SELECT lane, id FROM txstream.outbox WHERE lane = l.lane"
     "     ORDER BY id DESC LIMIT $1::bigint + $2::bigint) o"
@@ -22,10 +33,13 @@ const pg::Statement kNewestEvents{
     "    e.event_type, CASE e.status WHEN 'parked' THEN 'failed' WHEN 'replaying' THEN 'pending'"
     "     WHEN 'replayed' THEN 'published' ELSE e.status END AS status,"
     "    e.payload_json AS event_data, e.metadata AS event_metadata, e.created_at,"
-    "    e.published_at, e.attempts AS retry_count, e.last_error AS error_message"
-    "   FROM txstream.events e WHERE e.lane = newest.lane AND e.id = newest.id) c"
-    "  WINDOW in_order AS (ORDER BY newest.id DESC)) listed"
-    " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC",
+    "    e.published_at, e.attempts AS retry_count, left(e.last_error, " TXS_ERROR_CHARACTERS
+    ") AS error_message,"
+    "    " TXS_BYTES_OF("e.payload_json") " + " TXS_BYTES_OF("e.metadata"
+    ) " AS size"
+      "   FROM txstream.events e WHERE e.lane = newest.lane AND e.id = newest.id) c"
+      "  WINDOW in_order AS (ORDER BY newest.id DESC)) listed"
+      " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC",
     pg::Planning::each_time
 };
 
@@ -35,7 +49,9 @@ Task<Result<LoggedPage>> newest_events(
     TXS_CO_TRY(
         const auto rows,
         co_await connection.run(
-            kNewestEvents, pg::Params::of(window.limit, window.offset, window.bytes_max), deadline
+            kNewestEvents,
+            pg::Params::of(window.limit, window.offset, window.bytes_max, window.event_bytes_max),
+            deadline
         )
     );
     LoggedPage page;
@@ -53,7 +69,9 @@ Task<Result<LoggedPage>> newest_events(
         if (!rows.is_null(i, 8)) event.published_at = rows.time(i, 8);
         event.attempts = rows.integer(i, 9);
         event.last_error = rows.bytes(i, 10);
-        page.is_cut = rows.integer(i, 11) > static_cast<std::int64_t>(rows.size());
+        event.size = rows.integer(i, 11);
+        event.is_omitted = rows.boolean(i, 12);
+        page.is_cut = rows.integer(i, 13) > static_cast<std::int64_t>(rows.size());
         page.events.push_back(std::move(event));
     }
     co_return page;

@@ -29,13 +29,17 @@ struct LoggedEvent {
     Time created_at;
     std::optional<Time> published_at;
     std::int64_t attempts = 0;
-    std::string last_error;
+    std::string last_error;   ///< its beginning
+    std::int64_t size = 0;    ///< bytes of payload and metadata, at least, shown or not
+    bool is_omitted = false;  ///< payload and metadata were too large to be read
 };
 
 struct LogWindow {
     std::size_t limit;
     std::size_t offset;
-    std::size_t bytes_max;  ///< of texts and payloads together; one event is told whatever its size
+    std::size_t bytes_max;  ///< of texts and payloads together; one event is in any page
+    /// Payload and metadata of a larger event are not read.
+    std::size_t event_bytes_max = std::size_t{1} << 20;
 };
 
 struct LoggedPage {
@@ -44,7 +48,7 @@ struct LoggedPage {
 };
 
 /// The newest events, by id. Finds at most limit + offset ids of each lane, however large the table
-/// is, and brings no more than bytes_max out of the database.
+/// is, and brings no more than bytes_max out of the database, or one event of event_bytes_max.
 Task<Result<LoggedPage>> newest_events(
     pg::Connection& connection, LogWindow window, Deadline deadline
 );

@@ -31,7 +31,8 @@ protected:
     void dead_letter(int number, const std::string& state) {
         script(
             *superuser_,
-            "INSERT INTO txstream.dead_letters (id, event_id, lane, aggregate_type, aggregate_id,"
+            "INSERT INTO txstream.dead_letters (id, event_id, lane, aggregate_type, "
+            "aggregate_id,"
             " event_type, key, content_type, created_at, state, attempts, error_class, error)"
             " SELECT id, event_id, lane, 'T', 'k', 'E', 'k', '', created_at, '" +
                 state + "', 7, 'X', 'too large' FROM txstream.outbox WHERE id = " +
@@ -130,6 +131,48 @@ TEST_F(EventLogPgTest, APageEndsAtItsBytesAndHoldsOneEventAtLeast) {
     EXPECT_TRUE(one.is_cut);
     EXPECT_FALSE(page({.limit = 1, .offset = 0, .bytes_max = 1}).is_cut);
     EXPECT_FALSE(page({.limit = 6, .offset = 0, .bytes_max = 70'000}).is_cut);
+}
+
+// The statement leaves out what is too large: what it does not return, the process never holds.
+TEST_F(EventLogPgTest, ALargeEventIsShownWithItsSizeAndWithoutItsPayload) {
+    script(
+        *superuser_,
+        "SELECT txstream.publish('T', 'before', 'E', '1');"
+        "SELECT txstream.publish('T', 'payload', 'E', to_json(repeat('x', 5000)), metadata => '2');"
+        "SELECT txstream.publish('T', 'metadata', 'E', '3', metadata => to_json(repeat('x', "
+        "5000)));"
+        "SELECT txstream.publish_bytes('T', 'bytes', 'E', convert_to(repeat('x', 5000), 'UTF8'), "
+        "'x',"
+        " metadata => '4');"
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, metadata)"
+        " VALUES ('T', 'gone', 'E', to_json(repeat('x', 5000)));"
+        "SELECT txstream.publish('T', 'after', 'E', '5')"
+    );
+    std::string seen;
+    for (const auto& event :
+         page({.limit = 10, .offset = 0, .bytes_max = 1000, .event_bytes_max = 900}).events) {
+        seen += event.aggregate_id + ":" + event.payload + ":" + event.metadata;
+        seen += event.is_omitted ? ":omitted " : " ";
+        EXPECT_EQ(
+            event.size > 5000,
+            std::string("payload metadata gone").find(event.aggregate_id) != std::string::npos
+        ) << event.aggregate_id;
+    }
+    EXPECT_EQ(
+        seen, "after:5: gone:::omitted bytes::4 metadata:::omitted payload:::omitted before:1: "
+    );
+    const auto whole =
+        page({.limit = 10, .offset = 0, .bytes_max = 1 << 20, .event_bytes_max = 6000});
+    for (const auto& event : whole.events) EXPECT_FALSE(event.is_omitted) << event.aggregate_id;
+    EXPECT_EQ(whole.events[4].payload.size(), 5002U);
+}
+
+TEST_F(EventLogPgTest, OfALongErrorTheBeginningIsTold) {
+    publish();
+    first_ = std::stoll(one("SELECT (min(id) - 1)::text FROM txstream.outbox"));
+    dead_letter(1, "parked");
+    script(*superuser_, "UPDATE txstream.dead_letters SET error = repeat('ã', 100000)");
+    EXPECT_EQ(newest(1).front().last_error.size(), 4000U);
 }
 
 TEST_F(EventLogPgTest, PagesOfOneLaneFollowEachOtherToItsEnd) {

@@ -178,7 +178,10 @@ TEST_F(PlansPgTest, TheNewestEventsAreFoundFromTheEndOfEachLane) {
     const auto api = connect("");
     std::string newest_100 = kNewestEvents.sql;
     for (const auto& [parameter, value] :
-         {std::pair("$1", "100"), std::pair("$2", "0"), std::pair("$3", "1000000")}) {
+         {std::pair("$1", "100"),
+          std::pair("$2", "0"),
+          std::pair("$3", "1000000"),
+          std::pair("$4", "1000000")}) {
         for (auto at = newest_100.find(parameter); at != std::string::npos;
              at = newest_100.find(parameter))
             newest_100.replace(at, 2, value);

@@ -413,3 +413,13 @@ def test_orders_that_wait_are_counted_while_they_wait(world, api):
         cursor.execute("COMMIT")
         assert [answer.result()[0] for answer in asked] == [201] * 40
     assert api.metric("txstream_orders_waiting") == 0
+
+
+def test_an_event_of_any_size_is_listed_without_its_payload(world, api):
+    world.db.run("SELECT txstream.publish('Big', 'b', 'Written', to_json(repeat('x', 20000000)))")
+    assert api.request("POST", "/api/v1/orders", order())[0] == 201
+    status, _, text = api.request("GET", "/api/v1/events")
+    newest, big = json.loads(text)
+    assert status == 200 and len(text) < 5000
+    assert newest["event_data"]["order_number"] == "ORD-001" and not newest["omitted"] and newest["size"] < 5000
+    assert big["event_data"] is None and big["omitted"] and big["size"] > 20_000_000
