@@ -106,4 +106,47 @@ CMAKE
     cmp "$WORK"/{one,a/longer/path}/build/CMakeFiles/shown.dir/shown.cpp.o
 }
 
+# Our build script around a project of one program that tells which sources it was made of.
+make_checkout() {
+    mkdir -p "$1/tools"
+    cd "$1"
+    cp "$ROOT"/tools/{build,lib}.sh tools
+    cat >CMakePresets.json <<'JSON'
+{"version": 6, "configurePresets": [{"name": "dev", "generator": "Ninja", "binaryDir": "${sourceDir}/build/dev"}],
+ "buildPresets": [{"name": "dev", "configurePreset": "dev"}]}
+JSON
+    cat >CMakeLists.txt <<'CMAKE'
+cmake_minimum_required(VERSION 3.25)
+project(where LANGUAGES C)
+add_executable(where where.c)
+CMAKE
+    say_where "$2"
+}
+
+say_where() { printf '#include <stdio.h>\nint main(void) { return puts("%s") < 0; }\n' "$1" >where.c; }
+
+test_a_copied_or_moved_checkout_is_built_from_its_own_sources() {
+    make_checkout "$WORK/first" first
+    exits 0 tools/build.sh dev
+    [[ $(build/dev/where) == first ]]
+    cp -a "$WORK/first" "$WORK/copy"
+    cd "$WORK/copy"
+    say_where copy
+    exits 0 tools/build.sh dev
+    says "was configured for $WORK/first"
+    [[ $(build/dev/where) == copy ]]
+    exits 0 tools/build.sh dev
+    [[ $OUTPUT != *"was configured"* ]]
+    mv "$WORK/first" "$WORK/moved"
+    cd "$WORK/moved"
+    say_where moved
+    exits 0 tools/build.sh dev
+    [[ $(build/dev/where) == moved ]]
+    # By another name of the same place nothing is done again.
+    ln -s "$WORK/moved" "$WORK/link"
+    cd "$WORK/link"
+    exits 0 tools/build.sh dev
+    says 'no work to do'
+}
+
 run_all_tests "$@"
