@@ -3,6 +3,7 @@
 #include "app/detail/config_layers.hpp"
 #include "app/detail/config_table.hpp"
 #include "app/detail/kafka_properties.hpp"
+#include "app/detail/kafka_security.hpp"
 
 #include <fmt/format.h>
 
@@ -11,7 +12,9 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <unistd.h>
 #include <utility>
@@ -20,19 +23,20 @@ namespace txstream::app {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 64 * 1024;
+constexpr std::string_view kDatabasePrefix = "DATABASE_";
+constexpr std::string_view kKafkaPrefix = "KAFKA_";
 
 class Loader {
 public:
     explicit Loader(Layers layers)
         : layers_(std::move(layers)), problems_(std::move(layers_.problems)) {}
 
-    tl::expected<Loaded, Problems> load() {
+    Judged judge() {
         for (const auto& setting : settings()) apply(setting);
         apply_url_parameters();
         apply_properties();
         finish();
-        if (!problems_.empty()) return tl::unexpected<Problems>(std::move(problems_));
-        return std::move(loaded_);
+        return {std::move(loaded_), std::move(problems_)};
     }
 
 private:
@@ -88,6 +92,7 @@ private:
                     "{} ({}) is not allowed: {}", what, given ? given->source : "default", why
                 )
             );
+            (void)setting.kind.apply(loaded_.config, setting.standard);
             return;
         }
         const auto shown = setting.is_secret && !text.empty() ? std::string("****") : text;
@@ -123,31 +128,78 @@ private:
         }
     }
 
+    /// Of one of these, or of the file of a secret, something is wrong already.
+    bool is_known_bad(std::initializer_list<std::string_view> names) const {
+        return std::ranges::any_of(problems_, [&](const Problem& problem) {
+            return std::ranges::any_of(names, [&](std::string_view name) {
+                return problem.name.starts_with(name);
+            });
+        });
+    }
+
+    /// Two settings that cannot both be meant.
+    void contradict(std::string_view name, std::string_view other, const std::string& why) {
+        if (!is_known_bad({name, other})) problem(name, why + "; one of them must change");
+    }
+
     void finish() {
         finish_kafka();
+        finish_database();
         const auto& config = loaded_.config;
-        const auto differ = [&](const char* name, const std::string& why) {
-            problem(name, why + "; one of them must change");
+        const auto is_any = [](const std::string& host) {
+            return host == "0.0.0.0" || host == "::" || host == "*";
         };
-        if (config.server.port != 0 && config.metrics.enabled &&
-            config.server.port == config.metrics.port &&
-            config.server.host == config.metrics.host) {
-            differ(
+        const auto& server = config.server;
+        const auto& metrics = config.metrics;
+        if (server.port != 0 && metrics.enabled && server.port == metrics.port &&
+            (server.host == metrics.host || is_any(server.host) || is_any(metrics.host))) {
+            contradict(
                 "METRICS_PORT",
-                fmt::format("METRICS_PORT={} is SERVER_PORT too", config.metrics.port)
+                "SERVER_PORT",
+                fmt::format("METRICS_PORT={} is SERVER_PORT too", metrics.port)
             );
         }
-        if (config.relay.poll_min > config.relay.poll_max)
-            differ("WORKER_POLL_MIN", "WORKER_POLL_MIN is longer than WORKER_INTERVAL");
+        const auto& relay = config.relay;
+        if (relay.poll_min > relay.poll_max)
+            contradict(
+                "WORKER_POLL_MIN",
+                "WORKER_INTERVAL",
+                "WORKER_POLL_MIN is longer than WORKER_INTERVAL"
+            );
+        if (relay.page_bytes_max > relay.in_flight_bytes_max)
+            contradict(
+                "WORKER_BATCH_BYTES",
+                "WORKER_IN_FLIGHT_BYTES",
+                "WORKER_BATCH_BYTES is more than WORKER_IN_FLIGHT_BYTES"
+            );
         if (config.retry.base_delay > config.retry.max_delay)
-            differ("KAFKA_BASE_DELAY", "KAFKA_BASE_DELAY is longer than KAFKA_MAX_DELAY");
-        const auto hosts = std::ranges::count(config.database.host, ',') + 1;
-        const auto ports = std::ranges::count(config.database.port, ',') + 1;
+            contradict(
+                "KAFKA_BASE_DELAY",
+                "KAFKA_MAX_DELAY",
+                "KAFKA_BASE_DELAY is longer than KAFKA_MAX_DELAY"
+            );
+    }
+
+    void finish_database() {
+        const auto& database = loaded_.config.database;
+        const auto hosts = std::ranges::count(database.host, ',') + 1;
+        const auto ports = std::ranges::count(database.port, ',') + 1;
         if (ports != 1 && ports != hosts)
-            differ(
+            contradict(
                 "DATABASE_PORT",
+                "DATABASE_HOST",
                 fmt::format("DATABASE_PORT has {} ports and DATABASE_HOST {} hosts", ports, hosts)
             );
+        for (const auto& [name, value] : database.parameters) {
+            if (database.ssl_mode == "disable" && name.starts_with("ssl"))
+                contradict(
+                    "DATABASE_SSL_MODE",
+                    "DATABASE_URL",
+                    fmt::format(
+                        "{} of DATABASE_URL has no effect with DATABASE_SSL_MODE=disable", name
+                    )
+                );
+        }
     }
 
     void finish_kafka() {
@@ -175,13 +227,9 @@ private:
             client[name] = value;
             producer[name] = value;
         }
-        if (const auto protocol = client["security.protocol"];
-            protocol.starts_with("sasl") && !client.contains("sasl.mechanisms")) {
-            problem(
-                "KAFKA_SASL_MECHANISM",
-                "KAFKA_SECURITY_PROTOCOL=" + protocol +
-                    " needs KAFKA_SASL_MECHANISM, for example PLAIN"
-            );
+        if (is_known_bad({"KAFKA_SECURITY_PROTOCOL"})) return;
+        for (auto& one : security_contradictions(client)) {
+            if (!is_known_bad({one.name})) problems_.push_back(std::move(one));
         }
     }
 
@@ -222,6 +270,44 @@ Result<std::string> read_small_file(const std::string& path) {
     return text;
 }
 
+/// Reads files of secrets. A pipe (`DATABASE_PASSWORD_FILE=<(…)` of a shell) yields its text once:
+/// what it held is remembered.
+class SecretFiles {
+public:
+    Result<std::string> operator()(const std::string& path) const {
+        std::error_code error;
+        const auto kind = std::filesystem::status(path, error).type();
+        if (kind != std::filesystem::file_type::fifo && kind != std::filesystem::file_type::socket)
+            return read_small_file(path);
+        const std::scoped_lock lock(pipes_->mutex);
+        if (const auto found = pipes_->texts.find(path); found != pipes_->texts.end())
+            return found->second;
+        TXS_TRY(auto text, read_small_file(path));
+        return pipes_->texts.emplace(path, std::move(text)).first->second;
+    }
+
+private:
+    struct Pipes {
+        std::mutex mutex;
+        std::map<std::string, std::string> texts;
+    };
+    std::shared_ptr<Pipes> pipes_ = std::make_shared<Pipes>();
+};
+
+bool has_prefix(const std::vector<std::string>& names, std::string_view prefix) {
+    return std::ranges::any_of(names, [&](const auto& name) { return name.starts_with(prefix); });
+}
+
+// Files are all that can have changed. What is wrong elsewhere (Kafka's password is being replaced
+// while we connect to PostgreSQL) does not matter here.
+Result<Config> load_again(const Sources& sources, std::string_view prefix) {
+    auto [loaded, problems] = Loader(read_layers(sources)).judge();
+    for (const auto& problem : problems) {
+        if (problem.name.starts_with(prefix)) return fail(Code::unavailable, problem.message);
+    }
+    return std::move(loaded.config);
+}
+
 }  // namespace
 
 std::string Config::Database::conninfo() const {
@@ -241,12 +327,53 @@ std::string Config::Database::conninfo() const {
     return out;
 }
 
+pg::ConnInfo Config::Database::connect_info() const {
+    if (!renew) return conninfo();
+    return pg::ConnInfo::Source([renew = renew]() -> Result<std::string> {
+        TXS_TRY(const auto now, renew());
+        return now.conninfo();
+    });
+}
+
+Result<Config::Kafka> Config::Kafka::renewed() const {
+    if (!renew) return *this;
+    return renew();
+}
+
 std::string Config::Database::where() const {
     return fmt::format("{}:{}, database {}, user {}", host, port, name, user);
 }
 
+Judged judge(const Sources& sources) {
+    auto layers = read_layers(sources);
+    const auto files = layers.secret_files;
+    auto judged = Loader(std::move(layers)).judge();
+    const auto shared = std::make_shared<const Sources>(sources);
+    auto& config = judged.loaded.config;
+    if (has_prefix(files, kDatabasePrefix)) {
+        config.database.renew = [shared]() -> Result<Config::Database> {
+            TXS_TRY(auto now, load_again(*shared, kDatabasePrefix));
+            return std::move(now.database);
+        };
+    }
+    if (has_prefix(files, kKafkaPrefix)) {
+        config.kafka.renew = [shared]() -> Result<Config::Kafka> {
+            TXS_TRY(auto now, load_again(*shared, kKafkaPrefix));
+            return std::move(now.kafka);
+        };
+    }
+    return judged;
+}
+
 tl::expected<Loaded, Problems> load(const Sources& sources) {
-    return Loader(read_layers(sources)).load();
+    auto judged = judge(sources);
+    if (!judged.problems.empty()) return tl::unexpected<Problems>(std::move(judged.problems));
+    return std::move(judged.loaded);
+}
+
+bool is_setting(std::string_view name) {
+    const auto* setting = find_setting(name);
+    return setting != nullptr && !setting->is_retired;
 }
 
 tl::expected<Sources, Problems> gather(const std::string& dotenv_name) {
@@ -256,7 +383,7 @@ tl::expected<Sources, Problems> gather(const std::string& dotenv_name) {
         if (const auto at = both.find('='); at != std::string_view::npos)
             sources.environment[std::string(both.substr(0, at))] = both.substr(at + 1);
     }
-    sources.read_file = read_small_file;
+    sources.read_file = SecretFiles();
     if (!dotenv_name.empty()) sources.dotenv_name = dotenv_name;
     auto text = read_small_file(sources.dotenv_name);
     if (text) {

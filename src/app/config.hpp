@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "pg/conn_info.hpp"
 #include "policy/circuit_breaker.hpp"
 #include "policy/retry_policy.hpp"
 #include "telemetry/log.hpp"
@@ -45,8 +46,14 @@ struct Config {
         std::size_t connections_max = 0;
         Milliseconds connect_timeout{};
 
+        /// Reads again what came from a file (DATABASE_PASSWORD_FILE, DATABASE_URL_FILE), which may
+        /// have been rotated; empty when nothing did. May be called from any thread.
+        std::function<Result<Database>()> renew;
+
         /// For libpq; holds the password, so it must not be logged.
         std::string conninfo() const;
+        /// The same for those who connect, renewed at each connect.
+        pg::ConnInfo connect_info() const;
         /// The same without the password, for messages.
         std::string where() const;
     };
@@ -62,6 +69,11 @@ struct Config {
         bool is_development_broker = false;
         Properties client;    ///< librdkafka's, for any client: brokers, security
         Properties producer;  ///< librdkafka's, complete, for the relay's producer
+        /// As Database::renew, for KAFKA_SASL_PASSWORD_FILE and its like.
+        std::function<Result<Kafka>()> renew;
+
+        /// This, with files of secrets read again: for each new client, and after a refused login.
+        Result<Kafka> renewed() const;
     };
     struct Relay {
         std::size_t workers = 0;
@@ -129,8 +141,19 @@ struct Sources {
     std::function<Result<std::string>(const std::string& path)> read_file;
 };
 
-/// Pure: reports all problems at once.
+/// What is said where, with all that is wrong with it. Where a value is not allowed, the
+/// configuration has the default, so that what is wrong elsewhere is found too.
+struct Judged {
+    Loaded loaded;
+    Problems problems;
+};
+/// Pure.
+Judged judge(const Sources& sources);
+/// The same, but for use: a configuration, or all its problems.
 tl::expected<Loaded, Problems> load(const Sources& sources);
+
+/// Whether there is a setting of that name.
+bool is_setting(std::string_view name);
 
 /// The real environment and the real file. Without a name it is `.env` in the working directory,
 /// which may be missing; a file that was named must exist.

@@ -60,8 +60,10 @@ std::string render_docs() {
         "counts and where it came from, `txstream config check` only judges.\n\n"
         "Durations are written as `200ms`, `5s`, `1m30s`; sizes as `4MiB` or bytes. A secret can "
         "also be given as a file: the name\n"
-        "with `_FILE` behind it. Any property of librdkafka can be set as `KAFKA_PROPERTY_` and "
-        "its name with `__` for each dot\n"
+        "with `_FILE` behind it. Such a file is read again at each connect and after a refused "
+        "login, so a rotation needs no restart.\n\n"
+        "Any property of librdkafka can be set as `KAFKA_PROPERTY_` and its name with `__` for "
+        "each dot\n"
         "(`KAFKA_PROPERTY_socket__send__buffer__bytes=1000000`), but for those that delivery rests "
         "on or that have a name\nof their own below. `config check` and the relay try them out on "
         "a client that connects to nobody.\n";

@@ -1,7 +1,6 @@
 #include "app/health.hpp"
 
 #include "base/version.hpp"
-#include "domain/json_writer.hpp"
 #include "domain/timestamp.hpp"
 #include "telemetry/log.hpp"
 
@@ -117,6 +116,19 @@ Task<http::Response> Health::ready() {
     co_return http::json(is_ready ? 200 : 503, std::move(json));
 }
 
+void Health::write_kafka(domain::JsonWriter& out) const {
+    out.key("kafka").begin_object().key("status").string(kafka_word());
+    const auto trouble = dependencies_.relay ? dependencies_.relay().kafka_trouble : std::nullopt;
+    if (trouble) {
+        out.key("last_error").begin_object();
+        out.key("kind").string(trouble->kind);
+        out.key("message").string(trouble->advice);
+        out.key("at").timestamp(std::chrono::floor<std::chrono::microseconds>(trouble->at));
+        out.end_object();
+    }
+    out.end_object();
+}
+
 Task<http::Response> Health::health() {
     co_await look_at_database();
     std::string json;
@@ -134,7 +146,7 @@ Task<http::Response> Health::health() {
     out.key("wait_count").integer(static_cast<std::int64_t>(stats.waiting));
     out.end_object();
     if (!database_.is_ok) out.key("database_error").string("the database cannot be used");
-    out.key("kafka").begin_object().key("status").string(kafka_word()).end_object();
+    write_kafka(out);
     if (dependencies_.relay) {
         const auto relay = dependencies_.relay();
         out.key("relay").begin_object();

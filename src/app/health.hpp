@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/relay_app.hpp"
+#include "domain/json_writer.hpp"
 #include "http/router.hpp"
 #include "pg/pool.hpp"
 #include "telemetry/metrics.hpp"
@@ -54,6 +55,7 @@ private:
     Task<> look_at_database();
     bool is_relay_ready() const;
     std::string_view kafka_word() const;
+    void write_kafka(domain::JsonWriter& out) const;
 
     Dependencies dependencies_;
     Database database_;

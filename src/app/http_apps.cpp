@@ -84,7 +84,7 @@ ApiApp::ApiApp(Dependencies dependencies)
     : dependencies_(std::move(dependencies)),
       pool_(
           dependencies_.executor,
-          dependencies_.config.database.conninfo(),
+          dependencies_.config.database.connect_info(),
           kApiSettings,
           {.connections_max = dependencies_.config.database.connections_max}
       ),
@@ -147,7 +147,7 @@ OpsApp::OpsApp(Dependencies dependencies)
     : dependencies_(std::move(dependencies)),
       pool_(
           dependencies_.executor,
-          dependencies_.config.database.conninfo(),
+          dependencies_.config.database.connect_info(),
           kOpsSettings,
           {.connections_max = 1}
       ),

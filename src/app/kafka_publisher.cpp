@@ -34,14 +34,22 @@ relay::Outcome outcome_of(int error) {
 
 class KafkaPublisher final : public relay::Publisher {
 public:
-    KafkaPublisher(RecordLimits limits, relay::PublisherEvents events)
-        : limits_(std::move(limits)), events_(std::move(events)) {}
+    KafkaPublisher(
+        RecordLimits limits, relay::PublisherEvents events, std::shared_ptr<KafkaTrouble> trouble
+    )
+        : limits_(std::move(limits)), events_(std::move(events)), trouble_(std::move(trouble)) {}
 
-    Result<> open(const asio::any_io_executor& executor, const kafka::Properties& properties) {
+    Result<> open(const asio::any_io_executor& executor, const KafkaProperties& source) {
+        TXS_TRY(const auto properties, source());
         kafka::Producer::Events events;
         events.reports = [this](std::span<const kafka::Report> reports) { forward(reports); };
         events.fatal = events_.fatal;
-        events.brokers_down = events_.brokers_down;
+        events.brokers_down = [this](Error error) {
+            note(error);
+            events_.brokers_down(std::move(error));
+        };
+        events.still_down = [this](const Error& error) { note(error); };
+        events.renew = source;
         TXS_TRY(
             producer_, kafka::Producer::create(executor, properties, std::move(events), kafka_log())
         );
@@ -86,9 +94,20 @@ private:
         return fail(Code::rejected, explain(error, record.topic, bytes), std::string(error));
     }
 
+    void note(const Error& error) {
+        // Brokers close idle connections: if that matters, the relay logs it.
+        if (!trouble_->happened(error) || error.origin() == kafka::kDisconnected) return;
+        log::warn(
+            "kafka",
+            "no broker can be used; trying again",
+            {{"error", error.what()}, {"error_type", error.origin()}}
+        );
+    }
+
     void forward(std::span<const kafka::Report> reports) {
         reports_.clear();
         for (const auto& report : reports) {
+            if (report.error == 0) trouble_->is_over();
             reports_.push_back(
                 {report.context,
                  outcome_of(report.error),
@@ -108,6 +127,7 @@ private:
 
     RecordLimits limits_;
     relay::PublisherEvents events_;
+    std::shared_ptr<KafkaTrouble> trouble_;
     std::vector<kafka::Header> headers_;
     std::vector<relay::Report> reports_;
     std::map<int, std::string> names_;
@@ -126,17 +146,43 @@ kafka::LogCallback kafka_log() {
     };
 }
 
+bool KafkaTrouble::happened(const Error& error) {
+    const std::scoped_lock lock(mutex_);
+    const bool is_new = !last_ || last_->kind != error.origin();
+    last_ = {
+        error.origin(),
+        std::string(kafka::advice_of(error.origin())),
+        std::chrono::system_clock::now()
+    };
+    has_any_ = true;
+    return is_new;
+}
+
+void KafkaTrouble::is_over() {
+    if (!has_any_.load(std::memory_order_relaxed)) return;
+    const std::scoped_lock lock(mutex_);
+    last_.reset();
+    has_any_ = false;
+}
+
+std::optional<KafkaTrouble::Last> KafkaTrouble::last() const {
+    const std::scoped_lock lock(mutex_);
+    return last_;
+}
+
 kafka::Properties to_kafka(const Config::Properties& properties) {
     return {properties.begin(), properties.end()};
 }
 
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     const asio::any_io_executor& executor,
-    const kafka::Properties& properties,
+    const KafkaProperties& properties,
     RecordLimits limits,
-    relay::PublisherEvents events
+    relay::PublisherEvents events,
+    std::shared_ptr<KafkaTrouble> trouble
 ) {
-    auto publisher = std::make_unique<KafkaPublisher>(std::move(limits), std::move(events));
+    auto publisher =
+        std::make_unique<KafkaPublisher>(std::move(limits), std::move(events), std::move(trouble));
     TXS_CHECK(publisher->open(executor, properties));
     return publisher;
 }

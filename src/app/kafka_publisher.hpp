@@ -4,8 +4,13 @@
 #include "kafka/producer.hpp"
 #include "relay/ports.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 
 namespace txstream::app {
@@ -15,6 +20,30 @@ kafka::LogCallback kafka_log();
 
 /// The properties of a configuration in the form that the room `kafka` takes.
 kafka::Properties to_kafka(const Config::Properties& properties);
+
+/// librdkafka's properties as they are now: files of secrets are read at each call.
+using KafkaProperties = std::function<Result<kafka::Properties>()>;
+
+/// What was last wrong with the connections to Kafka; nothing since a record was acknowledged. Any
+/// thread.
+class KafkaTrouble {
+public:
+    struct Last {
+        std::string kind;    ///< see kafka::Trouble
+        std::string advice;  ///< names no host
+        std::chrono::system_clock::time_point at;
+    };
+
+    /// Whether it is of another kind than the last.
+    bool happened(const Error& error);
+    void is_over();
+    std::optional<Last> last() const;
+
+private:
+    mutable std::mutex mutex_;
+    std::optional<Last> last_;          // guarded by mutex_
+    std::atomic<bool> has_any_{false};  // so that a report costs no lock
+};
 
 /// Bytes of key and value. What a topic is known to refuse is refused here, where it names its
 /// event.
@@ -27,9 +56,10 @@ struct RecordLimits {
 /// The relay's port to Kafka.
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     const asio::any_io_executor& executor,
-    const kafka::Properties& properties,
+    const KafkaProperties& properties,
     RecordLimits limits,
-    relay::PublisherEvents events
+    relay::PublisherEvents events,
+    std::shared_ptr<KafkaTrouble> trouble
 );
 
 }  // namespace txstream::app

@@ -3,8 +3,10 @@
 #include "base/assert.hpp"
 #include "base/embedded_file.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <span>
+#include <string_view>
 
 namespace txstream::app::embedded {
 
@@ -38,6 +40,20 @@ std::vector<pg::MigrationSet> migration_sets(const std::string& only, int lanes)
     if (only.empty() || only == "orders")
         sets.push_back(made_of("orders", embedded::orders_migrations()));
     return sets;
+}
+
+Task<Result<std::vector<std::string>>> sets_left_out(pg::Connection& session, Deadline deadline) {
+    TXS_CO_TRY(
+        const auto states, co_await pg::migration_status(session, migration_sets(), deadline)
+    );
+    const auto is_applied = [&states](std::string_view set) {
+        return std::ranges::any_of(states, [set](const pg::MigrationState& one) {
+            return one.set == set && one.is_applied;
+        });
+    };
+    std::vector<std::string> left_out;
+    if (is_applied("outbox") && !is_applied("orders")) left_out.emplace_back("orders");
+    co_return left_out;
 }
 
 bool is_lane_count(int lanes) noexcept {

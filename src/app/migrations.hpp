@@ -16,6 +16,10 @@ std::vector<pg::MigrationSet> migration_sets(
     const std::string& only = {}, int lanes = kLanesStandard
 );
 
+/// Sets of this binary that were left out on purpose: none of their migrations is applied, but
+/// those of the outbox are ("orders" after `migrate up --only outbox`).
+Task<Result<std::vector<std::string>>> sets_left_out(pg::Connection& session, Deadline deadline);
+
 /// A power of two from 1 to 256.
 bool is_lane_count(int lanes) noexcept;
 

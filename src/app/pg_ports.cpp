@@ -12,7 +12,7 @@ namespace {
 /// A session that is opened anew after it broke.
 class Session {
 public:
-    Session(asio::any_io_executor executor, std::string conninfo, std::string settings)
+    Session(asio::any_io_executor executor, pg::ConnInfo conninfo, std::string settings)
         : executor_(std::move(executor)),
           conninfo_(std::move(conninfo)),
           settings_(std::move(settings)) {}
@@ -29,14 +29,14 @@ public:
 
 private:
     asio::any_io_executor executor_;
-    std::string conninfo_;
+    pg::ConnInfo conninfo_;
     std::string settings_;
     std::unique_ptr<pg::Connection> connection_;
 };
 
 class PgEventSource final : public relay::EventSource {
 public:
-    PgEventSource(asio::any_io_executor executor, std::string conninfo)
+    PgEventSource(asio::any_io_executor executor, pg::ConnInfo conninfo)
         : session_(
               std::move(executor),
               std::move(conninfo),
@@ -87,7 +87,7 @@ private:
 
 class PgLaneKeeper final : public relay::LaneKeeper {
 public:
-    PgLaneKeeper(asio::any_io_executor executor, std::string conninfo, std::string owner)
+    PgLaneKeeper(asio::any_io_executor executor, pg::ConnInfo conninfo, std::string owner)
         : session_(
               std::move(executor),
               std::move(conninfo),
@@ -142,13 +142,13 @@ private:
 }  // namespace
 
 std::unique_ptr<relay::EventSource> make_pg_event_source(
-    asio::any_io_executor executor, std::string conninfo
+    asio::any_io_executor executor, pg::ConnInfo conninfo
 ) {
     return std::make_unique<PgEventSource>(std::move(executor), std::move(conninfo));
 }
 
 std::unique_ptr<relay::LaneKeeper> make_pg_lane_keeper(
-    asio::any_io_executor executor, std::string conninfo, std::string owner
+    asio::any_io_executor executor, pg::ConnInfo conninfo, std::string owner
 ) {
     return std::make_unique<PgLaneKeeper>(
         std::move(executor), std::move(conninfo), std::move(owner)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "pg/conn_info.hpp"
 #include "relay/ports.hpp"
 
 #include <memory>
@@ -9,10 +10,10 @@ namespace txstream::app {
 
 /// The relay's ports to the outbox in PostgreSQL. `conninfo` holds the password.
 std::unique_ptr<relay::EventSource> make_pg_event_source(
-    asio::any_io_executor executor, std::string conninfo
+    asio::any_io_executor executor, pg::ConnInfo conninfo
 );
 std::unique_ptr<relay::LaneKeeper> make_pg_lane_keeper(
-    asio::any_io_executor executor, std::string conninfo, std::string owner
+    asio::any_io_executor executor, pg::ConnInfo conninfo, std::string owner
 );
 
 }  // namespace txstream::app

@@ -4,6 +4,7 @@
 #include "app/migrations.hpp"
 #include "app/pg_ports.hpp"
 #include "kafka/admin.hpp"
+#include "kafka/property_check.hpp"
 #include "outbox/backlog.hpp"
 #include "outbox/lane_store.hpp"
 #include "outbox/reader.hpp"
@@ -48,9 +49,15 @@ std::string process_name() {
 class RelayApp::TopicWatch {
 public:
     TopicWatch(
-        asio::any_io_executor executor, const Config::Kafka& config, std::function<void()> found
+        asio::any_io_executor executor,
+        const Config::Kafka& config,
+        std::shared_ptr<KafkaTrouble> trouble,
+        std::function<void()> found
     )
-        : executor_(std::move(executor)), config_(config), found_(std::move(found)) {
+        : executor_(std::move(executor)),
+          config_(config),
+          trouble_(std::move(trouble)),
+          found_(std::move(found)) {
         thread_ = std::thread([this] { run(); });
     }
     ~TopicWatch() {
@@ -71,17 +78,18 @@ public:
 private:
     void run() {
         std::string told;
-        const auto properties = to_kafka(config_.client);
         std::unique_lock lock(mutex_);
         while (!is_stopping_) {
             lock.unlock();
-            auto facts = look(properties);
+            auto facts = look();
             lock.lock();
             if (facts) {
+                trouble_->is_over();
                 facts_ = *facts;
                 asio::post(executor_, found_);
                 return;
             }
+            (void)trouble_->happened(facts.error());  // logged below
             if (facts.error().what() != told) {
                 told = facts.error().what();
                 log::warn(
@@ -96,11 +104,12 @@ private:
         }
     }
 
-    Result<kafka::TopicFacts> look(const kafka::Properties& properties) const {
+    Result<kafka::TopicFacts> look() const {
         if (config_.is_development_broker)
             return kafka::TopicFacts{config_.topic_partitions, false, 0};
+        TXS_TRY(const auto now, config_.renewed());
         return kafka::ensure_topic(
-            properties,
+            to_kafka(now.client),
             config_.topic,
             config_.topic_partitions,
             config_.topic_replication_factor,
@@ -111,6 +120,7 @@ private:
 
     asio::any_io_executor executor_;
     const Config::Kafka& config_;
+    std::shared_ptr<KafkaTrouble> trouble_;
     std::function<void()> found_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
@@ -136,7 +146,7 @@ Task<Result<>> RelayApp::start(Deadline deadline) {
     TXS_CO_CHECK(kafka::check_properties(to_kafka(config_.kafka.producer)));
     TXS_CO_TRY(
         auto connection,
-        co_await pg::Connection::open(executor_, config_.database.conninfo(), {}, deadline)
+        co_await pg::Connection::open(executor_, config_.database.connect_info(), {}, deadline)
     );
     TXS_CO_CHECK(co_await pg::check_schema(*connection, migration_sets("outbox"), deadline));
     TXS_CO_TRY(const auto snapshot, co_await outbox::current_snapshot(*connection, deadline));
@@ -148,8 +158,9 @@ Task<Result<>> RelayApp::start(Deadline deadline) {
     }
     metrics_.worker_pool_size(config_.relay.workers);
     metrics_.expect(config_.kafka.topic, "OrderCreated");
-    topic_ =
-        std::make_unique<TopicWatch>(executor_, config_.kafka, [this] { topic_wakeup_.notify(); });
+    topic_ = std::make_unique<TopicWatch>(executor_, config_.kafka, kafka_trouble_, [this] {
+        topic_wakeup_.notify();
+    });
     tasks_.spawn(run_when_topic_is_there());
     tasks_.spawn(measure_backlog());
     co_return Result<>();
@@ -202,21 +213,25 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
 
 relay::Ports RelayApp::ports(const RecordLimits& limits) const {
     relay::Ports ports;
-    const auto conninfo = config_.database.conninfo();
+    const auto conninfo = config_.database.connect_info();
     ports.source = [conninfo](asio::any_io_executor executor) {
         return make_pg_event_source(std::move(executor), conninfo);
     };
     ports.keeper = [conninfo](asio::any_io_executor executor, std::string owner) {
         return make_pg_lane_keeper(std::move(executor), conninfo, std::move(owner));
     };
-    auto properties = config_.kafka.producer;
-    // A batch that the topic would refuse is not put together.
-    auto& batch_bytes = properties.at("batch.size");
-    batch_bytes =
-        std::to_string(std::min<std::size_t>(std::stoull(batch_bytes), limits.topic_bytes_max));
-    ports.publisher = [properties = to_kafka(properties),
-                       limits](asio::any_io_executor executor, relay::PublisherEvents events) {
-        return make_kafka_publisher(executor, properties, limits, std::move(events));
+    const auto properties = [&kafka = config_.kafka, limits]() -> Result<kafka::Properties> {
+        TXS_TRY(auto now, kafka.renewed());
+        // A batch that the topic would refuse is not put together.
+        auto& batch_bytes = now.producer.at("batch.size");
+        batch_bytes =
+            std::to_string(std::min<std::size_t>(std::stoull(batch_bytes), limits.topic_bytes_max));
+        return to_kafka(now.producer);
+    };
+    ports.publisher = [properties, limits, trouble = kafka_trouble_](
+                          asio::any_io_executor executor, relay::PublisherEvents events
+                      ) {
+        return make_kafka_publisher(executor, properties, limits, std::move(events), trouble);
     };
     return ports;
 }
@@ -230,7 +245,7 @@ Task<> RelayApp::measure_backlog() {
         const auto deadline = Deadline::in(kBacklogTimeout);
         if (!connection || !connection->is_open()) {
             auto opened = co_await pg::Connection::open(
-                executor_, config_.database.conninfo(), settings, deadline
+                executor_, config_.database.connect_info(), settings, deadline
             );
             connection = opened ? std::move(*opened) : nullptr;
             meter.forget();  // the server may have crashed; see relay::Delivery about trust
@@ -276,6 +291,7 @@ std::size_t RelayApp::record_bytes_max() const {
 
 RelayHealth RelayApp::health() const {
     RelayHealth health;
+    health.kafka_trouble = kafka_trouble_->last();
     if (!pool_) return health;
     const auto status = pool_->status();
     health.is_started = true;

@@ -8,6 +8,7 @@
 #include "telemetry/metrics.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace txstream::app {
@@ -19,6 +20,7 @@ struct RelayHealth {
     std::size_t workers_alive = 0;
     std::size_t lanes = 0;
     policy::BreakerState breaker = policy::BreakerState::closed;
+    std::optional<KafkaTrouble::Last> kafka_trouble;
 };
 
 /// The relay as a service: looks after the topic, runs the workers, measures the backlog.
@@ -55,6 +57,7 @@ private:
     runtime::TaskGroup tasks_;
     runtime::Wakeup topic_wakeup_;
     runtime::Wakeup backlog_wakeup_;
+    std::shared_ptr<KafkaTrouble> kafka_trouble_ = std::make_shared<KafkaTrouble>();
     std::unique_ptr<TopicWatch> topic_;
     std::unique_ptr<relay::WorkerPool> pool_;
     std::size_t lanes_ = 0;

@@ -1,12 +1,10 @@
-#include "app/config_check.hpp"
 #include "app/config_render.hpp"
-#include "cli/commands.hpp"
+#include "cli/usage.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
-#include <utility>
 
 namespace txstream::cli {
 
@@ -26,14 +24,10 @@ int print(const Globals& globals, const std::string& format) {
 }
 
 int check(const Globals& globals) {
-    const auto loaded = read_config(globals);
+    const auto loaded = read_config(globals, Depth::files);
     if (!loaded) return kUsage;
     for (const auto& warning : loaded->warnings)
         fmt::print(stderr, "txstream: {}\n", warning.message);
-    auto problems = app::check_kafka(*loaded);
-    for (auto& problem : app::check_log_file(loaded->config))
-        problems.push_back(std::move(problem));
-    if (!problems.empty()) return report(problems);
     fmt::print("The configuration is usable.\n");
     return kOk;
 }
@@ -43,20 +37,46 @@ int check(const Globals& globals) {
 void add_config(CLI::App& line, const Globals& globals, Run& run) {
     auto* config = line.add_subcommand("config", "Show and check the configuration");
     config->require_subcommand(1);
+    explain(
+        *config,
+        "  txstream config check          all mistakes at once, before a deployment\n"
+        "  txstream config print          each setting, its value and its source\n",
+        {kOk, kUsage}
+    );
     const auto format = std::make_shared<std::string>("table");
     auto* verb = config->add_subcommand(
         "print", "Each setting with its value and where it comes from; secrets are hidden"
     );
-    verb->add_option("-o,--output", *format, "table or json")
-        ->check(CLI::IsMember({"table", "json"}));
+    allow_words(
+        *verb->add_option("-o,--output", *format, "Form of the output")->capture_default_str(),
+        {"table", "json"}
+    );
+    explain(
+        *verb,
+        "  txstream config print\n"
+        "  txstream config print -o json | jq -r '.[] | select(.source != \"default\") | .name'\n",
+        {kOk, kUsage}
+    );
     verb->callback([&globals, &run, format] {
         run = [&globals, format] { return print(globals, *format); };
     });
-    config->add_subcommand("check", "Report all mistakes; exit code 2 if there are any")
-        ->callback([&globals, &run] { run = [&globals] { return check(globals); }; });
+    verb = config->add_subcommand("check", "Report all mistakes; connects to nobody");
+    verb->callback([&globals, &run] { run = [&globals] { return check(globals); }; });
+    explain(
+        *verb,
+        "  txstream config check --env-file production.env\n"
+        "  KAFKA_SECURITY_PROTOCOL=sasl_ssl txstream config check\n",
+        {kOk, kUsage}
+    );
     const auto as_env = std::make_shared<bool>(false);
     verb = config->add_subcommand("docs", "Print the page docs/configuration.md");
     verb->add_flag("--env", *as_env, "Print .env.example instead");
+    explain(
+        *verb,
+        "  txstream config docs --env > .env\n"
+        "  txstream config docs | less\n",
+        {kOk}
+    );
     verb->callback([&run, as_env] {
         run = [as_env] {
             fmt::print("{}", *as_env ? app::render_env_example() : app::render_docs());

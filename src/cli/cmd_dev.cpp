@@ -1,6 +1,6 @@
 #include "app/supervisor.hpp"
-#include "cli/commands.hpp"
 #include "cli/dev_stack.hpp"
+#include "cli/usage.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -74,13 +74,23 @@ void add_dev(CLI::App& line, const Globals& globals, Run& run) {
         "dev", "Everything in one process: private PostgreSQL, development broker, API, relay"
     );
     const auto options = std::make_shared<DevOptions>();
-    command->add_option(
-        "--data",
-        options->data,
-        "Keep PostgreSQL's data in this directory (else it is removed at the end)"
+    command
+        ->add_option(
+            "--data",
+            options->data,
+            "Keep PostgreSQL's data in this directory (else it is removed at the end)"
+        )
+        ->type_name("DIRECTORY");
+    auto* orders =
+        command->add_option("--orders", options->orders, "How many sample orders to post");
+    orders->capture_default_str();
+    allow_numbers(*orders, 0, 100'000);
+    explain(
+        *command,
+        "  txstream dev                   ten sample orders, and each event as it arrives\n"
+        "  txstream dev --orders 0 --data ~/txstream-dev\n",
+        {kOk, kFailed, kUsage, kInterrupted}
     );
-    command->add_option("--orders", options->orders, "How many sample orders to post")
-        ->check(CLI::Range(0, 100'000));
     command->callback([&globals, &run, options] {
         run = [&globals, options] { return dev(globals, *options); };
     });

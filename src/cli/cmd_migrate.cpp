@@ -1,6 +1,6 @@
 #include "app/migrations.hpp"
-#include "cli/commands.hpp"
 #include "cli/session.hpp"
+#include "cli/usage.hpp"
 #include "outbox/lane_store.hpp"
 
 #include <CLI/CLI.hpp>
@@ -85,6 +85,15 @@ Task<Result<>> check_lanes(pg::Connection& session, std::optional<int> wanted, D
     );
 }
 
+// For a service with tables of its own, which this is the first thing that it has of us.
+constexpr std::string_view kOutboxNext = R"(
+Next:
+  1. Let your service write events (its role's name instead of my_service):
+       GRANT txstream_writer TO my_service;
+  2. Append the first one, in the transaction that changes your tables:
+       SELECT txstream.publish('Invoice', 'invoice-1', 'InvoiceCreated', '{"total": 42}');
+  3. Deliver: txstream relay)";
+
 /// What is applied, and what was left out on purpose and is not.
 std::string summary(
     const std::vector<pg::MigrationState>& states, const Options& options, bool has_applied
@@ -97,9 +106,10 @@ std::string summary(
         return has_applied ? "The schema is up to date. Next: txstream serve"
                            : "Nothing to do: the schema is up to date.";
     return fmt::format(
-        "The set {} is up to date. Left out by --only and pending: {}",
+        "The set {} is up to date. Left out by --only and pending: {}{}",
         options.only,
-        fmt::join(pending, ", ")
+        fmt::join(pending, ", "),
+        options.only == "outbox" ? kOutboxNext : ""
     );
 }
 
@@ -149,15 +159,25 @@ int status(const app::Config& config, const Options& options) {
 }
 
 int validate(const app::Config& config, const Options& options) {
+    std::vector<std::string> left_out;
     const auto done = with_session(
         config,
         kTimeout,
         [&](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
-            co_return co_await pg::check_schema(session, sets_of(options), deadline);
+            auto sets = sets_of(options);
+            if (options.only.empty()) {
+                TXS_CO_TRY(left_out, co_await app::sets_left_out(session, deadline));
+                std::erase_if(sets, [&](const pg::MigrationSet& set) {
+                    return std::ranges::find(left_out, set.name) != left_out.end();
+                });
+            }
+            co_return co_await pg::check_schema(session, std::move(sets), deadline);
         }
     );
     if (!done) return report(config, done.error(), kReadRemedy);
     fmt::print("The schema is what this txstream expects.\n");
+    if (!left_out.empty())
+        fmt::print("Not applied here, and not looked at: {}\n", fmt::join(left_out, ", "));
     return kOk;
 }
 
@@ -168,48 +188,100 @@ int sql(const Options& options) {
 
 }  // namespace
 
+namespace {
+
+constexpr std::initializer_list<Exit> kMigrateCodes{
+    kOk, kFailed, kUsage, kNotFound, kRefused, kUnreachable, kPrecondition, kTimedOut
+};
+
+void add_options(CLI::App& verb, Options& options, bool has_lanes) {
+    allow_words(
+        *verb.add_option("--only", options.only, "Only this set of tables"), {"outbox", "orders"}
+    );
+    if (!has_lanes) return;
+    verb.add_option(
+            "--lanes",
+            options.lanes,
+            fmt::format(
+                "Lanes of a new outbox, a power of two up to 256; fixed afterwards [{}]",
+                app::kLanesStandard
+            )
+    )
+        ->type_name("NUMBER")
+        ->check([](const std::string& text) -> std::string {
+            int lanes = 0;
+            if (CLI::detail::lexical_cast(text, lanes) && app::is_lane_count(lanes)) return "";
+            return text + " is not allowed; allowed is a power of two from 1 to 256";
+        });
+}
+
+}  // namespace
+
 void add_migrate(CLI::App& line, const Globals& globals, Run& run) {
     auto* migrate = line.add_subcommand("migrate", "Make or update the tables");
     migrate->require_subcommand(1);
-    const auto options = std::make_shared<Options>();
-    const auto add =
-        [&](const char* name, const char* what, int (*work)(const app::Config&, const Options&)) {
-            auto* verb = migrate->add_subcommand(name, what);
-            verb->callback([&globals, &run, options, work] {
-                run = [&globals, options, work] {
-                    const auto loaded = load_config(globals);
-                    return loaded ? work(loaded->config, *options) : static_cast<int>(kUsage);
-                };
-            });
-            return verb;
-        };
-    std::vector<CLI::App*> verbs{
-        add("up", "Apply what is pending; safe to run anywhere, any number of times", up),
-        add("status", "What is applied and what is pending", status),
-        add("validate",
-            "Exit code 6 unless the schema is exactly what this binary expects",
-            validate),
-    };
-    verbs.push_back(
-        migrate->add_subcommand("sql", "Print the SQL, for those who apply it by other means")
+    explain(
+        *migrate,
+        "  txstream migrate up                    all tables\n"
+        "  txstream migrate up --only outbox      for a service with tables of its own\n"
+        "  txstream migrate status\n",
+        kMigrateCodes
     );
-    verbs.back()->callback([&run, options] { run = [options] { return sql(*options); }; });
-    for (auto* verb : verbs) {
-        verb->add_option("--only", options->only, "Only this set")
-            ->check(CLI::IsMember({"outbox", "orders"}));
-        verb->add_option(
-                "--lanes",
-                options->lanes,
-                "Lanes of a new outbox, a power of two up to 256; fixed afterwards"
-        )
-            ->check([](const std::string& text) {
-                int lanes = 0;
-                const bool is_number = CLI::detail::lexical_cast(text, lanes);
-                return is_number && app::is_lane_count(lanes)
-                           ? ""
-                           : "lanes must be a power of two from 1 to 256";
-            });
-    }
+    const auto options = std::make_shared<Options>();
+    const auto add = [&](const char* name,
+                         const char* what,
+                         std::string_view examples,
+                         int (*work)(const app::Config&, const Options&)) {
+        auto* verb = migrate->add_subcommand(name, what);
+        verb->callback([&globals, &run, options, work] {
+            run = [&globals, options, work] {
+                const auto loaded = load_config(globals);
+                return loaded ? work(loaded->config, *options) : static_cast<int>(kUsage);
+            };
+        });
+        explain(*verb, examples, kMigrateCodes);
+        return verb;
+    };
+    add_options(
+        *add(
+            "up",
+            "Apply what is pending; safe to run anywhere, any number of times",
+            "  txstream migrate up\n"
+            "  txstream migrate up --only outbox --lanes 64\n",
+            up
+        ),
+        *options,
+        true
+    );
+    add_options(
+        *add(
+            "status", "What is applied and what is pending", "  txstream migrate status\n", status
+        ),
+        *options,
+        false
+    );
+    add_options(
+        *add(
+            "validate",
+            "Exit code 6 unless the schema is exactly what this binary expects",
+            "  txstream migrate validate              of sets that were never applied, only a "
+            "note\n"
+            "  txstream migrate validate --only outbox\n",
+            validate
+        ),
+        *options,
+        false
+    );
+    auto* verb =
+        migrate->add_subcommand("sql", "Print the SQL, for those who apply it by other means");
+    verb->callback([&run, options] { run = [options] { return sql(*options); }; });
+    add_options(*verb, *options, true);
+    explain(
+        *verb,
+        "  txstream migrate sql --only outbox > outbox.sql\n"
+        "  txstream migrate sql | psql -v ON_ERROR_STOP=1 mydb\n",
+        {kOk, kUsage}
+    );
 }
 
 }  // namespace txstream::cli

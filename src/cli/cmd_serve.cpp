@@ -1,22 +1,19 @@
-#include "app/config_check.hpp"
 #include "app/service.hpp"
-#include "cli/commands.hpp"
+#include "cli/usage.hpp"
 #include "telemetry/log.hpp"
 
 #include <CLI/CLI.hpp>
+
+#include <string_view>
 
 namespace txstream::cli {
 
 namespace {
 
 int serve(const Globals& globals, app::Roles roles) {
-    const auto loaded = load_config(globals);
+    const auto loaded = load_config(globals, roles.relay ? Depth::files : Depth::values);
     if (!loaded) return kUsage;
     for (const auto& warning : loaded->warnings) log::warn("config", warning.message);
-    if (roles.relay) {
-        if (const auto problems = app::check_kafka(*loaded); !problems.empty())
-            return report(problems);
-    }
     const auto done = app::serve(loaded->config, roles);
     if (done) return kOk;
     log::fatal("txstream", "cannot start", {{"error", done.error().what()}});
@@ -29,11 +26,26 @@ void add(
     Run& run,
     const char* name,
     const char* what,
+    std::string_view examples,
     app::Roles roles
 ) {
-    line.add_subcommand(name, what)->callback([&globals, &run, roles] {
+    auto* command = line.add_subcommand(name, what);
+    command->callback([&globals, &run, roles] {
         run = [&globals, roles] { return serve(globals, roles); };
     });
+    explain(
+        *command,
+        examples,
+        {kOk,
+         kFailed,
+         kUsage,
+         kNotFound,
+         kRefused,
+         kUnreachable,
+         kPrecondition,
+         kTimedOut,
+         kInterrupted}
+    );
 }
 
 }  // namespace
@@ -44,9 +56,24 @@ void add_serve(CLI::App& line, const Globals& globals, Run& run) {
         run,
         "serve",
         "Orders API and relay in one process",
+        "  txstream migrate up && txstream serve\n"
+        "  SERVER_HOST=0.0.0.0 SERVER_PORT=8080 txstream serve\n",
         {.api = true, .relay = true});
-    add(line, globals, run, "api", "Orders API only", {.api = true, .relay = false});
-    add(line, globals, run, "relay", "Relay only", {.api = false, .relay = true});
+    add(line,
+        globals,
+        run,
+        "api",
+        "Orders API only",
+        "  SERVER_PORT=0 txstream api     on a free port; the log says which\n",
+        {.api = true, .relay = false});
+    add(line,
+        globals,
+        run,
+        "relay",
+        "Relay only; it needs the outbox, not the orders",
+        "  txstream migrate up --only outbox && txstream relay\n"
+        "  WORKER_POOL_SIZE=8 METRICS_PORT=9092 txstream relay\n",
+        {.api = false, .relay = true});
 }
 
 }  // namespace txstream::cli

@@ -1,16 +1,43 @@
 #include "cli/commands.hpp"
 
+#include "app/config_check.hpp"
 #include "telemetry/log.hpp"
 
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <utility>
 
 namespace txstream::cli {
 
+std::string_view meaning_of(Exit code) noexcept {
+    switch (code) {
+        case kOk:
+            return "done";
+        case kFailed:
+            return "failed while running";
+        case kUsage:
+            return "the command line or the configuration is wrong";
+        case kNotFound:
+            return "a named thing does not exist (a database, say)";
+        case kRefused:
+            return "login, certificate or right refused";
+        case kUnreachable:
+            return "PostgreSQL or Kafka cannot be reached";
+        case kPrecondition:
+            return "the schema is missing, older or newer than this binary";
+        case kTimedOut:
+            return "out of time; at a stop: SHUTDOWN_TIMEOUT was not enough";
+        case kInterrupted:
+            return "a second SIGINT or SIGTERM ended the stop";
+    }
+    return "";
+}
+
 int exit_code_of(const Error& error) noexcept {
     // Before the general meaning of the code: a refused login is `rejected` like much else.
-    if (error.origin().starts_with("28") || error.origin() == "42501") return kRefused;
+    if (error.origin().starts_with("28") || error.origin() == "42501" || error.origin() == "TLS")
+        return kRefused;
     if (error.origin() == "3D000") return kNotFound;
     if (error.origin().starts_with("schema_")) return kPrecondition;
     switch (error.code()) {
@@ -42,22 +69,27 @@ int report(const app::Problems& problems) {
     return kUsage;
 }
 
-std::optional<app::Loaded> read_config(const Globals& globals) {
+std::optional<app::Loaded> read_config(const Globals& globals, Depth depth) {
     auto sources = app::gather(globals.env_file);
     if (!sources) {
         report(sources.error());
         return std::nullopt;
     }
-    auto loaded = app::load(*sources);
-    if (!loaded) {
-        report(loaded.error());
+    auto judged = app::judge(*sources);
+    if (depth == Depth::files) {
+        auto checked = app::check_all(judged);
+        judged.problems = std::move(checked.problems);
+        judged.loaded.warnings = std::move(checked.warnings);
+    }
+    if (!judged.problems.empty()) {
+        report(judged.problems);
         return std::nullopt;
     }
-    return std::move(*loaded);
+    return std::move(judged.loaded);
 }
 
-std::optional<app::Loaded> load_config(const Globals& globals) {
-    auto loaded = read_config(globals);
+std::optional<app::Loaded> load_config(const Globals& globals, Depth depth) {
+    auto loaded = read_config(globals, depth);
     if (!loaded) return loaded;
     if (const auto set = log::setup(loaded->config.logging); !set) {
         report({app::Problem{"LOGGING_OUTPUT_PATH", "LOGGING_OUTPUT_PATH: " + set.error().what()}});

@@ -3,9 +3,11 @@
 #include "app/config.hpp"
 #include "base/error.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace CLI {
@@ -14,17 +16,21 @@ class App;
 
 namespace txstream::cli {
 
-/// Exit codes; each has a test.
+/// Exit codes; each has a test, and its meaning in commands.cpp.
 enum Exit : int {
     kOk = 0,
     kFailed = 1,
-    kUsage = 2,         ///< usage, parse or configuration error
-    kNotFound = 3,      ///< a named thing does not exist (a database, say)
-    kRefused = 4,       ///< authentication or authorisation
-    kUnreachable = 5,   ///< PostgreSQL or Kafka cannot be reached
-    kPrecondition = 6,  ///< the schema is older or newer than this binary
+    kUsage = 2,
+    kNotFound = 3,
+    kRefused = 4,
+    kUnreachable = 5,
+    kPrecondition = 6,
     kTimedOut = 7,
+    kInterrupted = 130,
 };
+
+/// For the help.
+std::string_view meaning_of(Exit code) noexcept;
 
 /// The one table from our failures to exit codes.
 int exit_code_of(const Error& error) noexcept;
@@ -39,11 +45,16 @@ int report(const Error& error);
 /// All problems, one per line, to standard error; returns kUsage.
 int report(const app::Problems& problems);
 
-/// Reads and checks the configuration; reports problems itself and returns nothing then. Changes
-/// nothing, anywhere.
-std::optional<app::Loaded> read_config(const Globals& globals);
+/// How much of the configuration a command depends on.
+enum class Depth : std::uint8_t {
+    values,  ///< what the configuration says
+    files,   ///< and what librdkafka and the files that it names say to it
+};
+/// Reads and checks the configuration; reports problems itself, all at once, and returns nothing
+/// then. Changes nothing, anywhere.
+std::optional<app::Loaded> read_config(const Globals& globals, Depth depth = Depth::values);
 /// The same, and logs as it says from then on.
-std::optional<app::Loaded> load_config(const Globals& globals);
+std::optional<app::Loaded> load_config(const Globals& globals, Depth depth = Depth::values);
 
 /// What the chosen subcommand does once the line has been parsed.
 using Run = std::function<int()>;

@@ -89,7 +89,7 @@ bool post(const std::string& host, std::uint16_t port, const std::string& body) 
     return status == 201;
 }
 
-void print(const kafka::TailedRecord& record, const std::string& topic) {
+void print(const kafka::TailedRecord& record) {
     const auto now = std::chrono::system_clock::now();
     const auto age =
         std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() -
@@ -103,7 +103,7 @@ void print(const kafka::TailedRecord& record, const std::string& topic) {
         std::chrono::floor<std::chrono::seconds>(now),
         type,
         record.key,
-        topic,
+        record.topic,
         record.partition,
         record.offset,
         record.value.size(),
@@ -112,7 +112,7 @@ void print(const kafka::TailedRecord& record, const std::string& topic) {
     std::fflush(stdout);
 }
 
-/// Follows the topic on a thread of its own, and posts the sample orders first.
+/// Follows all topics on a thread of its own, and posts the sample orders first.
 class Show {
 public:
     Show(const app::Config& config, const DevOptions& options)
@@ -160,14 +160,9 @@ private:
     }
 
     void run(app::Listening listening) {
-        auto tail = kafka::Tail::open(
-            app::to_kafka(config_.kafka.client),
-            config_.kafka.topic,
-            config_.kafka.topic_partitions,
-            app::kafka_log()
-        );
+        auto tail = kafka::Tail::open(app::to_kafka(config_.kafka.client), app::kafka_log());
         if (!tail) {
-            log::error("dev", "cannot read the topic", {{"error", tail.error().what()}});
+            log::error("dev", "cannot read the topics", {{"error", tail.error().what()}});
             return;
         }
         for (int i = 1; i <= options_.orders && !is_stopping_; ++i) {
@@ -175,8 +170,7 @@ private:
                 log::error("dev", "a sample order was not taken", {{"order", i}});
         }
         while (!is_stopping_) {
-            if (const auto record = (*tail)->next(std::chrono::milliseconds(100)))
-                print(*record, config_.kafka.topic);
+            if (const auto record = (*tail)->next(std::chrono::milliseconds(100))) print(*record);
         }
     }
 
@@ -189,6 +183,7 @@ private:
 /// Ours is in this process and asks for no login.
 void use_broker(app::Config::Kafka& kafka, const std::string& bootstrap) {
     kafka.is_development_broker = true;
+    kafka.renew = nullptr;
     kafka.brokers = bootstrap;
     for (auto* properties : {&kafka.client, &kafka.producer}) {
         std::erase_if(*properties, [](const auto& property) {

@@ -16,7 +16,7 @@ Result<> with_session(
     const auto deadline = Deadline::in(timeout);
     const auto run = [&]() -> Task<> {
         auto session = co_await pg::Connection::open(
-            loop.get_executor(), config.database.conninfo(), {}, deadline
+            loop.get_executor(), config.database.connect_info(), {}, deadline
         );
         if (!session) {
             result = tl::unexpected<Error>(std::move(session).error());

@@ -45,6 +45,24 @@ Result<int> partitions_of(rd_kafka_t* client, const std::string& topic, Deadline
     return found.err == RD_KAFKA_RESP_ERR_NO_ERROR ? found.partition_cnt : 0;
 }
 
+/// "Broker transport failure", "timed out": where the client's connections say more, what they say.
+tl::unexpected<Error> because(rd_kafka_t* client, Error error) {
+    if (!error.retryable()) return tl::unexpected<Error>(std::move(error));
+    detail::Queue queue(rd_kafka_queue_get_main(client));
+    detail::Connections connections;
+    while (const detail::Event event{rd_kafka_queue_poll(queue.get(), 0)}) {
+        const auto code = rd_kafka_event_error(event.get());
+        if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_ERROR &&
+            code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+            (void)connections.failed(code, rd_kafka_event_error_string(event.get()));
+    }
+    if (connections.trouble()) return tl::unexpected<Error>(*connections.trouble());
+    // No connection has failed yet, and none was good enough to ask by: nobody answers there.
+    if (error.code() == Code::timed_out || error.origin() == name_of(RD_KAFKA_RESP_ERR__TRANSPORT))
+        error = connection_error(RD_KAFKA_RESP_ERR__TIMED_OUT, error.what());
+    return tl::unexpected<Error>(std::move(error));
+}
+
 Options options_for(rd_kafka_t* client, rd_kafka_admin_op_t operation, Deadline deadline) {
     Options options(rd_kafka_AdminOptions_new(client, operation));
     char reason[128];
@@ -128,14 +146,20 @@ Result<TopicFacts> ensure_topic(
         if (property.first != "partitioner") ours.push_back(property);
     }
     ours.emplace_back("allow.auto.create.topics", "false");
+    // A new client for each try would log each broken connection anew; the error says why.
+    if (std::ranges::find(ours, "debug", &Properties::value_type::first) == ours.end())
+        ours.emplace_back("log_level", "2");
     TXS_TRY(auto conf, detail::make_conf(ours, &log));
+    rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);
     TXS_TRY(auto client, detail::make_client(RD_KAFKA_PRODUCER, std::move(conf)));
     TopicFacts facts;
-    TXS_TRY(facts.partitions, partitions_of(client.get(), topic, deadline));
+    auto found = partitions_of(client.get(), topic, deadline);
+    if (!found) return because(client.get(), std::move(found).error());
+    facts.partitions = *found;
     if (facts.partitions == 0) {
         auto created = create(client.get(), topic, partitions, replication_factor, deadline);
         if (!created && created.error().retryable())
-            return tl::unexpected<Error>(std::move(created).error());
+            return because(client.get(), std::move(created).error());
         if (!created) {
             return fail(
                 Code::rejected,

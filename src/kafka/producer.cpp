@@ -4,11 +4,14 @@
 #include "kafka/detail/handles.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <cerrno>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <sys/eventfd.h>
+#include <sys/syslog.h>
 #include <unistd.h>
 #include <utility>
 
@@ -18,18 +21,29 @@ namespace {
 
 // Reports taken from librdkafka in one go.
 constexpr std::size_t kReportsPerBatch = 4096;
+constexpr std::chrono::seconds kRenewalPause{1};
+
+std::pair<std::string, std::string> login_of(const Properties& properties) {
+    std::pair<std::string, std::string> login;
+    for (const auto& [name, value] : properties) {
+        if (name == "sasl.username") login.first = value;
+        if (name == "sasl.password") login.second = value;
+    }
+    return login;
+}
 
 }  // namespace
 
 class Producer::Impl : public std::enable_shared_from_this<Producer::Impl> {
 public:
     Impl(const asio::any_io_executor& executor, Events events, LogCallback log)
-        : events_(std::move(events)), log_(std::move(log)), wake_(executor) {}
+        : events_(std::move(events)), log_(std::move(log)), wake_(executor), renewal_(executor) {}
 
     Result<> open(const Properties& properties) {
         TXS_TRY(auto conf, detail::make_conf(properties, &log_));
         rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
         TXS_TRY(client_, detail::make_client(RD_KAFKA_PRODUCER, std::move(conf)));
+        login_ = login_of(properties);
         const int descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (descriptor < 0)
             return fail(Code::overloaded, "no file descriptor left for a Kafka producer");
@@ -51,6 +65,7 @@ public:
 
     void close() {
         closed_ = true;
+        renewal_.cancel();
         if (!client_) return;
         // librdkafka must stop writing to the descriptor before its number can be given to somebody
         // else.
@@ -165,6 +180,10 @@ private:
                    rd_kafka_event_message_array(event, messages, kReportsPerBatch)) {
             reports_.clear();
             for (std::size_t i = 0; i < count; ++i) {
+                if (messages[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+                    connections_.worked();
+                    is_down_ = false;
+                }
                 reports_.push_back(
                     {messages[i]->_private,
                      messages[i]->err,
@@ -185,9 +204,51 @@ private:
             const auto cause = rd_kafka_fatal_error(client_.get(), reason, sizeof reason);
             events_.fatal(Error(Code::unavailable, reason, name_of(cause)));
         } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-            events_.brokers_down(to_error(code, std::move(text)));
+            // Its text is "1/1 brokers are down"; the connections' own errors came before it.
+            is_down_ = true;
+            events_.brokers_down(connections_.trouble().value_or(to_error(code, std::move(text))));
+        } else {
+            // One connection; librdkafka keeps trying.
+            const bool is_news = connections_.failed(code, text) && is_down_;
+            if (is_news && events_.still_down) events_.still_down(*connections_.trouble());
+            if (connections_.is_login_refused()) renew_login();
         }
-        // Everything else (single connections, logins) has been logged and is retried inside.
+    }
+
+    // Looks whether the password has been rotated, until it was or a login succeeds. librdkafka
+    // reports the same failure only once in 30 seconds, so its reports cannot be waited for.
+    void renew_login() {
+        if (!events_.renew || is_renewing_) return;
+        try_new_login();
+        is_renewing_ = true;
+        renewal_.expires_after(kRenewalPause);
+        renewal_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+            self->is_renewing_ = false;
+            if (!error && !self->closed_ && self->connections_.is_login_refused())
+                self->renew_login();
+        });
+    }
+
+    void try_new_login() {
+        const auto properties = events_.renew();
+        const auto what = properties ? std::string() : properties.error().what();
+        if (!what.empty() && what != renewal_failure_ && log_) log_(LOG_WARNING, what);
+        renewal_failure_ = what;
+        if (!properties) return;
+        auto login = login_of(*properties);
+        if (login == login_) return;
+        login_ = std::move(login);
+        // librdkafka uses it the next time that it logs in.
+        auto* const error = rd_kafka_sasl_set_credentials(
+            client_.get(), login_.first.c_str(), login_.second.c_str()
+        );
+        if (log_)
+            log_(
+                LOG_NOTICE,
+                error == nullptr ? "the login was refused and has changed since: trying the new one"
+                                 : rd_kafka_error_string(error)
+            );
+        if (error != nullptr) rd_kafka_error_destroy(error);
     }
 
     Events events_;
@@ -197,21 +258,14 @@ private:
     std::map<std::string, detail::Topic, std::less<>> topics_;
     asio::posix::stream_descriptor wake_;
     std::vector<Report> reports_;
+    std::pair<std::string, std::string> login_;  // SASL's user and password
+    detail::Connections connections_;
+    asio::steady_timer renewal_;
+    bool is_renewing_ = false;
+    bool is_down_ = false;  // no broker could be used, and no record was acknowledged since
+    std::string renewal_failure_;
     bool closed_ = false;
 };
-
-// Some contradictions (retries=0 with idempotence) are found only when a client is made. Without a
-// broker's address it connects to nobody.
-Result<> check_properties(const Properties& properties) {
-    Properties offline;
-    for (const auto& property : properties) {
-        if (property.first != "bootstrap.servers") offline.push_back(property);
-    }
-    TXS_TRY(auto conf, detail::make_conf(offline, nullptr));
-    rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
-    TXS_TRY(const auto client, detail::make_client(RD_KAFKA_PRODUCER, std::move(conf)));
-    return {};
-}
 
 Producer::Producer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {
 }

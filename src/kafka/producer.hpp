@@ -21,9 +21,6 @@ using Properties = std::vector<std::pair<std::string, std::string>>;
 /// Called from librdkafka's threads: (syslog level, text).
 using LogCallback = std::function<void(int level, std::string_view text)>;
 
-/// Code::invalid_input, naming the property, when librdkafka does not know one or its value.
-Result<> check_properties(const Properties& properties);
-
 struct Header {
     std::string_view name;
     std::string_view value;
@@ -60,8 +57,14 @@ public:
         std::function<void(std::span<const Report>)> reports;
         /// The idempotent producer cannot go on; drop it and make another.
         std::function<void(Error)> fatal;
-        /// No broker can be reached at the moment; the producer keeps trying.
+        /// No broker can be used at the moment, and why; the producer keeps trying.
         std::function<void(Error)> brokers_down;
+        /// Still none, but for another reason: the broker is back and refuses the login. May be
+        /// empty.
+        std::function<void(Error)> still_down{};
+        /// The properties as they are now: called after a refused login, whose password may have
+        /// been rotated. May be empty.
+        std::function<Result<Properties>()> renew{};
     };
 
     /// Fails on unknown or malformed properties, naming the property.

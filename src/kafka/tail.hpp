@@ -13,6 +13,7 @@ namespace txstream::kafka {
 
 /// A record as it was read.
 struct TailedRecord {
+    std::string topic;
     std::int32_t partition = 0;
     std::int64_t offset = 0;
     std::int64_t timestamp_ms = 0;
@@ -21,13 +22,12 @@ struct TailedRecord {
     std::vector<std::pair<std::string, std::string>> headers;
 };
 
-/// Reads all partitions of a topic from their beginning, without a group: nothing is committed and
-/// nobody is disturbed. Blocks; one thread uses it.
+/// Reads all topics of a broker from their beginning, also those that are made later, without a
+/// group: nothing is committed and nobody is disturbed. Leaves out topics whose names begin with an
+/// underscore, which are Kafka's own. Blocks; one thread uses it.
 class Tail {
 public:
-    static Result<std::unique_ptr<Tail>> open(
-        Properties properties, const std::string& topic, int partitions, LogCallback log
-    );
+    static Result<std::unique_ptr<Tail>> open(Properties properties, LogCallback log);
     ~Tail();
     Tail(const Tail&) = delete;
     Tail& operator=(const Tail&) = delete;

@@ -21,10 +21,11 @@ Error nothing_was_done(Error error) {
 }  // namespace
 
 Task<Result<std::unique_ptr<Connection>>> Connection::open(
-    asio::any_io_executor executor, std::string conninfo, std::string settings, Deadline deadline
+    asio::any_io_executor executor, ConnInfo conninfo, std::string settings, Deadline deadline
 ) {
+    TXS_CO_TRY(auto text, conninfo.get());
     auto session = std::make_shared<detail::Session>(executor);
-    TXS_CO_CHECK(co_await session->connect(std::move(conninfo), deadline));
+    TXS_CO_CHECK(co_await session->connect(std::move(text), deadline));
     if (session->server_version() >= kLooksForUsSince) {
         // A server on a system without the means refuses; it is an improvement, not a condition.
         auto looked = co_await session->run_script(kLookForUs, deadline);

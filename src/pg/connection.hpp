@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "pg/conn_info.hpp"
 #include "pg/params.hpp"
 #include "pg/rows.hpp"
 #include "runtime/deadline.hpp"
@@ -49,10 +50,7 @@ public:
     /// client_encoding is UTF8, application_name is the caller's; `settings` are SQL run once, e.g.
     /// "SET jit = off". Never Code::timed_out: a session that was not opened has done nothing.
     static Task<Result<std::unique_ptr<Connection>>> open(
-        asio::any_io_executor executor,
-        std::string conninfo,
-        std::string settings,
-        Deadline deadline
+        asio::any_io_executor executor, ConnInfo conninfo, std::string settings, Deadline deadline
     );
     ~Connection();
     Connection(const Connection&) = delete;

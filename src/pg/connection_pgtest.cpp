@@ -376,6 +376,22 @@ TEST_F(ConnectionPgTest, ARefusedSessionIsToldWithItsPlaceAndRemedyAndNeverThePa
     }
 }
 
+// Waiting would not help, unlike with a server that is away.
+TEST_F(ConnectionPgTest, ALoginThatNoRetryCanMendIsNoServerThatIsAway) {
+    const auto none = refusal(database_.conninfo() + " password='' passfile=/dev/null");
+    EXPECT_EQ(none.code(), Code::rejected);
+    EXPECT_EQ(none.origin(), "28P01");
+    EXPECT_NE(none.what().find("set DATABASE_PASSWORD or"), std::string::npos) << none.what();
+    const auto plain = refusal(database_.conninfo() + " sslmode=require");
+    EXPECT_EQ(plain.code(), Code::rejected);
+    EXPECT_NE(plain.what().find("DATABASE_SSL_MODE"), std::string::npos) << plain.what();
+    for (const char* missing : {"sslrootcert=/no/ca.pem sslmode=verify-full"}) {
+        const auto error = refusal(database_.conninfo() + " " + missing);
+        EXPECT_FALSE(error.retryable()) << error.what();
+        EXPECT_EQ(error.origin(), "TLS") << error.what();
+    }
+}
+
 TEST_F(ConnectionPgTest, AMalformedConnectionStringIsNotRepeated) {
     for (const char* conninfo : {"host=x password='s3cret", "s3cret", "passwort=s3cret"}) {
         const auto error = refusal(conninfo);

@@ -17,7 +17,7 @@ namespace txstream::pg {
 // never passes those who wait.
 class Pool::Impl {
 public:
-    Impl(asio::any_io_executor executor, std::string conninfo, std::string settings, Limits limits)
+    Impl(asio::any_io_executor executor, ConnInfo conninfo, std::string settings, Limits limits)
         : executor_(std::move(executor)),
           conninfo_(std::move(conninfo)),
           settings_(std::move(settings)),
@@ -165,7 +165,7 @@ private:
     }
 
     asio::any_io_executor executor_;
-    std::string conninfo_;
+    ConnInfo conninfo_;
     std::string settings_;
     Limits limits_;
     std::size_t permits_;
@@ -177,9 +177,7 @@ private:
     bool closed_ = false;
 };
 
-Pool::Pool(
-    asio::any_io_executor executor, std::string conninfo, std::string settings, Limits limits
-)
+Pool::Pool(asio::any_io_executor executor, ConnInfo conninfo, std::string settings, Limits limits)
     : impl_(std::make_unique<Impl>(
           std::move(executor), std::move(conninfo), std::move(settings), limits
       )) {

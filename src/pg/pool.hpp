@@ -23,7 +23,7 @@ public:
         std::size_t waiting;     ///< callers, for a session
     };
 
-    Pool(asio::any_io_executor executor, std::string conninfo, std::string settings, Limits limits);
+    Pool(asio::any_io_executor executor, ConnInfo conninfo, std::string settings, Limits limits);
     ~Pool();
 
     /// A session for as long as the lease lives; a closed or broken one is thrown away on return.

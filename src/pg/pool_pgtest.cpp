@@ -213,6 +213,30 @@ TEST_F(PoolPgTest, AFailedOpeningGivesItsPlaceBack) {
     EXPECT_EQ(pool.stats().in_use, 0U);
 }
 
+TEST_F(PoolPgTest, ARotatedPasswordCountsFromTheNextSessionOn) {
+    const auto right = database_.conninfo();
+    std::optional<std::string> now = right;
+    const ConnInfo::Source source = [&now]() -> Result<std::string> {
+        if (!now) return fail(Code::unavailable, "the file is being replaced");
+        return *now;
+    };
+    Pool pool(io_.get_executor(), source, {}, Pool::Limits{2, 10});
+    {
+        const auto first = acquire(pool);
+        now = right + " password=rotated";
+        const auto refused = try_acquire(pool);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().origin(), "28P01");
+        now.reset();
+        const auto missing = try_acquire(pool);
+        ASSERT_FALSE(missing);
+        EXPECT_TRUE(missing.error().retryable());
+        EXPECT_EQ(missing.error().what(), "the file is being replaced");
+        now = right;
+        EXPECT_NE(pid(*acquire(pool)), pid(*first));
+    }
+}
+
 TEST_F(PoolPgTest, ASessionThatIsBeingOpenedIsNeitherOpenNorInUse) {
     asio::ip::tcp::acceptor mute(io_, {asio::ip::address_v4::loopback(), 0});
     const auto port = std::to_string(mute.local_endpoint().port());

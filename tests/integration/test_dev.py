@@ -75,6 +75,23 @@ def temporary(world):
     return directory
 
 
+def test_events_of_every_topic_are_shown_also_of_one_that_is_made_later(temporary):
+    dev = Dev(temporary, "--orders", "1")
+    try:
+        dev.wait_for_orders(1)
+        with contextlib.closing(psycopg2.connect(DATABASE_URL.search(dev.text()).group())) as connection:
+            connection.autocommit = True
+            for topic in ("own.topic", "another", "own.topic"):
+                connection.cursor().execute(
+                    "SELECT txstream.publish('Invoice', 'invoice-1', 'InvoiceCreated', '{}', topic => %s)", (topic,))
+        shown = re.compile(r"InvoiceCreated +\S+ +(own\.topic|another)\[\d+\]@\d+")
+        eventually(lambda: sorted(shown.findall(dev.text())) == ["another", "own.topic", "own.topic"], "all are shown")
+        assert dev.order_lines() == 1, "once"
+        assert dev.end(signal.SIGINT) == 0, dev.text()
+    finally:
+        dev.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_orders_arrive_and_a_signal_leaves_nothing_behind(temporary, number):
     dev = Dev(temporary)

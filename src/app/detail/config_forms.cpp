@@ -90,6 +90,15 @@ Kind topic_name() {
     };
 }
 
+Kind replication_factor() {
+    return {"a number 1 … 32, or -1", [](Config& config, std::string_view value) -> Complaint {
+                const auto number = kinds::parse_integer(value);
+                if (!number || (*number != -1 && (*number < 1 || *number > 32))) return "";
+                config.kafka.topic_replication_factor = static_cast<int>(*number);
+                return std::nullopt;
+            }};
+}
+
 Kind brokers() {
     return {
         "host:port, several separated by commas",

@@ -7,6 +7,7 @@ namespace txstream::app::forms {
 
 kinds::Kind required_acks();
 kinds::Kind topic_name();
+kinds::Kind replication_factor();
 /// host:port, several separated by commas, as librdkafka takes them.
 kinds::Kind brokers();
 /// A port, or several separated by commas.

@@ -185,6 +185,19 @@ private:
                 continue;
             }
             while (text->ends_with('\n') || text->ends_with('\r')) text->pop_back();
+            if (text->empty() || text->find('\0') != std::string::npos) {
+                problem(
+                    name,
+                    fmt::format(
+                        "{}={}: {}",
+                        name,
+                        path,
+                        text->empty() ? "is empty; it must hold the secret" : "holds a NUL byte"
+                    )
+                );
+                continue;
+            }
+            layers_.secret_files.push_back(name);
             layer[setting.name] = {std::move(*text), source};
         }
     }

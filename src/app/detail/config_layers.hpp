@@ -22,6 +22,8 @@ struct Layers {
     /// What DATABASE_URL says beyond names of ours, by libpq's names. Of several URLs the first
     /// counts, whole: no part of another one gets into it.
     std::map<std::string, Value> url_parameters;
+    /// The names of the variables that name a file of a secret: DATABASE_PASSWORD_FILE.
+    std::vector<std::string> secret_files;
     Problems problems;
 };
 

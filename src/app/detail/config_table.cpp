@@ -183,7 +183,7 @@ std::vector<Setting> kafka_settings() {
          "KAFKA_TOPIC_REPLICATION_FACTOR",
          {},
          "-1",
-         k::number("a number", -1, 32, TXS_MEMBER(kafka.topic_replication_factor)),
+         forms::replication_factor(),
          "For the topic, when it has to be created; -1 is the broker's default."},
         {"Kafka", "KAFKA_REQUIRED_ACKS", {}, "all", forms::required_acks(), "Cannot be less."},
         {"Kafka",
@@ -484,10 +484,11 @@ std::vector<Setting> other_settings() {
         {"Shutdown",
          "SHUTDOWN_TIMEOUT",
          {},
-         "30s",
+         "25s",
          k::duration(100ms, 1h, TXS_MEMBER(shutdown.timeout)),
-         "For draining after SIGTERM; what is in flight then is published again by the next relay."
-        },
+         "For draining after SIGTERM; what is in flight then is published again by the next relay. "
+         "Two seconds after it the process ends itself with exit code 7. Orchestrators often kill "
+         "after 30 s."},
         {"Shutdown",
          "SHUTDOWN_DELAY",
          {},

@@ -41,4 +41,17 @@ Result<Client> make_client(rd_kafka_type_t type, Conf conf) {
     return Client(client);
 }
 
+bool Connections::failed(int code, std::string_view text) {
+    auto trouble = connection_error(code, text);
+    // After a refusal librdkafka may report a mere "Broken pipe": the refusal is the reason.
+    if (trouble_ && trouble.origin() == kDisconnected) return false;
+    const bool is_new = !trouble_ || trouble_->origin() != trouble.origin();
+    trouble_ = std::move(trouble);
+    return is_new;
+}
+
+bool Connections::is_login_refused() const {
+    return trouble_ && trouble_->origin() == kLoginRefused;
+}
+
 }  // namespace txstream::kafka::detail

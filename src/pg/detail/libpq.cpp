@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <vector>
 
@@ -67,6 +68,9 @@ Attempts parse_connect_message(std::string_view message) {
     return attempts;
 }
 
+// The SQLSTATE that the server would have answered to an empty password.
+constexpr std::string_view kNoPassword = "28P01";
+
 std::string_view remedy_for(std::string_view origin) {
     if (origin.starts_with("28")) return "check user and password, and the server's pg_hba.conf";
     if (origin == "3D000") return "create the database or correct its name";
@@ -75,6 +79,46 @@ std::string_view remedy_for(std::string_view origin) {
     if (origin == "57P03") return "the server starts up or shuts down; it will be tried again";
     if (origin == "ECONNREFUSED") return "is PostgreSQL running there, and is the port right?";
     return "";
+}
+
+// What libpq itself finds wrong with TLS, without a SQLSTATE. No later attempt would end otherwise,
+// unlike a connection that broke during the handshake.
+struct TlsRefusal {
+    std::string_view text;
+    Code code;
+    std::string_view remedy;
+};
+constexpr std::string_view kTls = "TLS";
+constexpr std::array kTlsRefusals{
+    TlsRefusal{
+        "server does not support SSL",
+        Code::rejected,
+        "enable ssl on the server, or set DATABASE_SSL_MODE to prefer or disable"
+    },
+    TlsRefusal{
+        "certificate verify failed",
+        Code::rejected,
+        "the server's certificate is not signed by sslrootcert; name the right CA there"
+    },
+    TlsRefusal{
+        "does not match host name",
+        Code::rejected,
+        "connect by a name of the certificate, or set DATABASE_SSL_MODE=verify-ca"
+    },
+    TlsRefusal{
+        "root certificate file",
+        Code::invalid_input,
+        "give sslrootcert in DATABASE_URL, or PGSSLROOTCERT in the environment"
+    },
+    TlsRefusal{"certificate file", Code::invalid_input, "correct sslcert"},
+    TlsRefusal{"private key file", Code::invalid_input, "correct sslkey"},
+};
+
+const TlsRefusal* tls_refusal(std::string_view message) {
+    const auto* const found = std::ranges::find_if(kTlsRefusals, [&](const TlsRefusal& one) {
+        return message.find(one.text) != std::string_view::npos;
+    });
+    return found == kTlsRefusals.end() ? nullptr : found;
 }
 
 }  // namespace
@@ -134,7 +178,15 @@ Error connect_error_of(const PGconn& connection) {
                        });
     Code code = Code::unavailable;
     std::string origin;
-    if (agree) {
+    std::string_view remedy;
+    if (PQconnectionNeedsPassword(&connection) == 1) {
+        // libpq's own finding: the server asked, and there was nothing to send.
+        code = Code::rejected;
+        origin = kNoPassword;
+        remedy =
+            "the server demands a password and none is set: set DATABASE_PASSWORD or "
+            "DATABASE_PASSWORD_FILE";
+    } else if (agree) {
         origin = attempts.sqlstates.back();
         code = code_of(origin);
     } else if (attempts.text.find("Connection refused") != std::string::npos) {
@@ -142,10 +194,15 @@ Error connect_error_of(const PGconn& connection) {
     } else if (attempts.text.starts_with("invalid ")) {
         // libpq refused an option before it tried any server.
         code = Code::invalid_input;
+    } else if (const auto* refusal = tls_refusal(attempts.text)) {
+        code = refusal->code;
+        origin = kTls;
+        remedy = refusal->remedy;
     }
+    if (remedy.empty()) remedy = remedy_for(origin);
     auto text =
         fmt::format("cannot connect to PostgreSQL at {}: {}", place_of(connection), attempts.text);
-    if (const auto remedy = remedy_for(origin); !remedy.empty()) text.append("; ").append(remedy);
+    if (!remedy.empty()) text.append("; ").append(remedy);
     return Error(code, std::move(text), std::move(origin));
 }
 

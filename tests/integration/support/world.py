@@ -272,8 +272,10 @@ class Broker:
 
     SCRIPT = str(ROOT / "tools/services/kafka.sh")
 
-    def __init__(self, directory):
+    def __init__(self, directory, port="auto", controller_port=None, settings=None):
         self.directory = str(directory)
+        self.ports = ["--port", str(port), *(["--controller-port", str(controller_port)] if controller_port else [])]
+        self.settings = settings or {}
         self.start()
 
     def _run(self, verb, *more):
@@ -283,7 +285,8 @@ class Broker:
         return done.stdout.strip()
 
     def start(self):
-        self._run("start", "--port", "auto", "--jit", "c1")
+        settings = [part for name, value in self.settings.items() for part in ("--set", f"{name}={value}")]
+        self._run("start", "--jit", "c1", *self.ports, *settings)
         self.bootstrap = self._run("bootstrap")
 
     def stop(self):
