@@ -1,8 +1,10 @@
 #include "app/service.hpp"
 
 #include "app/http_apps.hpp"
+#include "app/migrations.hpp"
 #include "app/relay_app.hpp"
 #include "base/version.hpp"
+#include "runtime/hard_stop.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/task_group.hpp"
 #include "telemetry/log.hpp"
@@ -23,6 +25,9 @@ namespace {
 
 constexpr std::chrono::seconds kStartTimeout{30};
 constexpr std::chrono::milliseconds kStartPause{250};
+// For what ends at the deadline of a stop, and needs a moment to do so.
+constexpr std::chrono::seconds kStopGrace{2};
+constexpr int kOutOfTime = 7;
 
 class Service {
 public:
@@ -83,7 +88,10 @@ private:
         if (ops_) {
             TXS_CO_TRY(listening_.metrics, co_await ops_->start());
         }
-        if (api_) TXS_CO_CHECK(co_await patiently([&] { return start_api(deadline); }, deadline));
+        if (api_ && relay_)
+            TXS_CO_CHECK(co_await patiently([&] { return look_for_orders(deadline); }, deadline));
+        if (api_ && !is_api_off_)
+            TXS_CO_CHECK(co_await patiently([&] { return start_api(deadline); }, deadline));
         if (relay_)
             TXS_CO_CHECK(co_await patiently([&] { return relay_->start(deadline); }, deadline));
         co_return Result<>();
@@ -91,6 +99,24 @@ private:
 
     Task<Result<>> start_api(Deadline deadline) {
         TXS_CO_TRY(listening_.api, co_await api_->start(deadline));
+        co_return Result<>();
+    }
+
+    // A service with tables of its own adopts the outbox alone: its relay has to work.
+    Task<Result<>> look_for_orders(Deadline deadline) {
+        TXS_CO_TRY(
+            const auto session,
+            co_await pg::Connection::open(executor_, config_.database.connect_info(), {}, deadline)
+        );
+        TXS_CO_TRY(const auto left_out, co_await sets_left_out(*session, deadline));
+        is_api_off_ = !left_out.empty();
+        if (is_api_off_) {
+            log::warn(
+                "txstream",
+                "the orders API is off: this database has the outbox, but no orders; `txstream "
+                "migrate up` makes them, and `txstream relay` is the relay alone"
+            );
+        }
         co_return Result<>();
     }
 
@@ -113,6 +139,15 @@ private:
         const int signal = co_await signals_.next();
         if (signal == 0) co_return;
         is_stopped_ = true;
+        const auto limit = config_.shutdown.delay + config_.shutdown.timeout + kStopGrace;
+        hard_stop_.emplace(Deadline::Clock::now() + limit, kOutOfTime, [limit] {
+            log::fatal(
+                "txstream",
+                "the stop took longer than SHUTDOWN_DELAY and SHUTDOWN_TIMEOUT allow; what is in "
+                "flight is published again by the next relay",
+                {{"limit_ms", limit.count()}}
+            );
+        });
         log::info("txstream", "stopping", {{"signal", signal}});
         stopping_.cancel();
         if (co_await signals_.next() != 0) std::_Exit(130);
@@ -135,6 +170,7 @@ private:
         if (was_up) log::info("txstream", "stopped");
     }
 
+    std::optional<runtime::HardStop> hard_stop_;  // outlives all that may be slow to end
     asio::any_io_executor executor_;
     const Config& config_;
     std::function<void(Listening)> up_;
@@ -146,6 +182,7 @@ private:
     std::optional<OpsApp> ops_;
     Listening listening_;
     bool is_stopped_ = false;
+    bool is_api_off_ = false;
 };
 
 }  // namespace

@@ -24,8 +24,15 @@ struct Listening {
 /// SIGTERM, then drains: not ready, no new work, what is in flight is finished, lanes are given
 /// back. A second signal ends the draining. `up` is called once everything listens.
 ///
-/// A database that cannot be reached at the start is waited for, 30 seconds; one that refuses us is
-/// an error at once.
+/// The stop takes SHUTDOWN_DELAY and SHUTDOWN_TIMEOUT at most: two seconds later the process ends
+/// itself, with exit code 7.
+///
+/// A database that cannot be reached at the start, or has no session left, is waited for, 30
+/// seconds. What waiting does not mend is an error at once: a refused login, a password that is
+/// demanded and not set, a missing database, TLS that cannot be agreed on, another schema.
+///
+/// With both roles and a database that has the outbox but no orders (`migrate up --only outbox`)
+/// the relay runs and the API stays off.
 Result<> serve(const Config& config, Roles roles, std::function<void(Listening)> up = {});
 
 }  // namespace txstream::app
