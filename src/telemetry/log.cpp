@@ -1,5 +1,7 @@
 #include "telemetry/log.hpp"
 
+#include "base/utf8.hpp"
+
 #include <fmt/format.h>
 
 #include <array>
@@ -39,34 +41,6 @@ struct Sink {
 Sink& sink() {
     static Sink* const instance = new Sink;
     return *instance;
-}
-
-// How many bytes the UTF-8 sequence at the front has; 0 when it is not one.
-std::size_t utf8_length(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned first = byte(0);
-    std::size_t length = 0;
-    unsigned lowest = 0x80;   // of the second byte: rules out overlong forms
-    unsigned highest = 0xBF;  // of the second byte: rules out surrogates and beyond U+10FFFF
-    if (first < 0x80) return 1;
-    if (first >= 0xC2 && first <= 0xDF) {
-        length = 2;
-    } else if (first >= 0xE0 && first <= 0xEF) {
-        length = 3;
-        if (first == 0xE0) lowest = 0xA0;
-        if (first == 0xED) highest = 0x9F;
-    } else if (first >= 0xF0 && first <= 0xF4) {
-        length = 4;
-        if (first == 0xF0) lowest = 0x90;
-        if (first == 0xF4) highest = 0x8F;
-    } else {
-        return 0;
-    }
-    if (text.size() < length || byte(1) < lowest || byte(1) > highest) return 0;
-    for (std::size_t i = 2; i < length; ++i) {
-        if (byte(i) < 0x80 || byte(i) > 0xBF) return 0;
-    }
-    return length;
 }
 
 // A line must stay valid JSON whatever a peer put into an error text: bytes that are no UTF-8
