@@ -21,8 +21,23 @@ END $$;
 CREATE TABLE txstream.outbox (
     -- Nobody but the default writes xid (writers have no right on the column): a wrong one loses the event.
     xid            xid8        NOT NULL DEFAULT pg_current_xact_id(),
+    -- An id alone names no event: a sequence that was set back gives ids again, and no unique index over all partitions
+    -- could forbid it. An event is named by (id, xid).
     id             bigint      NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1),
+    created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Bytes of what makes the record. The reader bounds its pages by it, and leaves out what Kafka can never take, without
+    -- reading either: the length of a json value is not known before it is decompressed.
+    size           bigint      NOT NULL GENERATED ALWAYS AS (
+        octet_length(aggregate_id)::bigint + coalesce(octet_length(key), 0) + coalesce(octet_length(headers::text), 0)
+        + CASE WHEN payload IS NOT NULL THEN octet_length(payload::text)::bigint + coalesce(octet_length(metadata::text), 0)
+               ELSE coalesce(octet_length(payload_bytes), 0) END
+    ) STORED,
     event_id       uuid        NOT NULL DEFAULT gen_random_uuid(),
+    -- First byte of SHA-256 of the key's bytes, modulo the lanes: the same in every version of PostgreSQL (hashtext is
+    -- not), under FIPS (md5 is not), and without calling a function that the writer would need a right on.
+    lane           smallint    NOT NULL GENERATED ALWAYS AS (
+        (get_byte(sha256(replace(coalesce(key, aggregate_id), '\', '\\')::bytea), 0) & ({{lanes}} - 1))::smallint
+    ) STORED,
     aggregate_type text        NOT NULL CHECK (aggregate_type <> ''),
     aggregate_id   text        NOT NULL CHECK (aggregate_id <> ''),
     event_type     text        NOT NULL CHECK (event_type <> ''),
@@ -35,17 +50,19 @@ CREATE TABLE txstream.outbox (
     content_type   text        NOT NULL DEFAULT 'application/json',
     metadata       json,
     headers        json,
-    created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- First byte of SHA-256 of the key's bytes, modulo the lanes: the same in every version of PostgreSQL (hashtext is
-    -- not), under FIPS (md5 is not), and without calling a function that the writer would need a right on.
-    lane           smallint    NOT NULL GENERATED ALWAYS AS (
-        (get_byte(sha256(replace(coalesce(key, aggregate_id), '\', '\\')::bytea), 0) & ({{lanes}} - 1))::smallint
-    ) STORED,
+    -- A lane's pages go by it.
+    PRIMARY KEY (lane, id, xid),
     CONSTRAINT one_payload CHECK (payload IS NULL OR payload_bytes IS NULL),
-    CONSTRAINT headers_are_an_object CHECK (headers IS NULL OR json_typeof(headers) = 'object')
+    CONSTRAINT headers_are_an_object CHECK (headers IS NULL OR json_typeof(headers) = 'object'),
+    -- The relay holds these in memory, and in the table of dead letters, whatever else it leaves out.
+    CONSTRAINT aggregate_type_has_at_most_255_bytes CHECK (octet_length(aggregate_type) <= 255),
+    CONSTRAINT aggregate_id_has_at_most_4096_bytes CHECK (octet_length(aggregate_id) <= 4096),
+    CONSTRAINT event_type_has_at_most_255_bytes CHECK (octet_length(event_type) <= 255),
+    CONSTRAINT key_has_at_most_4096_bytes CHECK (octet_length(key) <= 4096),
+    CONSTRAINT content_type_has_at_most_255_bytes CHECK (octet_length(content_type) <= 255),
+    CONSTRAINT headers_have_at_most_65536_bytes CHECK (octet_length(headers::text) <= 65536)
 ) PARTITION BY RANGE (xid);
 
-CREATE INDEX outbox_lane_id ON txstream.outbox (lane, id);
 CREATE INDEX outbox_lane_xid ON txstream.outbox (lane, xid);
 
 DO $$
@@ -57,13 +74,27 @@ BEGIN
     EXECUTE format('CREATE TABLE txstream.outbox_tail PARTITION OF txstream.outbox FOR VALUES FROM (%L) TO (MAXVALUE)', bound);
 END $$;
 
--- Who may publish a lane (owner, epoch, lease) and how far it is published (cursor; target and last_id while a window is
--- being paged). Few, hot rows: fillfactor leaves room for in-page updates.
+-- Whose outbox this is. A cursor means nothing in another cluster or in a copy of the database: where the two numbers do
+-- not fit, or a cursor knows transactions that have not been, nothing is published. The refusal stays until somebody has
+-- decided what was published and what was not (docs/schema.md, "After a restore").
+CREATE TABLE txstream.instance (
+    is_the_one        boolean     PRIMARY KEY DEFAULT true CHECK (is_the_one),
+    system_identifier bigint      NOT NULL,
+    database_oid      oid         NOT NULL,
+    refused_at        timestamptz,
+    refused_why       text
+);
+INSERT INTO txstream.instance (system_identifier, database_oid)
+    SELECT c.system_identifier, d.oid FROM pg_control_system() c, pg_database d WHERE d.datname = current_database();
+
+-- Who may publish a lane (owner, epoch, lease) and how far it is published (cursor; target and the last event, by id and
+-- xid, while a window is being paged). Few, hot rows: fillfactor leaves room for in-page updates.
 CREATE TABLE txstream.lanes (
     lane          smallint    PRIMARY KEY,
     cursor        pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
     target        pg_snapshot,
     last_id       bigint      NOT NULL DEFAULT 0,
+    last_xid      xid8        NOT NULL DEFAULT '0',
     owner         text,
     epoch         bigint      NOT NULL DEFAULT 0,
     lease_ends_at timestamptz,
@@ -76,7 +107,8 @@ INSERT INTO txstream.lanes (lane) SELECT generate_series(0, {{lanes}} - 1);
 
 -- Events that were moved aside, with all they hold: retention may drop their partition.
 CREATE TABLE txstream.dead_letters (
-    id               bigint      PRIMARY KEY,  -- the event's
+    id               bigint      NOT NULL,
+    xid              xid8        NOT NULL,
     event_id         uuid        NOT NULL,
     lane             smallint    NOT NULL,
     aggregate_type   text        NOT NULL,
@@ -97,10 +129,13 @@ CREATE TABLE txstream.dead_letters (
     first_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_attempt_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     resolved_by      text,
-    resolved_reason  text
+    resolved_reason  text,
+    -- With event_id: after a restore into another cluster transaction ids are given again, too.
+    PRIMARY KEY (id, xid, event_id)
 );
--- The keys a lane must hold back, read at each claim.
-CREATE INDEX dead_letters_held ON txstream.dead_letters (lane, key) WHERE state IN ('parked', 'replaying');
+-- The keys a lane must hold back, read at each claim. The key is not in it: an index entry has a limit, and the last
+-- resort must not be able to fail.
+CREATE INDEX dead_letters_held ON txstream.dead_letters (lane) WHERE state IN ('parked', 'replaying');
 
 -- One row for each acknowledged page: which events went when. An event belongs to the page in whose target it is
 -- visible and in whose cursor it is not.
@@ -145,10 +180,11 @@ $$;
 -- For people: every event with what became of it.
 CREATE VIEW txstream.events AS
 SELECT
-    o.id, o.event_id, o.aggregate_type, o.aggregate_id, o.event_type, o.lane,
+    o.id, o.xid, o.event_id, o.aggregate_type, o.aggregate_id, o.event_type, o.lane, o.size,
     coalesce(d.state,
              CASE WHEN pg_visible_in_snapshot(o.xid, l.cursor)
-                    OR (l.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, l.target) AND o.id <= l.last_id)
+                    OR (l.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, l.target)
+                        AND (o.id, o.xid) <= (l.last_id, l.last_xid))
                   THEN 'published' ELSE 'pending' END) AS status,
     coalesce(o.payload::text, encode(o.payload_bytes, 'base64')) AS payload,
     o.payload AS payload_json,
@@ -163,7 +199,7 @@ SELECT
     d.error AS last_error
 FROM txstream.outbox o
 JOIN txstream.lanes l USING (lane)
-LEFT JOIN txstream.dead_letters d ON d.id = o.id;
+LEFT JOIN txstream.dead_letters d ON d.id = o.id AND d.xid = o.xid AND d.event_id = o.event_id;
 
 -- The earlier system's table, as a view: its queries and habits keep working ('parked' was called 'failed').
 CREATE VIEW txstream.outbox_compat AS
@@ -194,7 +230,8 @@ GRANT USAGE ON SCHEMA txstream TO txstream_writer, txstream_relay, txstream_read
 GRANT INSERT (event_id, aggregate_type, aggregate_id, event_type, topic, key, payload, payload_bytes, content_type,
               metadata, headers, created_at), SELECT (event_id) ON txstream.outbox TO txstream_writer;
 GRANT SELECT ON txstream.outbox, txstream.lanes, txstream.dead_letters, txstream.publications, txstream.events,
-    txstream.outbox_compat, txstream.schema_migrations TO txstream_relay, txstream_reader;
+    txstream.outbox_compat, txstream.instance, txstream.schema_migrations TO txstream_relay, txstream_reader;
 GRANT UPDATE ON txstream.lanes TO txstream_relay;
+GRANT UPDATE (refused_at, refused_why) ON txstream.instance TO txstream_relay;
 GRANT INSERT, UPDATE ON txstream.dead_letters TO txstream_relay;
 GRANT INSERT ON txstream.publications TO txstream_relay;

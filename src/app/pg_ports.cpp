@@ -1,5 +1,6 @@
 #include "app/pg_ports.hpp"
 
+#include "outbox/instance.hpp"
 #include "outbox/reader.hpp"
 #include "pg/connection.hpp"
 
@@ -25,6 +26,7 @@ public:
         co_return Result<>();
     }
     bool is_open() const { return connection_ && connection_->is_open(); }
+    void close() { connection_.reset(); }
     pg::Connection& operator*() const { return *connection_; }
 
 private:
@@ -43,7 +45,13 @@ public:
               std::string(outbox::kReaderSettings) + "SET application_name = 'txstream reader'"
           ) {}
 
-    Task<Result<>> open(Deadline deadline) override { return session_.open(deadline); }
+    // Here too, since two sessions need not lead to the same server.
+    Task<Result<>> open(Deadline deadline) override {
+        TXS_CO_CHECK(co_await session_.open(deadline));
+        auto checked = co_await outbox::check_instance(*session_, deadline);
+        if (!checked) session_.close();
+        co_return checked;
+    }
     bool is_open() const override { return session_.is_open(); }
 
     Task<Result<outbox::Snapshot>> current_snapshot(Deadline deadline) override {
@@ -53,7 +61,7 @@ public:
         std::vector<LaneId> lanes,
         outbox::Snapshot cursor,
         outbox::Snapshot target,
-        std::size_t limit,
+        outbox::PageLimit limit,
         Deadline deadline
     ) override {
         co_return co_await outbox::read_window(*session_, lanes, cursor, target, limit, deadline);
@@ -73,7 +81,7 @@ public:
         const outbox::Snapshot& cursor,
         const outbox::Snapshot& target,
         EventSeq after,
-        std::size_t limit
+        outbox::PageLimit limit
     ) override {
         return outbox::send_page(*session_, lane, cursor, target, after, limit);
     }
@@ -124,10 +132,11 @@ public:
         outbox::LaneProgress lane,
         std::vector<outbox::ParkedEvent> parked,
         outbox::Publication publication,
+        outbox::DeadLetter form,
         Deadline deadline
     ) override {
         return outbox::park_and_advance(
-            *session_, std::move(lane), std::move(parked), std::move(publication), deadline
+            *session_, std::move(lane), std::move(parked), std::move(publication), form, deadline
         );
     }
     Task<Result<>> release(Deadline deadline) override {

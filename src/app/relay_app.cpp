@@ -202,8 +202,12 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     worker.delivery.refused_retry_delay = relay.refused_retry_delay;
     worker.delivery.topic_retry_delay = relay.topic_retry_delay;
     worker.limits.lease = relay.lease;
-    worker.limits.page_rows_max = relay.page_rows_max;
-    worker.limits.page_bytes_max = relay.page_bytes_max;
+    // What is larger by payload and metadata alone, no setting of a topic's lets through.
+    worker.limits.page = {
+        relay.page_rows_max,
+        relay.page_bytes_max,
+        config_.kafka.message_bytes_max + outbox::kSmallTextsBytesMax
+    };
     worker.limits.poll_min = relay.poll_min;
     worker.limits.poll_max = relay.poll_max;
     worker.limits.claim_interval =

@@ -14,7 +14,7 @@ constexpr pg::Statement kFirst{
     " FROM txstream.lanes l CROSS JOIN LATERAL (SELECT count(*) AS n FROM txstream.outbox o"
     "  WHERE o.lane = l.lane AND o.xid >= pg_snapshot_xmin(l.cursor)"
     "  AND NOT pg_visible_in_snapshot(o.xid, l.cursor)"
-    "  AND NOT (l.target IS NOT NULL AND o.id <= l.last_id"
+    "  AND NOT (l.target IS NOT NULL AND (o.id, o.xid) <= (l.last_id, l.last_xid)"
     "           AND pg_visible_in_snapshot(o.xid, l.target))) w"
 };
 
@@ -39,8 +39,9 @@ constexpr pg::Statement kOldest{
     "SELECT min(w.created_at) FROM txstream.lanes l"
     " CROSS JOIN LATERAL ("
     "  (SELECT o.created_at FROM txstream.outbox o WHERE l.target IS NOT NULL"
-    "    AND o.lane = l.lane AND o.id > l.last_id AND pg_visible_in_snapshot(o.xid, l.target)"
-    "    AND NOT pg_visible_in_snapshot(o.xid, l.cursor) ORDER BY o.id LIMIT 1)"
+    "    AND o.lane = l.lane AND (o.id, o.xid) > (l.last_id, l.last_xid) AND "
+    "pg_visible_in_snapshot(o.xid, l.target)"
+    "    AND NOT pg_visible_in_snapshot(o.xid, l.cursor) ORDER BY o.id, o.xid LIMIT 1)"
     "  UNION ALL"
     "  (SELECT o.created_at FROM txstream.outbox o WHERE l.target IS NULL"
     "    AND o.lane = l.lane AND o.xid >= pg_snapshot_xmax(l.cursor) ORDER BY o.xid LIMIT 1)"

@@ -32,7 +32,8 @@ TEST_F(BacklogPgTest, OfALaneThatIsBeingPagedWaitsWhatLiesBehindItsPage) {
     script(
         *superuser_,
         "UPDATE txstream.lanes SET cursor = '" + before + "', target = '" + snapshot() +
-            "', published = 3, last_id = (SELECT min(id) + 2 FROM txstream.outbox)"
+            "', published = 3, (last_id, last_xid) = (SELECT id, xid FROM txstream.outbox ORDER BY "
+            "id OFFSET 2 LIMIT 1)"
             " WHERE lane = txstream.lane_of('k')"
     );
     const auto backlog = measured();
@@ -68,9 +69,9 @@ TEST_F(BacklogPgTest, WhatIsParkedCountsUntilItIsOver) {
         script(
             *superuser_,
             publish() +
-                "; INSERT INTO txstream.dead_letters (id, event_id, lane, aggregate_type,"
+                "; INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type,"
                 " aggregate_id, event_type, key, content_type, created_at, state, attempts,"
-                " error_class, error) SELECT id, event_id, lane, 'T', 'k', 'E', 'k', '',"
+                " error_class, error) SELECT id, xid, event_id, lane, 'T', 'k', 'E', 'k', '',"
                 " created_at, '" +
                 state + "', 1, 'X', 'x' FROM txstream.outbox ORDER BY id DESC LIMIT 1"
         );

@@ -4,10 +4,13 @@ namespace txstream::outbox {
 
 namespace {
 
-// The columns of kEventColumns in reader.cpp, in that order.
+// The columns of TXS_FETCHED_COLUMNS in reader.cpp, in that order.
 enum Column {
     kLane,
     kId,
+    kXid,
+    kSize,
+    kHasContent,
     kEventId,
     kAggregateType,
     kAggregateId,
@@ -25,7 +28,15 @@ enum Column {
 }  // namespace
 
 EventSeq Events::id(std::size_t i) const {
-    return EventSeq(rows_.integer(i, kId));
+    return EventSeq(rows_.integer(i, kId), rows_.integer(i, kXid));
+}
+
+std::size_t Events::size_of(std::size_t i) const {
+    return static_cast<std::size_t>(rows_.integer(i, kSize));
+}
+
+bool Events::has_content(std::size_t i) const {
+    return rows_.boolean(i, kHasContent);
 }
 
 LaneId Events::lane(std::size_t i) const {
@@ -48,6 +59,8 @@ Event Events::at(std::size_t i) const {
     event.payload_is_json = rows_.is_null(i, kPayloadBytes);
     event.payload = event.payload_is_json ? text(kPayload) : text(kPayloadBytes);
     event.payload_is_null = event.payload_is_json && rows_.is_null(i, kPayload);
+    event.has_content = has_content(i);
+    event.size = size_of(i);
     event.content_type = text(kContentType);
     event.metadata = text(kMetadata);
     event.headers = text(kHeaders);

@@ -25,13 +25,20 @@ struct Event {
     std::string_view payload;
     bool payload_is_json = true;
     bool payload_is_null = false;
+    bool has_content = true;  ///< false: payload, metadata and headers were left out for their size
+    std::size_t size = 0;     ///< bytes of what makes the record, also of what was left out
     std::string_view content_type;
     std::string_view metadata;  ///< JSON text, empty: none
     std::string_view headers;   ///< JSON object, empty: none
     std::chrono::sys_time<std::chrono::microseconds> created_at;
 };
 
-/// Events in the order of (lane, id), sharing the server's buffer.
+/// Of an event's size at most so much is headers, key and aggregate_id: the table takes no more.
+inline constexpr std::size_t kSmallTextsBytesMax = 65536 + 4096 + 4096;
+/// Of an event in a page, beside its texts: about what it takes in memory.
+inline constexpr std::size_t kEventOverhead = 200;
+
+/// Events in the order of (lane, id, xid), sharing the server's buffer.
 class Events {
 public:
     Events() = default;
@@ -41,6 +48,9 @@ public:
     bool empty() const noexcept { return rows_.empty(); }
     EventSeq id(std::size_t i) const;
     LaneId lane(std::size_t i) const;
+    /// Bytes of what makes the record of event `i`, fetched or not.
+    std::size_t size_of(std::size_t i) const;
+    bool has_content(std::size_t i) const;
     Event at(std::size_t i) const;
 
 private:

@@ -21,14 +21,14 @@ const pg::Statement kNewestEvents{
     " CASE WHEN size <= $4::bigint THEN coalesce(event_metadata::text, '') ELSE '' END,"
     " created_at, published_at, retry_count, coalesce(error_message, ''), size,"
     " size > $4::bigint, found"
-    " FROM (SELECT newest.id AS seq, c.*, count(*) OVER () AS found,"
+    " FROM (SELECT newest.id AS seq, newest.xid AS seq_xid, c.*, count(*) OVER () AS found,"
     "   row_number() OVER in_order AS place,"
     "   sum(octet_length(c.aggregate_id) + coalesce(octet_length(c.error_message), 0)"
     "    + CASE WHEN c.size <= $4::bigint THEN c.size ELSE 0 END) OVER in_order AS bytes"
-    "  FROM (SELECT o.lane, o.id FROM txstream.lanes l CROSS JOIN LATERAL"
-    "    (SELECT lane, id FROM txstream.outbox WHERE lane = l.lane"
-    "     ORDER BY id DESC LIMIT $1::bigint + $2::bigint) o"
-    "   ORDER BY o.id DESC LIMIT $1::bigint OFFSET $2::bigint) newest"
+    "  FROM (SELECT o.lane, o.id, o.xid FROM txstream.lanes l CROSS JOIN LATERAL"
+    "    (SELECT lane, id, xid FROM txstream.outbox WHERE lane = l.lane"
+    "     ORDER BY id DESC, xid DESC LIMIT $1::bigint + $2::bigint) o"
+    "   ORDER BY o.id DESC, o.xid DESC LIMIT $1::bigint OFFSET $2::bigint) newest"
     "  CROSS JOIN LATERAL (SELECT e.event_id AS id, e.aggregate_type, e.aggregate_id,"
     "    e.event_type, CASE e.status WHEN 'parked' THEN 'failed' WHEN 'replaying' THEN 'pending'"
     "     WHEN 'replayed' THEN 'published' ELSE e.status END AS status,"
@@ -37,9 +37,10 @@ const pg::Statement kNewestEvents{
     ") AS error_message,"
     "    " TXS_BYTES_OF("e.payload_json") " + " TXS_BYTES_OF("e.metadata"
     ) " AS size"
-      "   FROM txstream.events e WHERE e.lane = newest.lane AND e.id = newest.id) c"
-      "  WINDOW in_order AS (ORDER BY newest.id DESC)) listed"
-      " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC",
+      "   FROM txstream.events e WHERE e.lane = newest.lane AND e.id = newest.id"
+      "     AND e.xid = newest.xid) c"
+      "  WINDOW in_order AS (ORDER BY newest.id DESC, newest.xid DESC)) listed"
+      " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC, seq_xid DESC",
     pg::Planning::each_time
 };
 

@@ -31,10 +31,10 @@ protected:
     void dead_letter(int number, const std::string& state) {
         script(
             *superuser_,
-            "INSERT INTO txstream.dead_letters (id, event_id, lane, aggregate_type, "
+            "INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type, "
             "aggregate_id,"
             " event_type, key, content_type, created_at, state, attempts, error_class, error)"
-            " SELECT id, event_id, lane, 'T', 'k', 'E', 'k', '', created_at, '" +
+            " SELECT id, xid, event_id, lane, 'T', 'k', 'E', 'k', '', created_at, '" +
                 state + "', 7, 'X', 'too large' FROM txstream.outbox WHERE id = " +
                 std::to_string(id(number))
         );
@@ -61,7 +61,8 @@ TEST_F(EventLogPgTest, EachEventIsToldWithTheStateThatItsLaneAndItsDeadLetterGiv
     script(
         *superuser_,
         "UPDATE txstream.lanes SET cursor = '" + seen[3] + "', target = '" + seen[6] +
-            "', last_id = " + std::to_string(id(5)) + " WHERE lane = txstream.lane_of('k')"
+            "', (last_id, last_xid) = (SELECT id, xid FROM txstream.outbox WHERE id = " +
+            std::to_string(id(5)) + ") WHERE lane = txstream.lane_of('k')"
     );
     dead_letter(1, "discarded");
     dead_letter(2, "replayed");

@@ -1,11 +1,18 @@
 #include "outbox/lane_store.hpp"
 
+#include "base/utf8.hpp"
+#include "outbox/instance.hpp"
+
 #include <map>
 #include <utility>
 
 namespace txstream::outbox {
 
 namespace {
+
+// What a broker says has no bound.
+constexpr std::size_t kErrorClassBytesMax = 100;
+constexpr std::size_t kErrorBytesMax = 2000;
 
 // SKIP LOCKED: ten relays that start at once share the lanes instead of queueing for the same rows.
 // Our own lanes too, if we do not know of them: we gave them up, or never had the answer.
@@ -16,18 +23,9 @@ constexpr pg::Statement kClaim{
     " FROM (SELECT lane FROM txstream.lanes"
     "       WHERE (owner IS NULL OR lease_ends_at < clock_timestamp()"
     "         OR (owner = $1 AND NOT lane = ANY($4::smallint[])))"
-    "       AND pg_snapshot_xmax(cursor) <= pg_snapshot_xmax(pg_current_snapshot())"
     "       ORDER BY lane LIMIT $2::bigint FOR UPDATE SKIP LOCKED) free"
     " WHERE l.lane = free.lane"
-    " RETURNING l.lane, l.epoch, l.cursor::text, l.target::text, l.last_id"
-};
-
-// A cursor beyond the cluster's newest transaction was made in another cluster (a restored dump):
-// read from there, new events would not be found for as long as transaction ids take to catch up.
-constexpr pg::Statement kForeignCursors{
-    "txs_foreign_cursors",
-    "SELECT string_agg(lane::text, ', ' ORDER BY lane) FROM txstream.lanes"
-    " WHERE pg_snapshot_xmax(cursor) > pg_snapshot_xmax(pg_current_snapshot())"
+    " RETURNING l.lane, l.epoch, l.cursor::text, l.target::text, l.last_id, l.last_xid"
 };
 
 constexpr pg::Statement kLaneCount{"txs_lane_count", "SELECT count(*) FROM txstream.lanes"};
@@ -59,19 +57,22 @@ constexpr pg::Statement kAsynchronousCommit{
 // took the lane after our lease ended, no row matches and we learn it here instead of overwriting
 // its progress. A repeated write (the first one's answer was lost) finds the lane where it is to
 // go, and counts nothing again.
-#define TXS_MOVE_LANES                                                                  \
-    "UPDATE txstream.lanes l SET cursor = m.cursor::pg_snapshot,"                       \
-    " target = nullif(m.target, '')::pg_snapshot, last_id = m.last_id,"                 \
-    " published = l.published + CASE WHEN l.cursor::text = m.cursor"                    \
-    "  AND coalesce(l.target::text, '') = m.target AND l.last_id = m.last_id"           \
-    "  THEN 0 ELSE m.published END,"                                                    \
-    " parked = l.parked + CASE WHEN l.cursor::text = m.cursor"                          \
-    "  AND coalesce(l.target::text, '') = m.target AND l.last_id = m.last_id"           \
-    "  THEN 0 ELSE $7::bigint END,"                                                     \
-    " advanced_at = clock_timestamp()"                                                  \
-    " FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], " \
-    "$6::bigint[])"                                                                     \
-    "   AS m(lane, epoch, cursor, target, last_id, published)"                          \
+#define TXS_MOVE_LANES                                                                 \
+    "UPDATE txstream.lanes l SET cursor = m.cursor::pg_snapshot,"                      \
+    " target = nullif(m.target, '')::pg_snapshot, last_id = m.last_id,"                \
+    " last_xid = m.last_xid::xid8,"                                                    \
+    " published = l.published + CASE WHEN l.cursor::text = m.cursor"                   \
+    "  AND coalesce(l.target::text, '') = m.target"                                    \
+    "  AND (l.last_id, l.last_xid) = (m.last_id, m.last_xid::xid8)"                    \
+    "  THEN 0 ELSE m.published END,"                                                   \
+    " parked = l.parked + CASE WHEN l.cursor::text = m.cursor"                         \
+    "  AND coalesce(l.target::text, '') = m.target"                                    \
+    "  AND (l.last_id, l.last_xid) = (m.last_id, m.last_xid::xid8)"                    \
+    "  THEN 0 ELSE $8::bigint END,"                                                    \
+    " advanced_at = clock_timestamp()"                                                 \
+    " FROM unnest($1::smallint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[]," \
+    "   $6::text[], $7::bigint[])"                                                     \
+    "   AS m(lane, epoch, cursor, target, last_id, last_xid, published)"               \
     " WHERE l.lane = m.lane AND l.epoch = m.epoch RETURNING l.lane"
 
 // Of each publication only the lanes that moved are told; where one was lost, the count of events
@@ -81,8 +82,8 @@ constexpr pg::Statement kAsynchronousCommit{
     " (lanes, first_id, last_id, events, cursor, target, records)"                                \
     " SELECT kept.lanes, p.first_id, p.last_id, p.events, p.cursor::pg_snapshot,"                 \
     "  p.target::pg_snapshot, p.records::json"                                                    \
-    " FROM unnest($8::text[], $9::bigint[], $10::bigint[], $11::integer[], $12::text[],"          \
-    "  $13::text[], $14::text[]) AS p(lanes, first_id, last_id, events, cursor, target, records)" \
+    " FROM unnest($9::text[], $10::bigint[], $11::bigint[], $12::integer[], $13::text[],"         \
+    "  $14::text[], $15::text[]) AS p(lanes, first_id, last_id, events, cursor, target, records)" \
     " CROSS JOIN LATERAL (SELECT array_agg(moved.lane) AS lanes FROM moved"                       \
     "  WHERE moved.lane = ANY (p.lanes::smallint[])) kept"                                        \
     " WHERE kept.lanes IS NOT NULL AND p.events > 0"
@@ -93,22 +94,26 @@ constexpr pg::Statement kAdvance{
     ") SELECT lane FROM moved"
 };
 
+// $21: with all they hold. Without it the copy cannot fail for what a writer wrote.
 constexpr pg::Statement kPark{
     "txs_park",
     "WITH moved AS (" TXS_MOVE_LANES "), recorded AS (" TXS_RECORD_PUBLICATIONS
     "),"
-    " aside AS (INSERT INTO txstream.dead_letters (id, event_id, lane, aggregate_type, "
-    "aggregate_id, event_type, topic,"
-    "   key, payload, payload_bytes, content_type, metadata, headers, created_at, attempts, "
-    "error_class, error)"
-    "  SELECT o.id, o.event_id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type, o.topic,"
-    "   coalesce(o.key, o.aggregate_id), o.payload, o.payload_bytes, o.content_type, o.metadata, "
-    "o.headers,"
+    " aside AS (INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type,"
+    "   aggregate_id, event_type, topic, key, payload, payload_bytes, content_type, metadata,"
+    "   headers, created_at, attempts, error_class, error)"
+    "  SELECT o.id, o.xid, o.event_id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type,"
+    "   o.topic, coalesce(o.key, o.aggregate_id), CASE WHEN $21::boolean THEN o.payload END,"
+    "   CASE WHEN $21::boolean THEN o.payload_bytes END, o.content_type,"
+    "   CASE WHEN $21::boolean THEN o.metadata END, CASE WHEN $21::boolean THEN o.headers END,"
     "   o.created_at, p.attempts, p.error_class, p.error"
-    "  FROM moved, unnest($15::bigint[], $16::integer[], $17::text[], $18::text[]) AS p(id, "
-    "attempts, error_class, error)"
+    "  FROM moved, unnest($16::bigint[], $17::text[], $18::integer[], $19::text[], $20::text[])"
+    "    AS p(id, xid, attempts, error_class, error)"
     "  JOIN txstream.outbox o ON o.lane = ($1::smallint[])[1] AND o.id = p.id"
-    "  ON CONFLICT (id) DO NOTHING)"
+    "    AND o.xid = p.xid::xid8"
+    // The same event, parked by a write whose answer was lost; since then somebody may have decided
+    // about it.
+    "  ON CONFLICT (id, xid, event_id) DO NOTHING)"
     " SELECT lane FROM moved"
 };
 
@@ -133,12 +138,15 @@ pg::Params progress_params(
     params.add_texts(lanes, [](const LaneProgress& lane) {
         return lane.target ? lane.target->text() : std::string();
     });
-    params.add_integers(lanes, [](const LaneProgress& lane) { return lane.last_id.value(); });
+    params.add_integers(lanes, [](const LaneProgress& lane) { return lane.last_id.id(); });
+    params.add_texts(lanes, [](const LaneProgress& lane) {
+        return std::to_string(lane.last_id.xid());
+    });
     params.add_integers(lanes, [](const LaneProgress& lane) { return lane.published; });
     params.add(parked);
     params.add_texts(publications, [](const Publication& p) { return array_text(p.lanes); });
-    params.add_integers(publications, [](const Publication& p) { return p.first_id.value(); });
-    params.add_integers(publications, [](const Publication& p) { return p.last_id.value(); });
+    params.add_integers(publications, [](const Publication& p) { return p.first_id.id(); });
+    params.add_integers(publications, [](const Publication& p) { return p.last_id.id(); });
     params.add_integers(publications, [](const Publication& p) { return p.events; });
     params.add_texts(publications, [](const Publication& p) { return p.cursor.text(); });
     params.add_texts(publications, [](const Publication& p) { return p.target.text(); });
@@ -163,6 +171,7 @@ Task<Result<std::vector<ClaimedLane>>> claim_lanes(
     std::chrono::milliseconds lease,
     Deadline deadline
 ) {
+    TXS_CO_CHECK(co_await check_instance(connection, deadline));
     auto params = pg::Params::of(owner, limit, lease.count());
     params.add_integers(owned, [](LaneId lane) { return lane.value(); });
     TXS_CO_TRY(auto rows, co_await connection.run(kClaim, std::move(params), deadline));
@@ -176,23 +185,11 @@ Task<Result<std::vector<ClaimedLane>>> claim_lanes(
         if (!rows.is_null(i, 3)) {
             TXS_CO_TRY(lane.target, Snapshot::parse(rows.bytes(i, 3)));
         }
-        lane.last_id = EventSeq(rows.integer(i, 4));
+        lane.last_id = EventSeq(rows.integer(i, 4), rows.integer(i, 5));
         place[lane.lane] = lanes.size();
         lanes.push_back(std::move(lane));
     }
-    if (lanes.empty()) {
-        TXS_CO_TRY(const auto foreign, co_await connection.run(kForeignCursors, {}, deadline));
-        if (!foreign.is_null(0, 0)) {
-            co_return fail(
-                Code::corrupt,
-                "the cursors of lanes " + std::string(foreign.bytes(0, 0)) +
-                    " come from another cluster: this database was restored or copied. Published "
-                    "and unpublished events cannot be told apart by them any more; nothing is "
-                    "published until the cursors are reset (docs/schema.md, \"After a restore\")"
-            );
-        }
-        co_return lanes;
-    }
+    if (lanes.empty()) co_return lanes;
     pg::Params which;
     which.add_integers(lanes, [](const ClaimedLane& lane) { return lane.lane.value(); });
     TXS_CO_TRY(auto held, co_await connection.run(kHeldKeys, std::move(which), deadline));
@@ -239,6 +236,7 @@ Task<Result<bool>> park_and_advance(
     LaneProgress lane,
     std::vector<ParkedEvent> parked,
     Publication publication,
+    DeadLetter form,
     Deadline deadline
 ) {
     std::vector<LaneProgress> lanes;
@@ -246,10 +244,18 @@ Task<Result<bool>> park_and_advance(
     std::vector<Publication> publications;
     publications.push_back(std::move(publication));
     auto params = progress_params(lanes, publications, parked.size());
-    params.add_integers(parked, [](const ParkedEvent& event) { return event.id.value(); });
+    params.add_integers(parked, [](const ParkedEvent& event) { return event.id.id(); });
+    params.add_texts(parked, [](const ParkedEvent& event) {
+        return std::to_string(event.id.xid());
+    });
     params.add_integers(parked, [](const ParkedEvent& event) { return event.attempts; });
-    params.add_texts(parked, &ParkedEvent::error_class);
-    params.add_texts(parked, &ParkedEvent::error);
+    params.add_texts(parked, [](const ParkedEvent& event) {
+        return storable_text(event.error_class, kErrorClassBytesMax);
+    });
+    params.add_texts(parked, [](const ParkedEvent& event) {
+        return storable_text(event.error, kErrorBytesMax);
+    });
+    params.add(form == DeadLetter::whole);
     TXS_CO_TRY(auto rows, co_await connection.run(kPark, std::move(params), deadline));
     co_return rows.size() == 1;
 }

@@ -58,7 +58,7 @@ Task<Result<std::size_t>> lane_count(pg::Connection& connection, Deadline deadli
 
 /// Claims up to `limit` lanes that are free or whose lease has ended, by the database's clock, and
 /// those that the table holds for the owner beside the `owned` ones.
-/// Code::corrupt when there are lanes whose cursor was made in another cluster.
+/// Fails as check_instance() does, without claiming anything.
 Task<Result<std::vector<ClaimedLane>>> claim_lanes(
     pg::Connection& connection,
     std::string owner,
@@ -90,13 +90,18 @@ Task<Result<std::vector<LaneId>>> advance_lanes(
     Deadline deadline
 );
 
+/// How an event is put among the dead letters. `bare` is the last resort where the whole cannot be
+/// stored: its content stays in the outbox.
+enum class DeadLetter : std::uint8_t { whole, bare };
+
 /// Parks events of one lane and moves its cursor, durably, in one transaction. False: the lane is
-/// lost, nothing was done.
+/// lost, nothing was done. Texts of errors are made storable, whatever they are.
 Task<Result<bool>> park_and_advance(
     pg::Connection& connection,
     LaneProgress lane,
     std::vector<ParkedEvent> parked,
     Publication publication,
+    DeadLetter form,
     Deadline deadline
 );
 

@@ -36,6 +36,15 @@ protected:
             ")::text FROM txstream.lanes WHERE lane = " + std::to_string(lane.value())
         );
     }
+    std::vector<EventSeq> events() {
+        std::vector<EventSeq> all;
+        for (const auto& pair :
+             rows("SELECT id || ' ' || xid FROM txstream.outbox ORDER BY id, xid")) {
+            const auto space = pair.find(' ');
+            all.emplace_back(std::stoll(pair.substr(0, space)), std::stoll(pair.substr(space)));
+        }
+        return all;
+    }
     LaneProgress progress(const ClaimedLane& lane, const Snapshot& to, std::int64_t published) {
         return {lane.lane, lane.epoch, to, std::nullopt, EventSeq(0), published};
     }
@@ -133,18 +142,18 @@ TEST_F(LaneStorePgTest, AWindowThatIsBeingPagedGoesOnWhereItWas) {
     const auto target = now();
     auto paging = progress(lane, lane.cursor, 5);
     paging.target = target;
-    paging.last_id = EventSeq(77);
+    paging.last_id = EventSeq(77, 5);
     advance(paging, publication(lane, target, 5));
     end_lease(lane.lane);
     const auto next = claim_one("b");
     EXPECT_EQ(next.cursor, lane.cursor);
     EXPECT_EQ(next.target, target);
-    EXPECT_EQ(next.last_id, EventSeq(77));
+    EXPECT_EQ(next.last_id, EventSeq(77, 5));
 }
 
 TEST_F(LaneStorePgTest, ParkingAndTheCursorAreOneAndTheKeyIsHeldFromThenOn) {
     const auto event = one("SELECT txstream.publish('T', 'bad', 'Happened', '{\"x\": 1}')::text");
-    const auto id = EventSeq(std::stoll(one("SELECT id::text FROM txstream.outbox")));
+    const auto id = events().front();
     const LaneId lane(
         static_cast<std::int16_t>(std::stoi(one("SELECT lane::text FROM txstream.outbox")))
     );
@@ -154,13 +163,18 @@ TEST_F(LaneStorePgTest, ParkingAndTheCursorAreOneAndTheKeyIsHeldFromThenOn) {
     const std::vector<ParkedEvent> parked{{id, 3, "MSG_SIZE_TOO_LARGE", "too large"}};
     auto stale = progress(mine, target, 0);
     stale.epoch = Epoch(mine.epoch.value() - 1);
-    EXPECT_FALSE(must(
-        wait(park_and_advance(*superuser_, stale, parked, publication(mine, target, 0), soon()))
-    ));
+    EXPECT_FALSE(must(wait(park_and_advance(
+        *superuser_, stale, parked, publication(mine, target, 0), DeadLetter::whole, soon()
+    ))));
     EXPECT_EQ(one("SELECT count(*)::text FROM txstream.dead_letters"), "0");
     for (int i = 0; i < 2; ++i) {
         EXPECT_TRUE(must(wait(park_and_advance(
-            *superuser_, progress(mine, target, 0), parked, publication(mine, target, 0), soon()
+            *superuser_,
+            progress(mine, target, 0),
+            parked,
+            publication(mine, target, 0),
+            DeadLetter::whole,
+            soon()
         ))));
     }
     EXPECT_EQ(
@@ -234,16 +248,21 @@ TEST_F(LaneStorePgTest, BytesAndTombstonesAreParkedAsTheyAre) {
         "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) VALUES ('T', 'k', "
         "'Gone')"
     );
-    const auto ids = rows("SELECT id::text FROM txstream.outbox o ORDER BY o.id");
+    const auto ids = events();
     const auto number = std::stoi(one("SELECT txstream.lane_of('k')::text"));
     const auto lanes = claim("a", 32);
     const auto mine =
         *std::ranges::find(lanes, LaneId(static_cast<std::int16_t>(number)), &ClaimedLane::lane);
     const auto target = now();
     std::vector<ParkedEvent> parked;
-    for (const auto& id : ids) parked.push_back({EventSeq(std::stoll(id)), 0, "HELD", "held"});
+    for (const auto& id : ids) parked.push_back({id, 0, "HELD", "held"});
     EXPECT_TRUE(must(wait(park_and_advance(
-        *superuser_, progress(mine, target, 0), parked, publication(mine, target, 0), soon()
+        *superuser_,
+        progress(mine, target, 0),
+        parked,
+        publication(mine, target, 0),
+        DeadLetter::whole,
+        soon()
     ))));
     EXPECT_EQ(
         one("SELECT count(*)::text FROM txstream.dead_letters d JOIN txstream.outbox o USING (id, "
@@ -262,15 +281,116 @@ TEST_F(LaneStorePgTest, ReleasedLanesAreFreeAtOnce) {
     EXPECT_EQ(claim("b", 32).size(), 32U);
 }
 
-TEST_F(LaneStorePgTest, ACursorOfAnotherClusterIsRefused) {
-    script(
-        *superuser_, "UPDATE txstream.lanes SET cursor = '3000000000:3000000000:' WHERE lane = 5"
+TEST_F(LaneStorePgTest, AnEventWhoseIdWasGivenBeforeIsParkedBesideTheOther) {
+    const std::string park = "SELECT txstream.publish('T', 'k', 'E', '1')";
+    script(*superuser_, park);
+    script(*superuser_, "ALTER TABLE txstream.outbox ALTER COLUMN id RESTART WITH 1");
+    script(*superuser_, park);
+    const auto both = events();
+    ASSERT_EQ(both.size(), 2U);
+    ASSERT_EQ(both[0].id(), both[1].id());
+    const auto lane =
+        static_cast<std::int16_t>(std::stoi(one("SELECT txstream.lane_of('k')::text")));
+    const auto lanes = claim("a", 32);
+    const auto mine = *std::ranges::find(lanes, LaneId(lane), &ClaimedLane::lane);
+    const auto target = now();
+    EXPECT_TRUE(must(wait(park_and_advance(
+        *superuser_,
+        progress(mine, target, 1),
+        {{both[1], 4, "X", "the second"}},
+        publication(mine, target, 1),
+        DeadLetter::whole,
+        soon()
+    ))));
+    EXPECT_EQ(
+        rows("SELECT status || ' ' || coalesce(last_error, '-') FROM txstream.events ORDER BY xid"),
+        (std::vector<std::string>{"published -", "parked the second"})
     );
-    EXPECT_EQ(claim("a", 32).size(), 31U);
-    const auto refused = wait(claim_lanes(*superuser_, "a", {}, 0, kLong, soon()));
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code(), Code::corrupt);
-    EXPECT_NE(refused.error().what().find("lanes 5"), std::string::npos) << refused.error().what();
+    EXPECT_TRUE(must(wait(park_and_advance(
+        *superuser_,
+        progress(mine, target, 0),
+        {{both[0], 4, "X", "the first"}},
+        publication(mine, target, 0),
+        DeadLetter::whole,
+        soon()
+    ))));
+    EXPECT_EQ(one("SELECT count(*)::text FROM txstream.dead_letters"), "2");
+}
+
+TEST_F(LaneStorePgTest, ParkingFailsForNoTextOfAWritersOrABrokers) {
+    // As long as the table lets them be: not compressible, so that an index entry would be as long.
+    script(
+        *superuser_,
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, topic, key, "
+        "payload)"
+        " SELECT left(t, 255), left(t, 4096), left(t, 255), repeat('t', 249), right(t, 4096), "
+        "to_json(t) FROM (SELECT string_agg(encode(sha256(n::text::bytea), 'hex'), '') AS t"
+        " FROM generate_series(1, 200) n) texts"
+    );
+    const auto id = events().front();
+    const auto lane =
+        static_cast<std::int16_t>(std::stoi(one("SELECT lane::text FROM txstream.outbox")));
+    const auto lanes = claim("a", 32);
+    const auto mine = *std::ranges::find(lanes, LaneId(lane), &ClaimedLane::lane);
+    const std::string nonsense =
+        std::string("\0\xff\xed\xa0\x80\"\\{},", 10) + std::string(100'000, 'e');
+    EXPECT_TRUE(must(wait(park_and_advance(
+        *superuser_,
+        progress(mine, now(), 0),
+        {{id, 1, nonsense, nonsense}},
+        publication(mine, now(), 0),
+        DeadLetter::whole,
+        soon()
+    ))));
+    EXPECT_EQ(
+        one("SELECT length(key) || ' ' || octet_length(error_class) || ' ' || octet_length(error)"
+            " FROM txstream.dead_letters"),
+        "4096 100 2000"
+    );
+    EXPECT_EQ(claim("a", 32, {}).size(), 32U);
+}
+
+TEST_F(LaneStorePgTest, ABareDeadLetterHoldsTheKeyAndLeavesTheContentWhereItIs) {
+    script(*superuser_, "SELECT txstream.publish('T', 'k', 'E', '1', '{\"h\": \"v\"}')");
+    const auto id = events().front();
+    const auto lane =
+        static_cast<std::int16_t>(std::stoi(one("SELECT txstream.lane_of('k')::text")));
+    const auto lanes = claim("a", 32);
+    const auto mine = *std::ranges::find(lanes, LaneId(lane), &ClaimedLane::lane);
+    EXPECT_TRUE(must(wait(park_and_advance(
+        *superuser_,
+        progress(mine, now(), 0),
+        {{id, 1, "X", "x"}},
+        publication(mine, now(), 0),
+        DeadLetter::bare,
+        soon()
+    ))));
+    EXPECT_EQ(
+        one("SELECT key || ' ' || (payload IS NULL AND headers IS NULL) FROM txstream.dead_letters"
+        ),
+        "k true"
+    );
+}
+
+TEST_F(LaneStorePgTest, WhatIsTooLongToBeHeldIsRefusedWhereItIsWritten) {
+    const std::string columns[] = {
+        "aggregate_type", "aggregate_id", "event_type", "key", "content_type"
+    };
+    for (const auto& column : columns) {
+        std::string values;
+        for (const auto& other : columns)
+            values += (values.empty() ? "" : ", ") +
+                      (other == column ? "repeat('x', 4097)" : std::string("'x'"));
+        const auto inserted = try_script(
+            *superuser_,
+            "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, key, "
+            "content_type)"
+            " VALUES (" +
+                values + ")"
+        );
+        ASSERT_FALSE(inserted) << column;
+        EXPECT_EQ(inserted.error().origin(), "23514") << column << inserted.error().what();
+    }
 }
 
 }  // namespace

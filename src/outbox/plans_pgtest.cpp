@@ -96,6 +96,8 @@ protected:
         }
     }
 
+    /// Bytes of an event.
+    const std::string kRestOfLimit = ", 4000)";
     std::unique_ptr<pg::Connection> reader_ = connect(kReaderSettings);
     std::vector<LaneId> all_lanes_;
     Snapshot start_;
@@ -105,20 +107,27 @@ protected:
 TEST_F(PlansPgTest, AReaderTouchesWhatItReadsAndOnlyThePartitionsOfItsWindow) {
     fill_two_partitions();
     const auto target = now();
-    must(wait(read_window(*reader_, all_lanes_, recent_, target, 10, soon())));
+    must(wait(read_window(*reader_, all_lanes_, recent_, target, tests::rows_at_most(10), soon())));
     must(wait(first_ids(*reader_, all_lanes_, recent_, target, {})));
-    must(send_page(*reader_, LaneId(3), recent_, target, EventSeq(0), 10));
-    must(wait(receive_page(*reader_, soon())));
+    for (const auto count : {PageLimit::Count::shares, PageLimit::Count::sum}) {
+        auto limit = tests::rows_at_most(10);
+        limit.count = count;
+        must(send_page(*reader_, LaneId(3), recent_, target, EventSeq(0), limit));
+        must(wait(receive_page(*reader_, soon())));
+    }
 
-    const auto poll = plan(*reader_, window_call("txs_window", recent_, target) + ", 10000)");
+    const auto poll =
+        plan(*reader_, window_call("txs_window", recent_, target) + ", 10000" + kRestOfLimit);
     no_scan_of_events(poll);
     EXPECT_TRUE(poll.has("Subplans Removed: 2")) << "only the newest partition\n" << poll.text;
     EXPECT_LT(poll.pages, 1000) << "about 250 events\n" << poll.text;
 
-    const auto idle = plan(*reader_, window_call("txs_window", target, target) + ", 10000)");
+    const auto idle =
+        plan(*reader_, window_call("txs_window", target, target) + ", 10000" + kRestOfLimit);
     EXPECT_LT(idle.pages, 100) << "nothing is new\n" << idle.text;
 
-    const auto full = plan(*reader_, window_call("txs_window", start_, target) + ", 1000)");
+    const auto full =
+        plan(*reader_, window_call("txs_window", start_, target) + ", 1000" + kRestOfLimit);
     EXPECT_LT(full.pages, 1500) << "the limit ends the reading\n" << full.text;
 
     const auto first_call = [&](const Snapshot& cursor, const char* rows) {
@@ -134,15 +143,39 @@ TEST_F(PlansPgTest, AReaderTouchesWhatItReadsAndOnlyThePartitionsOfItsWindow) {
     EXPECT_FALSE(step.has("->  Sort")) << "the index brings the order\n" << step.text;
     EXPECT_LT(step.pages, 200) << "the limit ends the step, of 6,250 events\n" << step.text;
 
+    script(
+        *superuser_,
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) SELECT 'T', 'key-' "
+        "|| n, 'Happened' FROM generate_series(1, 6400) n"
+    );
+    const auto large_target = now();
+    const auto large = plan(
+        *reader_,
+        "txs_first_id(3, '" + std::to_string(target.xmax()) + "', '" +
+            std::to_string(large_target.xmax()) + "', " + quoted(large_target) + ", 100)"
+    );
+    no_scan_of_events(large);
+    EXPECT_LT(large.pages, 1000) << "one transaction of 200 events in the lane, and not the lane\n"
+                                 << large.text;
+
     for (const char* after : {"0", "150000"}) {
         const auto page = plan(
             *reader_,
-            "txs_page(3, " + quoted(target) + ", " + quoted(start_) + ", " + after + ", 1000)"
+            "txs_page(3, " + quoted(target) + ", " + quoted(start_) + ", " + after + ", '3', 1000" +
+                kRestOfLimit
         );
         no_scan_of_events(page);
         EXPECT_FALSE(page.has("->  Sort")) << "a page must not sort its window\n" << page.text;
-        EXPECT_TRUE(page.has("lane_id")) << page.text;
+        EXPECT_TRUE(page.has("_pkey")) << page.text;
         EXPECT_LT(page.pages, 1500) << page.text;
+        const auto by_sum = plan(
+            *reader_,
+            "txs_page_by_sum(3, " + quoted(target) + ", " + quoted(start_) + ", " + after +
+                ", '3', 1000, 1000000, 4000000)"
+        );
+        no_scan_of_events(by_sum);
+        EXPECT_FALSE(by_sum.has("->  Sort")) << by_sum.text;
+        EXPECT_LT(by_sum.pages, 1500) << by_sum.text;
     }
 }
 

@@ -6,8 +6,10 @@
 #include "outbox/snapshot.hpp"
 #include "pg/connection.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 
@@ -36,23 +38,46 @@
 namespace txstream::outbox {
 
 /// Settings of a session that reads the outbox, one SQL script. Wrong plans cost a factor of ten
-/// and more (docs/adr/0006-partitioning.md): enable_sort=off is what keeps paging on the (lane, id)
-/// index.
+/// and more (docs/adr/0006-partitioning.md): enable_sort=off is what keeps paging on the (lane, id,
+/// xid) index.
 extern const char* const kReaderSettings;
 
 /// The snapshot of this moment. Fails with Code::rejected on a hot standby, whose snapshots hide
 /// running transactions.
 Task<Result<Snapshot>> current_snapshot(pg::Connection& connection, Deadline deadline);
 
-/// Events of the lanes that `target` sees and `cursor` does not, in order of (lane, id), at most
-/// `limit`. When `limit` come back there may be more of lower id: throw them away and page each
-/// lane.
+/// What bounds a page. The statement itself keeps to it, so that nothing larger is brought out of
+/// the database.
+struct PageLimit {
+    enum class Count : std::uint8_t {
+        /// Each event may have its even share of the bytes; larger ones come without their content.
+        /// Costs nothing.
+        shares,
+        /// The page ends with the event that fills it. For large events: the sum costs as much as
+        /// reading a small one (1.7 us for a row).
+        sum,
+    };
+    std::size_t rows;
+    std::size_t bytes;
+    /// Of a larger event the content is left out too: nobody can send it. At most 1 GB.
+    std::size_t event_bytes;
+    Count count = Count::shares;
+
+    std::size_t share() const { return std::min(bytes / rows, event_bytes); }
+};
+/// So many of the events, from the first on, came with all that can be sent of them.
+std::size_t whole_events(const Events& events, const PageLimit& limit);
+/// The limit cut the whole ones off: there may be more.
+bool is_cut(const Events& events, const PageLimit& limit);
+
+/// Events of the lanes that `target` sees and `cursor` does not, in order of (lane, id, xid). When
+/// they are cut, any may be missing: throw them away and page each lane.
 Task<Result<Events>> read_window(
     pg::Connection& connection,
     std::span<const LaneId> lanes,
     const Snapshot& cursor,
     const Snapshot& target,
-    std::size_t limit,
+    PageLimit limit,
     Deadline deadline
 );
 
@@ -84,7 +109,7 @@ Result<> send_page(
     const Snapshot& cursor,
     const Snapshot& target,
     EventSeq after,
-    std::size_t limit
+    PageLimit limit
 );
 Task<Result<Events>> receive_page(pg::Connection& connection, Deadline deadline);
 

@@ -21,8 +21,9 @@ protected:
     Snapshot now() { return must(wait(current_snapshot(*reader_, soon()))); }
     /// Keys of the window between two snapshots, in the order of their ids.
     std::vector<std::string> window(const Snapshot& cursor, const Snapshot& target) {
-        const auto events =
-            must(wait(read_window(*reader_, all_lanes_, cursor, target, 10'000, soon())));
+        const auto events = must(wait(
+            read_window(*reader_, all_lanes_, cursor, target, tests::rows_at_most(10'000), soon())
+        ));
         std::vector<std::size_t> order(events.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
         std::ranges::sort(order, {}, [&](std::size_t i) { return events.id(i); });
@@ -36,7 +37,7 @@ protected:
         std::vector<EventSeq> ids;
         while (true) {
             const auto after = ids.empty() ? EventSeq(0) : ids.back();
-            must(send_page(*reader_, lane, cursor, target, after, limit));
+            must(send_page(*reader_, lane, cursor, target, after, tests::rows_at_most(limit)));
             const auto page = must(wait(receive_page(*reader_, soon())));
             for (std::size_t i = 0; i < page.size(); ++i) ids.push_back(page.id(i));
             if (page.size() < limit) return ids;
@@ -93,7 +94,9 @@ TEST_F(ReaderPgTest, ALimitIsKeptAndPagesGiveTheWholeWindowInOrder) {
     );
     const auto target = now();
     rows(publish("one"));  // outside of the window
-    const auto some = must(wait(read_window(*reader_, all_lanes_, start, target, 100, soon())));
+    const auto some =
+        must(wait(read_window(*reader_, all_lanes_, start, target, tests::rows_at_most(100), soon())
+        ));
     EXPECT_EQ(some.size(), 100U);
     const auto lane = some.lane(0);
     const auto ids = page_through(lane, start, target, 100);
@@ -103,7 +106,8 @@ TEST_F(ReaderPgTest, ALimitIsKeptAndPagesGiveTheWholeWindowInOrder) {
     for (const std::size_t step : {1U, 10U, 250U, 251U}) {
         const auto first =
             must(wait(first_ids(*reader_, all_lanes_, start, target, {.rows = step})));
-        EXPECT_EQ(first, (std::map<LaneId, EventSeq>{{lane, ids.front()}})) << step;
+        ASSERT_EQ(first.size(), 1U) << step;
+        EXPECT_EQ(first.at(lane).id(), ids.front().id()) << step;
     }
 }
 
@@ -123,12 +127,15 @@ TEST_F(ReaderPgTest, TheFirstIdIsFoundWhereverItsTransactionLies) {
     script(*running, "COMMIT");
     const auto with = now();
     for (const auto& target : {without, with}) {
-        const auto all = must(wait(read_window(*reader_, all_lanes_, start, target, 100, soon())));
+        const auto all = must(
+            wait(read_window(*reader_, all_lanes_, start, target, tests::rows_at_most(100), soon()))
+        );
         ASSERT_EQ(all.size(), target == with ? 22U : 21U);
         for (const std::size_t step : {1U, 2U, 7U, 21U, 100U}) {
             const auto first =
                 must(wait(first_ids(*reader_, all_lanes_, start, target, {.rows = step})));
-            EXPECT_EQ(first, (std::map<LaneId, EventSeq>{{all.lane(0), all.id(0)}})) << step;
+            ASSERT_EQ(first.size(), 1U) << step;
+            EXPECT_EQ(first.at(all.lane(0)).id(), all.id(0).id()) << step;
         }
     }
 }
@@ -140,7 +147,9 @@ TEST_F(ReaderPgTest, OnlyTheLanesThatWereAskedForAreRead) {
     std::size_t sum = 0;
     for (const auto lane : all_lanes_) {
         const std::vector<LaneId> only{lane};
-        const auto events = must(wait(read_window(*reader_, only, start, target, 100, soon())));
+        const auto events =
+            must(wait(read_window(*reader_, only, start, target, tests::rows_at_most(100), soon()))
+            );
         for (std::size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events.lane(i), lane);
         sum += events.size();
     }
@@ -165,7 +174,9 @@ TEST_F(ReaderPgTest, AnEventComesBackAsItWasWritten) {
         "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) VALUES ('Type', "
         "'c', 'Gone')"
     );
-    const auto events = must(wait(read_window(*reader_, all_lanes_, start, now(), 10, soon())));
+    const auto events =
+        must(wait(read_window(*reader_, all_lanes_, start, now(), tests::rows_at_most(10), soon()))
+        );
     ASSERT_EQ(events.size(), 3U);
     std::map<std::string, Event> by_id;
     for (std::size_t i = 0; i < 3; ++i) by_id.emplace(events.at(i).aggregate_id, events.at(i));
@@ -182,6 +193,74 @@ TEST_F(ReaderPgTest, AnEventComesBackAsItWasWritten) {
     EXPECT_EQ(by_id.at("b").content_type, "application/avro");
     EXPECT_EQ(by_id.at("b").key, "b") << "the aggregate's id where there is no key";
     EXPECT_TRUE(by_id.at("c").payload_is_null);
+}
+
+// As logical replication leaves a sequence, or TRUNCATE … RESTART IDENTITY.
+TEST_F(ReaderPgTest, OfTwoEventsWithOneIdNoneIsLostBetweenPages) {
+    const auto start = now();
+    for (int i = 0; i < 3; ++i) {
+        script(*superuser_, "ALTER TABLE txstream.outbox ALTER COLUMN id RESTART WITH 1");
+        for (int n = 0; n < 5; ++n) rows(publish("one"));
+    }
+    const auto target = now();
+    const auto lane =
+        LaneId(static_cast<std::int16_t>(std::stoi(one("SELECT txstream.lane_of('one')::text"))));
+    for (const std::size_t limit : {1U, 2U, 4U, 7U, 100U}) {
+        const auto ids = page_through(lane, start, target, limit);
+        EXPECT_EQ(ids.size(), 15U) << limit;
+        EXPECT_TRUE(std::ranges::is_sorted(ids, std::less_equal<>())) << limit;
+    }
+}
+
+TEST_F(ReaderPgTest, APageIsBoundedInBytesAndAnEventThatNobodyCanSendIsNotFetched) {
+    const auto start = now();
+    script(
+        *superuser_,
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload, headers)"
+        " SELECT 'T', 'one', 'E', to_json(repeat('x', CASE n WHEN 3 THEN 3000000 ELSE 300000 END)),"
+        " '{\"h\": \"v\"}' FROM generate_series(1, 9) n"
+    );
+    const auto target = now();
+    const PageLimit limit{100, 700'000, 1'000'000, PageLimit::Count::sum};
+    const auto window = must(wait(read_window(*reader_, all_lanes_, start, target, limit, soon())));
+    EXPECT_EQ(window.size(), 4U) << "three that fit, and the large one for nothing";
+    EXPECT_TRUE(is_cut(window, limit));
+    EventSeq after;
+    std::size_t seen = 0;
+    while (true) {
+        must(send_page(*reader_, window.lane(0), start, target, after, limit));
+        const auto page = must(wait(receive_page(*reader_, soon())));
+        EXPECT_LE(page.size(), 4U);
+        for (std::size_t i = 0; i < page.size(); ++i) {
+            const auto event = page.at(i);
+            const bool is_large = ++seen == 3;
+            EXPECT_EQ(event.has_content, !is_large);
+            EXPECT_EQ(event.payload.size(), is_large ? 0U : 300'002U);
+            EXPECT_EQ(event.headers.empty(), is_large);
+            EXPECT_GE(event.size, is_large ? 3'000'000U : 300'000U);
+            after = event.id;
+        }
+        if (!is_cut(page, limit)) break;
+    }
+    EXPECT_EQ(seen, 9U);
+}
+
+TEST_F(ReaderPgTest, OfAPageByItsSharesOnlyTheSmallEventsBeforeALargeOneAreWhole) {
+    const auto start = now();
+    for (const int size : {10, 2000, 10})
+        rows(
+            "SELECT txstream.publish('T', 'one', 'E', to_json(repeat('x', " + std::to_string(size) +
+            ")))"
+        );
+    const PageLimit limit{100, 100'000, 1'000'000};
+    const auto events = must(wait(read_window(*reader_, all_lanes_, start, now(), limit, soon())));
+    ASSERT_EQ(events.size(), 3U);
+    EXPECT_EQ(whole_events(events, limit), 1U);
+    EXPECT_TRUE(is_cut(events, limit));
+    EXPECT_TRUE(events.at(1).payload.empty());
+    EXPECT_GT(events.at(1).size, 2000U);
+    const PageLimit none_can{100, 100'000, 500};
+    EXPECT_EQ(whole_events(events, none_can), 3U) << "what can never be sent is not missing";
 }
 
 // A standby's snapshots hide running transactions: their events would be passed over.
@@ -206,24 +285,25 @@ TEST_F(ReaderPgTest, PagesAndWindowsWalkTheIndexesWhateverTheStatisticsSay) {
         " SELECT 'T', 'key-' || n, 'Happened', '{}' FROM generate_series(1, 20000) n"
     );
     const auto target = now();
-    must(wait(read_window(*reader_, all_lanes_, start, target, 10, soon())));
-    must(send_page(*reader_, LaneId(3), start, target, EventSeq(0), 10));
+    must(wait(read_window(*reader_, all_lanes_, start, target, tests::rows_at_most(10), soon())));
+    must(send_page(*reader_, LaneId(3), start, target, EventSeq(0), tests::rows_at_most(10)));
     must(wait(receive_page(*reader_, soon())));
     const auto plan = [&](const std::string& call) {
         std::string text;
         for (const auto& line : rows(*reader_, "EXPLAIN EXECUTE " + call)) text += line + "\n";
         return text;
     };
-    const auto page =
-        plan("txs_page('3', '" + target.text() + "', '" + start.text() + "', '0', '1000')");
-    EXPECT_NE(page.find("lane_id"), std::string::npos) << page;
+    const auto page = plan(
+        "txs_page('3', '" + target.text() + "', '" + start.text() + "', '0', '3', '1000', '4000')"
+    );
+    EXPECT_NE(page.find("_pkey"), std::string::npos) << page;
     EXPECT_EQ(page.find("->  Sort"), std::string::npos)
         << "a page of a large window must not sort it\n"
         << page;
     EXPECT_EQ(page.find("Seq Scan"), std::string::npos) << page;
     const auto poll = plan(
         "txs_window('{1,2,3}', '" + std::to_string(start.xmax()) + "', '" +
-        std::to_string(target.xmax()) + "', '" + target.text() + "', '{}', '1000')"
+        std::to_string(target.xmax()) + "', '" + target.text() + "', '{}', '1000', '4000')"
     );
     EXPECT_NE(poll.find("lane_xid"), std::string::npos) << poll;
     EXPECT_EQ(poll.find("Seq Scan"), std::string::npos) << poll;

@@ -94,11 +94,12 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
     std::vector<LaneId> all;
     for (const auto& lane : lanes) all.push_back(lane.lane);
     const auto cursor = lanes.at(0).cursor;
-    const auto events = must(wait(read_window(*session, all, cursor, target, 10, soon())));
+    const auto events =
+        must(wait(read_window(*session, all, cursor, target, tests::rows_at_most(10), soon())));
     ASSERT_EQ(events.size(), 1U);
     EXPECT_EQ(events.at(0).event_id, event);
     must(wait(first_ids(*session, all, cursor, target, {})));
-    must(send_page(*session, events.lane(0), cursor, target, EventSeq(0), 10));
+    must(send_page(*session, events.lane(0), cursor, target, EventSeq(0), tests::rows_at_most(10)));
     EXPECT_EQ(must(wait(receive_page(*session, soon()))).size(), 1U);
     EXPECT_EQ(must(wait(renew_lanes(*session, "a", all, 60s, soon()))).size(), 32U);
     const auto mine = *std::ranges::find(lanes, events.lane(0), &ClaimedLane::lane);
@@ -113,7 +114,9 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
     progress.cursor = target;
     progress.target.reset();
     const ParkedEvent parked{events.id(0), 1, "X", "x"};
-    EXPECT_TRUE(must(wait(park_and_advance(*session, progress, {parked}, page, soon()))));
+    EXPECT_TRUE(
+        must(wait(park_and_advance(*session, progress, {parked}, page, DeadLetter::whole, soon())))
+    );
     BacklogMeter meter;
     EXPECT_EQ(must(wait(meter.measure(*session, soon()))).parked, 1U);
     EXPECT_EQ(must(wait(newest_events(*session, {10, 0, 1 << 20}, soon()))).events.size(), 1U);

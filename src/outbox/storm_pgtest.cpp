@@ -45,7 +45,9 @@ public:
         std::vector<LaneId> all;
         for (const auto& lane : lanes_) all.push_back(lane.lane);
         const auto cursor = lanes_.front().cursor;
-        const auto events = must(wait(read_window(*session, all, cursor, target, limit_, soon())));
+        const auto events = must(
+            wait(read_window(*session, all, cursor, target, tests::rows_at_most(limit_), soon()))
+        );
         std::map<LaneId, std::vector<EventSeq>> ids;
         if (events.size() == limit_) {
             const auto first = must(wait(first_ids(*session, all, cursor, target, {.rows = 3})));
@@ -69,9 +71,9 @@ private:
         LaneId lane, const Snapshot& cursor, const Snapshot& target, EventSeq first
     ) {
         std::vector<EventSeq> ids;
-        EventSeq after(first.value() - 1);
+        EventSeq after = first.before();
         while (true) {
-            must(send_page(*session, lane, cursor, target, after, 7));
+            must(send_page(*session, lane, cursor, target, after, tests::rows_at_most(7)));
             const auto page = must(wait(receive_page(*session, soon())));
             for (std::size_t i = 0; i < page.size(); ++i) ids.push_back(page.id(i));
             ++paged_;
@@ -103,7 +105,9 @@ private:
             --whole.published;
             ++parked_;
             const ParkedEvent bad{ids.back(), 3, "X", "too large"};
-            EXPECT_TRUE(must(wait(park_and_advance(*session, whole, {bad}, publication, soon()))));
+            EXPECT_TRUE(must(wait(
+                park_and_advance(*session, whole, {bad}, publication, DeadLetter::whole, soon())
+            )));
         } else {
             EXPECT_EQ(
                 must(wait(advance_lanes(*session, {whole}, {publication}, soon()))).size(), 1U
@@ -180,7 +184,7 @@ TEST_F(OutboxStormPgTest, EachCommittedEventIsReadOnceAndEachWindowInOrder) {
     }
     const auto committed = rows("SELECT id::text FROM txstream.outbox o ORDER BY o.id");
     std::vector<std::string> read;
-    for (const auto id : relay.read()) read.push_back(std::to_string(id.value()));
+    for (const auto id : relay.read()) read.push_back(std::to_string(id.id()));
     EXPECT_EQ(std::set<std::string>(read.begin(), read.end()).size(), read.size()) << "none twice";
     std::ranges::sort(read, {}, [](const auto& id) { return std::stoll(id); });
     EXPECT_EQ(read, committed);

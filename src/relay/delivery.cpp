@@ -15,6 +15,8 @@ constexpr std::string_view kComponent = "relay";
 // How a producer that promises no gaps ends when a record is refused, whatever the reason.
 constexpr std::string_view kGapless = "_GAPLESS_GUARANTEE";
 
+constexpr std::string_view kTooLarge = "MSG_SIZE_TOO_LARGE";
+
 }  // namespace
 
 Delivery::Delivery(Dependencies dependencies, Limits limits)
@@ -29,7 +31,7 @@ void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_u
     const auto id = claimed.lane;
     TXS_ASSERT(!owns(id), "a lane is claimed once");
     lanes_.emplace(
-        id, Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}, false, {}}
+        id, Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}, false, {}, 0, {}}
     );
     // Connecting and asking for a producer id takes time that the first event should not wait for;
     // if it fails, the first event tries again and says so.
@@ -248,6 +250,13 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
             return true;
         case LaneMachine::Admission::publish:
             break;
+    }
+    if (event.oversize > 0) {
+        auto why = publisher_->explain(kTooLarge, event.topic, event.oversize);
+        lane.machine.park(page.number, event.id, event.key, std::string(kTooLarge), std::move(why));
+        ++page.next;
+        settled(page);
+        return true;
     }
     Record record;
     record.topic = event.topic;

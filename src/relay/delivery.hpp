@@ -36,6 +36,10 @@ public:
         /// A lane whose next event's topic takes nothing (unknown, not authorised) waits so long,
         /// before each try.
         std::chrono::milliseconds topic_retry_delay{30000};
+        /// A lane whose events cannot be parked tries again after so long, doubled each time up to
+        /// the longest.
+        std::chrono::milliseconds park_retry_delay{500};
+        std::chrono::milliseconds park_retry_delay_max{15000};
         /// After a producer gave up, the reports that say which record was to blame may be queued.
         std::chrono::milliseconds reports_grace{200};
     };
@@ -133,14 +137,24 @@ public:
 
     // Acknowledging.
 
-    /// Everything that is complete now, to be written in one go. acknowledged() or lose() must
-    /// follow for each lane.
+    /// Everything that is complete now, to be written in one go. acknowledged(), put_off() or
+    /// lose() must follow for each lane.
     std::vector<LaneMachine::Acknowledgement> take_acknowledgements();
+    /// Something can be taken.
     bool has_acknowledgements() const;
+    /// When a lane that was put off is due.
+    std::optional<Clock::time_point> acknowledgement_due() const;
     /// True when a lane can read no further before something is acknowledged.
     bool is_acknowledgement_urgent() const;
     bool is_acknowledging() const noexcept { return acknowledging_ > 0; }
     void acknowledged(const LaneMachine::Acknowledgement& acknowledgement);
+    /// It was not written, as is known: it can be taken again.
+    void take_back(LaneId lane);
+    /// The same after a refusal: its lane alone has to wait.
+    void put_off(LaneId lane);
+    /// Reports of Kafka's are to be expected: something is in flight, and nothing says that Kafka
+    /// takes nothing.
+    bool expects_reports() const;
 
 private:
     struct Page;
@@ -151,8 +165,10 @@ private:
     struct Lane {
         LaneMachine machine;
         Clock::time_point publish_until;
-        Clock::time_point held_until{};  ///< its topic takes nothing
-        bool is_to_cut = false;          ///< at the first event that was not handed over
+        Clock::time_point held_until{};     ///< its topic takes nothing
+        bool is_to_cut = false;             ///< at the first event that was not handed over
+        Clock::time_point put_off_until{};  ///< its acknowledgement was refused
+        unsigned put_off = 0;               ///< times in a row
         std::deque<std::unique_ptr<Page>> pages;
     };
 
@@ -161,6 +177,7 @@ private:
     void pump(Lane& lane);
     bool hand_over(Lane& lane, Page& page);
     bool publish_next(Lane& lane, Page& page);
+    bool can_acknowledge(const Lane& lane) const;
     void on_reports(std::span<const Report> reports);
     void on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report);
     void on_refused(Lane& lane, Page& page, std::size_t index, const Report& report);

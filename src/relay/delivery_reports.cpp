@@ -157,17 +157,29 @@ void Delivery::completed(Page& page) {
 
 // --- acknowledging
 
+bool Delivery::can_acknowledge(const Lane& lane) const {
+    return !lane.pages.empty() && lane.pages.front()->open == 0 &&
+           !lane.machine.is_acknowledging() && lane.put_off_until <= Clock::now();
+}
+
 bool Delivery::has_acknowledgements() const {
-    return std::ranges::any_of(lanes_, [](const auto& entry) {
-        const auto& lane = entry.second;
-        return !lane.pages.empty() && lane.pages.front()->open == 0;
+    return std::ranges::any_of(lanes_, [this](const auto& entry) {
+        return can_acknowledge(entry.second);
     });
 }
 
+std::optional<Delivery::Clock::time_point> Delivery::acknowledgement_due() const {
+    std::optional<Clock::time_point> due;
+    for (const auto& [id, lane] : lanes_) {
+        if (lane.put_off > 0 && !lane.machine.is_acknowledging())
+            due = std::min(due.value_or(lane.put_off_until), lane.put_off_until);
+    }
+    return due;
+}
+
 bool Delivery::is_acknowledgement_urgent() const {
-    return !has_room() || std::ranges::any_of(lanes_, [](const auto& entry) {
-        const auto& lane = entry.second;
-        return !lane.machine.has_room() && lane.pages.front()->open == 0;
+    return !has_room() || std::ranges::any_of(lanes_, [this](const auto& entry) {
+        return !entry.second.machine.has_room() && can_acknowledge(entry.second);
     });
 }
 
@@ -175,6 +187,7 @@ std::vector<LaneMachine::Acknowledgement> Delivery::take_acknowledgements() {
     std::vector<LaneMachine::Acknowledgement> taken;
     for (auto& [id, lane] : lanes_) {
         lane.machine.settle();
+        if (!can_acknowledge(lane)) continue;
         auto next = lane.machine.next_acknowledgement();
         if (!next) continue;
         next->publication.records = records_json(lane, next->pages);
@@ -191,6 +204,7 @@ void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement)
     const auto now = Clock::now();
     lane.machine.acknowledged();
     --acknowledging_;
+    lane.put_off = 0;
     for (std::size_t i = 0; i < acknowledgement.pages; ++i) {
         auto& page = *lane.pages.front();
         if (page.tally.events() > 0)
@@ -200,6 +214,24 @@ void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement)
         lane.pages.pop_front();
     }
     dependencies_.reader.notify();
+}
+
+void Delivery::take_back(LaneId id) {
+    lanes_.at(id).machine.not_acknowledged();
+    --acknowledging_;
+    dependencies_.reader.notify();
+}
+
+void Delivery::put_off(LaneId id) {
+    take_back(id);
+    auto& lane = lanes_.at(id);
+    const auto delay = limits_.park_retry_delay * (1U << std::min(lane.put_off, 10U));
+    lane.put_off_until = Clock::now() + std::min(delay, limits_.park_retry_delay_max);
+    ++lane.put_off;
+}
+
+bool Delivery::expects_reports() const {
+    return in_flight_events_ > 0 && dependencies_.gate.state() != DeliveryGate::State::paused;
 }
 
 void Delivery::count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page) {

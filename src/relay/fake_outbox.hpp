@@ -60,23 +60,28 @@ public:
         co_return now;
     }
     Task<Result<outbox::Events>> read_window(
-        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, std::size_t limit, Deadline
+        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, outbox::PageLimit limit, Deadline
     ) override {
         on_window();
-        co_return tests::fake_events(above(0, limit));
+        co_return tests::fake_events(above(EventSeq(), limit));
     }
     Task<Result<std::map<LaneId, EventSeq>>> first_ids(
         std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, std::chrono::milliseconds
     ) override {
         std::map<LaneId, EventSeq> first;
-        for (const auto& event : window) first.try_emplace(LaneId(event.lane), EventSeq(event.id));
+        for (const auto& event : window)
+            first.try_emplace(LaneId(event.lane), EventSeq(event.id, event.xid));
         co_return first;
     }
     Result<> send_page(
-        LaneId, const outbox::Snapshot&, const outbox::Snapshot&, EventSeq after, std::size_t limit
+        LaneId,
+        const outbox::Snapshot&,
+        const outbox::Snapshot&,
+        EventSeq after,
+        outbox::PageLimit limit
     ) override {
         EXPECT_EQ(sent, received) << "one statement at a time";
-        page_ = above(after.value(), limit);
+        page_ = above(after, limit);
         ++sent;
         on_send();
         return {};
@@ -89,10 +94,14 @@ public:
     }
 
 private:
-    std::vector<tests::FakeEvent> above(std::int64_t id, std::size_t limit) const {
+    std::vector<tests::FakeEvent> above(EventSeq after, const outbox::PageLimit& limit) const {
         std::vector<tests::FakeEvent> found;
         for (const auto& event : window) {
-            if (event.id > id && found.size() < limit) found.push_back(event);
+            if (EventSeq(event.id, event.xid) <= after || found.size() == limit.rows) continue;
+            found.push_back(event);
+            const bool by_sum = limit.count == outbox::PageLimit::Count::sum;
+            const auto most = by_sum ? limit.event_bytes : limit.share();
+            found.back().has_content = event.size <= static_cast<std::int64_t>(most);
         }
         return found;
     }
@@ -111,6 +120,10 @@ public:
     std::optional<Deadline> deadline;  ///< of the last statement that moved cursors
     std::vector<outbox::LaneProgress> moved;
     std::vector<outbox::Publication> publications;
+    std::vector<outbox::ParkedEvent> parked;
+    std::map<std::int16_t, bool> cannot_park;  ///< lanes; true: not even the bare dead letter
+    int refused_parks = 0;
+    int unproven = 0;  ///< so many times no acknowledgement works after a claim
     int renewals = 0;
     int releases = 0;
     std::function<void(std::size_t)> on_claim = [](std::size_t) {};  ///< how many at most
@@ -128,7 +141,10 @@ public:
         on_claim(limit);
         TXS_CO_CHECK(answer());
         std::vector<outbox::ClaimedLane> claimed;
-        for (const auto lane : std::exchange(free, {})) {
+        const auto lanes = free;
+        // What was claimed and did not become known is claimed again.
+        if (unproven == 0) free.clear();
+        for (const auto lane : lanes) {
             outbox::ClaimedLane one{};
             one.lane = LaneId(lane);
             one.epoch = Epoch(++epoch_);
@@ -151,21 +167,36 @@ public:
         std::vector<outbox::Publication> told,
         Deadline until
     ) override {
-        deadline = until;
-        TXS_CO_CHECK(answer());
+        const bool is_proof = told.empty();
+        if (!is_proof) deadline = until;
+        if (is_proof && unproven > 0) {
+            --unproven;
+            co_return fail(Code::timed_out, "lock timeout");
+        }
+        if (!is_proof) TXS_CO_CHECK(answer());
         std::vector<LaneId> ours;
         for (const auto& one : lanes) {
             if (is_lost(one.lane)) continue;
-            moved.push_back(one);
+            if (!is_proof) moved.push_back(one);
             ours.push_back(one.lane);
         }
         publications.insert(publications.end(), told.begin(), told.end());
         co_return ours;
     }
     Task<Result<bool>> park(
-        outbox::LaneProgress lane, std::vector<outbox::ParkedEvent>, outbox::Publication, Deadline
+        outbox::LaneProgress lane,
+        std::vector<outbox::ParkedEvent> events,
+        outbox::Publication,
+        outbox::DeadLetter form,
+        Deadline
     ) override {
         TXS_CO_CHECK(answer());
+        if (cannot_park.contains(lane.lane.value()) &&
+            (form == outbox::DeadLetter::whole || cannot_park.at(lane.lane.value()))) {
+            ++refused_parks;
+            co_return fail(Code::rejected, "a trigger says no", "P0001");
+        }
+        parked.insert(parked.end(), events.begin(), events.end());
         if (is_lost(lane.lane)) co_return false;
         moved.push_back(lane);
         co_return true;

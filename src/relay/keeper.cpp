@@ -74,7 +74,9 @@ Task<> Keeper::run() {
 }
 
 bool Keeper::is_over() const {
-    return stop_at_ && (delivery_.is_idle() || delivery_.needs_restart() || stop_at_->passed());
+    if (!stop_at_) return false;
+    if (delivery_.is_idle() || delivery_.needs_restart() || stop_at_->passed()) return true;
+    return !delivery_.expects_reports() && under_way_.empty() && !delivery_.has_acknowledgements();
 }
 
 Task<Result<>> Keeper::step() {
@@ -97,6 +99,7 @@ Keeper::Clock::time_point Keeper::next_due() const {
         due = std::min(due, delivery_.is_in_doubt() ? Clock::now() : renew_at_);
     if (const auto expiry = delivery_.first_expiry()) due = std::min(due, *expiry);
     if (delivery_.has_acknowledgements()) due = std::min(due, acknowledge_at_);
+    if (const auto put_off = delivery_.acknowledgement_due()) due = std::min(due, *put_off);
     if (stop_at_) due = std::min(due, stop_at_->at());
     return due;
 }
@@ -173,6 +176,12 @@ Task<Result<>> Keeper::claim() {
             delivery_.lanes(), limits_.lanes_max - delivery_.lane_count(), limits_.lease, deadline()
         )
     );
+    if (!claimed.empty()) {
+        // Should it fail they are claimed again, after the pause that failures make.
+        const auto next_claim = std::exchange(claim_at_, asked);
+        TXS_CO_TRY(claimed, co_await proven(std::move(claimed)));
+        claim_at_ = next_claim;
+    }
     delivery_.trust(doubts);
     if (!std::exchange(is_alive_, true)) tell();
     if (claimed.empty()) co_return Result<>();
@@ -191,6 +200,25 @@ Task<Result<>> Keeper::claim() {
     );
     reader_.notify();
     co_return Result<>();
+}
+
+// What is sent and cannot be acknowledged is sent again by whoever has the lane next, and so on:
+// nothing is, before a write of the kind has gone through. It moves nothing and publishes nothing,
+// but takes the same locks and needs the same rights.
+Task<Result<std::vector<outbox::ClaimedLane>>> Keeper::proven(
+    std::vector<outbox::ClaimedLane> claimed
+) {
+    std::vector<outbox::LaneProgress> where_they_are;
+    for (const auto& lane : claimed)
+        where_they_are.push_back({lane.lane, lane.epoch, lane.cursor, lane.target, lane.last_id, 0}
+        );
+    TXS_CO_TRY(
+        const auto moved, co_await lanes_.advance(std::move(where_they_are), {}, deadline())
+    );
+    std::erase_if(claimed, [&](const auto& lane) {
+        return std::ranges::find(moved, lane.lane) == moved.end();
+    });
+    co_return claimed;
 }
 
 Task<Result<>> Keeper::renew() {
@@ -220,42 +248,83 @@ Task<Result<>> Keeper::acknowledge() {
     // What failed before goes again as it was: it may have been applied, and applying it twice
     // changes nothing.
     if (under_way_.empty()) under_way_ = delivery_.take_acknowledgements();
-    if (under_way_.empty()) co_return Result<>();
+    TXS_CO_CHECK(co_await move_cursors());
+    co_return co_await park();
+}
 
+// Of the lanes without a parked event, all at once.
+Task<Result<>> Keeper::move_cursors() {
     std::vector<const LaneMachine::Acknowledgement*> plain;
     for (const auto& one : under_way_) {
         if (one.parked.empty()) plain.push_back(&one);
     }
-    if (!plain.empty()) {
-        std::vector<outbox::LaneProgress> progress;
-        for (const auto* one : plain) progress.push_back(one->progress);
-        TXS_CO_TRY(
-            const auto moved,
-            co_await lanes_.advance(std::move(progress), grouped(plain), deadline())
-        );
-        for (const auto* one : plain) {
-            if (std::ranges::find(moved, one->progress.lane) != moved.end()) {
-                delivery_.acknowledged(*one);
-            } else {
-                delivery_.lose(one->progress.lane);
-            }
-        }
-        std::erase_if(under_way_, [](const auto& one) { return one.parked.empty(); });
-    }
-    while (!under_way_.empty()) {
-        const auto& one = under_way_.back();
-        TXS_CO_TRY(
-            const bool moved,
-            co_await lanes_.park(one.progress, one.parked, one.publication, deadline())
-        );
-        if (moved) {
-            delivery_.acknowledged(one);
+    if (plain.empty()) co_return Result<>();
+    std::vector<outbox::LaneProgress> progress;
+    for (const auto* one : plain) progress.push_back(one->progress);
+    TXS_CO_TRY(
+        const auto moved, co_await lanes_.advance(std::move(progress), grouped(plain), deadline())
+    );
+    for (const auto* one : plain) {
+        if (std::ranges::find(moved, one->progress.lane) != moved.end()) {
+            delivery_.acknowledged(*one);
         } else {
-            delivery_.lose(one.progress.lane);
+            delivery_.lose(one->progress.lane);
+        }
+    }
+    std::erase_if(under_way_, [](const auto& one) { return one.parked.empty(); });
+    co_return Result<>();
+}
+
+// Lane by lane: where it fails, the others go on. A failure may have waited for a lock, so the rest
+// comes after the leases and cursors have had their turn.
+Task<Result<>> Keeper::park() {
+    bool has_failed = false;
+    while (!under_way_.empty()) {
+        const auto lane = under_way_.back().progress.lane;
+        if (has_failed) {
+            delivery_.take_back(lane);
+            acknowledge_at_ = Clock::now();
+            under_way_.pop_back();
+            continue;
+        }
+        const auto parked = co_await park(under_way_.back());
+        if (!parked && !lanes_.is_open()) co_return tl::unexpected<Error>(parked.error());
+        if (!parked) {
+            has_failed = true;
+            delivery_.put_off(lane);
+            metrics_.failed(telemetry::Failure::update_error, "");
+            log::error(
+                kComponent,
+                "cannot put events among the dead letters; their lane waits, the others go on",
+                {{"lane", lane.value()},
+                 {"events", under_way_.back().parked.size()},
+                 {"error", parked.error().what()},
+                 {"error_type", parked.error().origin()}}
+            );
+        } else if (*parked) {
+            delivery_.acknowledged(under_way_.back());
+        } else {
+            delivery_.lose(lane);
         }
         under_way_.pop_back();
     }
     co_return Result<>();
+}
+
+Task<Result<bool>> Keeper::park(const LaneMachine::Acknowledgement& one) {
+    using outbox::DeadLetter;
+    auto whole = co_await lanes_.park(
+        one.progress, one.parked, one.publication, DeadLetter::whole, deadline()
+    );
+    if (whole || whole.error().retryable() || !lanes_.is_open()) co_return whole;
+    // Something in it cannot be stored there. Then at least its key must be held.
+    auto parked = one.parked;
+    for (auto& event : parked)
+        event.error += "; its content could not be copied and is in txstream.outbox only (" +
+                       whole.error().what() + ")";
+    co_return co_await lanes_.park(
+        one.progress, std::move(parked), one.publication, DeadLetter::bare, deadline()
+    );
 }
 
 // Lanes that went from the same cursor to the same target share one publication.

@@ -45,7 +45,11 @@ private:
     Task<Result<>> step();
     Task<Result<>> claim();
     Task<Result<>> renew();
+    Task<Result<std::vector<outbox::ClaimedLane>>> proven(std::vector<outbox::ClaimedLane> claimed);
     Task<Result<>> acknowledge();
+    Task<Result<>> move_cursors();
+    Task<Result<>> park();
+    Task<Result<bool>> park(const LaneMachine::Acknowledgement& one);
     Task<> hand_back();
     Task<Result<>> release();
     Task<> recover(const Error& error);

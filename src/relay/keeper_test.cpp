@@ -40,7 +40,9 @@ protected:
     /// One event of each lane, of number 10 less the lane's, from the cursors to one target.
     void hand_over(const std::vector<std::int16_t>& lanes, std::int64_t target = 20) {
         for (const auto lane : lanes) {
-            const auto events = tests::fake_events({{.id = 10 - lane, .lane = lane}});
+            const auto events = tests::fake_events(
+                {{.id = 10 - lane, .lane = lane, .aggregate_id = std::to_string(target)}}
+            );
             delivery_.add_page(LaneId(lane), events, 0, 1, snapshot(target), true);
         }
         delivery_.pump();
@@ -133,8 +135,8 @@ TEST_F(KeeperTest, LanesThatWentTheSameWayAreOnePublicationOfAllTheirEvents) {
     ASSERT_EQ(lanes_.publications.size(), 1U);
     const auto& told = lanes_.publications[0];
     EXPECT_EQ(told.lanes, (std::vector<LaneId>{LaneId(1), LaneId(2), LaneId(3)}));
-    EXPECT_EQ(told.first_id, EventSeq(7));
-    EXPECT_EQ(told.last_id, EventSeq(9));
+    EXPECT_EQ(told.first_id, EventSeq(7, 3));
+    EXPECT_EQ(told.last_id, EventSeq(9, 3));
     EXPECT_EQ(told.events, 3);
 }
 
@@ -189,6 +191,63 @@ TEST_F(KeeperTest, AtTheEndNobodyWaitsForAProducerThatHasGivenUp) {
     keeper_.stop(Deadline::in(1h));
     kafka_.give_up();
     wakeup_.notify();
+    EXPECT_TRUE(ends());
+    EXPECT_EQ(lanes_.releases, 1);
+}
+
+TEST_F(KeeperTest, AtTheEndNothingIsWaitedForThatKafkaWillNotSay) {
+    start({1});
+    hand_over({1});
+    delivery_.fail("brokers_down", Error(Code::unavailable, "no broker"));
+    keeper_.stop(Deadline::in(1h));
+    EXPECT_TRUE(ends());
+    EXPECT_EQ(lanes_.releases, 1);
+}
+
+TEST_F(KeeperTest, NoLaneIsPublishedBeforeAnAcknowledgementHasWorked) {
+    lanes_.unproven = 2;
+    lanes_.on_claim = [&](auto) { EXPECT_EQ(delivery_.lane_count(), 0U); };
+    start({1});
+    EXPECT_EQ(lanes_.unproven, 0);
+    EXPECT_TRUE(lanes_.moved.empty()) << "the proof moves nothing";
+    EXPECT_EQ(delivery_.machine(LaneId(1)).epoch(), Epoch(3));
+}
+
+TEST_F(KeeperTest, WhatCannotBeParkedWholeIsParkedBareAndItsKeyIsHeld) {
+    start({1});
+    lanes_.cannot_park = {{1, false}};
+    kafka_.refuses = Error(Code::rejected, "too large", "MSG_SIZE_TOO_LARGE");
+    hand_over({1});
+    ASSERT_TRUE(until([&] { return lanes_.parked.size() == 1; }));
+    EXPECT_NE(lanes_.parked[0].error.find("a trigger says no"), std::string::npos);
+    EXPECT_EQ(lanes_.refused_parks, 1);
+}
+
+TEST_F(KeeperTest, ALaneWhoseEventCannotBeParkedHoldsUpNoOther) {
+    start({1, 2, 3});
+    lanes_.cannot_park = {{3, true}};
+    kafka_.refuses = Error(Code::rejected, "too large", "MSG_SIZE_TOO_LARGE");
+    hand_over({1, 2, 3});
+    ASSERT_TRUE(until([&] { return lanes_.parked.size() == 2; }));
+    EXPECT_FALSE(delivery_.is_acknowledging()) << "what waits keeps nobody from going back";
+    kafka_.refuses.reset();
+    hand_over({1, 2}, 30);
+    kafka_.report(Outcome::acknowledged);
+    ASSERT_TRUE(until([&] { return lanes_.moved.size() == 4; }));
+    const auto refused = lanes_.refused_parks;
+    lanes_.cannot_park.clear();
+    ASSERT_TRUE(until([&] { return lanes_.parked.size() == 3; }));
+    EXPECT_LE(lanes_.refused_parks, refused + 2);
+    EXPECT_TRUE(delivery_.is_idle());
+}
+
+TEST_F(KeeperTest, AtTheEndNothingIsWaitedForThatCannotBeParked) {
+    start({1});
+    lanes_.cannot_park = {{1, true}};
+    kafka_.refuses = Error(Code::rejected, "too large", "MSG_SIZE_TOO_LARGE");
+    hand_over({1});
+    ASSERT_TRUE(until([&] { return lanes_.refused_parks > 0; }));
+    keeper_.stop(Deadline::in(1h));
     EXPECT_TRUE(ends());
     EXPECT_EQ(lanes_.releases, 1);
 }

@@ -28,7 +28,7 @@ void LaneMachine::settle() {
 void LaneMachine::begin_paging(const outbox::Snapshot& target, EventSeq first) {
     TXS_ASSERT(!is_paging(), "a window must end before the next one begins");
     read_.target = target;
-    read_.last_id = EventSeq(first.value() - 1);
+    read_.last_id = first.before();
 }
 
 LaneMachine::PageNumber LaneMachine::add_page(
@@ -132,7 +132,7 @@ void LaneMachine::topic_refused(PageNumber number, EventSeq id) {
 void LaneMachine::cut(PageNumber number, EventSeq id, std::size_t events) {
     auto& page = page_at(number);
     TXS_ASSERT(page.open >= events, "what is cut off was neither published nor parked");
-    read_ = {page.cursor, page.target, EventSeq(id.value() - 1)};
+    read_ = {page.cursor, page.target, id.before()};
     page.open -= events;
     page.last = read_.last_id;
     page.after = read_;

@@ -120,6 +120,8 @@ public:
     /// are none. At most one acknowledgement is under way; pages with parked events come alone.
     std::optional<Acknowledgement> next_acknowledgement();
     void acknowledged();
+    /// It was not written, as is known: its pages are complete, and not acknowledged, as before.
+    void not_acknowledged() noexcept { acknowledging_ = 0; }
     bool is_acknowledging() const noexcept { return acknowledging_ > 0; }
 
     /// Forgets what was not acknowledged and goes back to where the table says we are.

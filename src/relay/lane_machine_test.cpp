@@ -75,7 +75,7 @@ TEST(LaneMachineTest, ALaterPageThatIsCompleteWaitsForTheEarlierOne) {
 TEST(LaneMachineTest, APagedWindowKeepsItsTargetUntilItEnds) {
     auto lane = machine();
     lane.begin_paging(snapshot(50), EventSeq(100));
-    EXPECT_EQ(lane.read_up_to(), EventSeq(99));
+    EXPECT_EQ(lane.read_up_to(), EventSeq(100).before());
     const auto page = lane.add_page(snapshot(50), EventSeq(100), EventSeq(109), 10, false);
     publish(lane, page, 100, 109);
     const auto middle = lane.next_acknowledgement();
@@ -345,7 +345,7 @@ private:
             return;
         }
         const auto to = lane_.target().xmax();
-        auto ids = window(from, to, lane_.read_up_to().value());
+        auto ids = window(from, to, lane_.read_up_to().id());
         if (ids.empty()) return lane_.end_window();
         const bool ends = ids.size() < kPage;
         if (!ends) ids.resize(kPage);
@@ -416,11 +416,11 @@ private:
     void acknowledge() {
         if (acknowledging_) {
             table_ = acknowledging_->progress.cursor.xmax();
-            for (const auto& one : acknowledging_->parked) parked_.insert(one.id.value());
+            for (const auto& one : acknowledging_->parked) parked_.insert(one.id.id());
             const auto& told = acknowledging_->publication;
             for (const auto& [id, event] : events_) {
                 if (event.xid >= told.cursor.xmax() && event.xid < told.target.xmax() &&
-                    id >= told.first_id.value() && id <= told.last_id.value()) {
+                    id >= told.first_id.id() && id <= told.last_id.id()) {
                     ++covered_[id];
                 }
             }

@@ -4,6 +4,7 @@
 #include "base/strong.hpp"
 #include "outbox/event.hpp"
 #include "outbox/lane_store.hpp"
+#include "outbox/reader.hpp"
 #include "outbox/snapshot.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/task.hpp"
@@ -38,7 +39,7 @@ public:
         std::vector<LaneId> lanes,
         outbox::Snapshot cursor,
         outbox::Snapshot target,
-        std::size_t limit,
+        outbox::PageLimit limit,
         Deadline deadline
     ) = 0;
     /// `timeout` is for each of its statements.
@@ -53,7 +54,7 @@ public:
         const outbox::Snapshot& cursor,
         const outbox::Snapshot& target,
         EventSeq after,
-        std::size_t limit
+        outbox::PageLimit limit
     ) = 0;
     virtual Task<Result<outbox::Events>> receive_page(Deadline deadline) = 0;
 };
@@ -85,6 +86,7 @@ public:
         outbox::LaneProgress lane,
         std::vector<outbox::ParkedEvent> parked,
         outbox::Publication publication,
+        outbox::DeadLetter form,
         Deadline deadline
     ) = 0;
     virtual Task<Result<>> release(Deadline deadline) = 0;

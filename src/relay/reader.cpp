@@ -12,21 +12,11 @@ namespace {
 
 constexpr std::string_view kComponent = "relay";
 constexpr auto kForever = Deadline::Clock::time_point::max();
-// Nothing is known before the first page: a guess on the safe side, corrected by each page.
-constexpr double kFirstGuessBytes = 4096;
-constexpr std::size_t kPageRowsMin = 16;
-// The weight of a page in the average; small, since sizes jump.
-constexpr double kSizeWeight = 0.25;
 // A worker spends at most a tenth of its time in polls: on a busy server, where they take longer,
 // they become rarer and find more.
 constexpr int kPauseOfPoll = 9;
 constexpr std::chrono::milliseconds kReconnectMin{100};
 constexpr std::chrono::milliseconds kReconnectMax{5000};
-
-std::size_t event_bytes(const outbox::Event& event) {
-    return event.payload.size() + event.metadata.size() + event.headers.size() +
-           event.aggregate_id.size() + 200;
-}
 
 }  // namespace
 
@@ -45,8 +35,7 @@ Reader::Reader(
       wakeup_(wakeup),
       limits_(limits),
       random_(std::random_device{}()),
-      pause_(limits.poll_min),
-      bytes_per_event_(kFirstGuessBytes) {
+      pause_(limits.poll_min) {
 }
 
 void Reader::stop() {
@@ -172,14 +161,18 @@ Task<Result<bool>> Reader::poll_group(
 ) {
     keep_those_at(lanes, cursor);
     if (lanes.empty()) co_return false;
-    const auto limit = page_rows() + 1;
-    TXS_CO_TRY(
-        const auto events, co_await source_.read_window(lanes, cursor, target, limit, deadline())
-    );
+    auto limit = page_limit();
+    ++limit.rows;  // a full page that is the whole window is not cut
+    TXS_CO_TRY(auto events, co_await source_.read_window(lanes, cursor, target, limit, deadline()));
+    if (sizes_left_out(events, limit)) {
+        limit.count = outbox::PageLimit::Count::sum;
+        TXS_CO_TRY(events, co_await source_.read_window(lanes, cursor, target, limit, deadline()));
+    }
     // Everything goes back to the last acknowledgement: this window is read again.
     if (delivery_.needs_restart() || delivery_.lives() != life_) co_return false;
     keep_those_at(lanes, cursor);
-    if (events.size() == limit) co_return co_await begin_paging(std::move(lanes), cursor, target);
+    if (outbox::is_cut(events, limit))
+        co_return co_await begin_paging(std::move(lanes), cursor, target);
     give_window(events, std::move(lanes), target);
     co_return !events.empty();
 }
@@ -188,7 +181,6 @@ void Reader::give_window(
     const outbox::Events& events, std::vector<LaneId> lanes, const outbox::Snapshot& target
 ) {
     std::size_t begin = 0;
-    learn_size(events, 0, events.size());
     while (begin < events.size()) {
         const auto lane = events.lane(begin);
         auto end = begin + 1;
@@ -234,7 +226,7 @@ Result<bool> Reader::request_page() {
     const auto lane = delivery_.lane_to_page();
     if (!lane) return false;
     const auto& machine = delivery_.machine(*lane);
-    const auto limit = page_rows();
+    const auto limit = page_limit();
     TXS_CHECK(
         source_.send_page(*lane, machine.cursor(), machine.target(), machine.read_up_to(), limit)
     );
@@ -251,11 +243,31 @@ Task<Result<>> Reader::receive_page() {
         machine.end_window();
         co_return Result<>();
     }
-    learn_size(events, 0, events.size());
-    const bool ends_window = events.size() < request.limit;
+    (void)sizes_left_out(events, request.limit);  // what was left out comes with the next page
+    const auto whole = outbox::whole_events(events, request.limit);
+    if (whole == 0) co_return Result<>();
+    const bool ends_window = !outbox::is_cut(events, request.limit);
     const auto target = machine.target();
-    delivery_.add_page(request.lane, events, 0, events.size(), target, ends_window);
+    delivery_.add_page(request.lane, events, 0, whole, target, ends_window);
     co_return Result<>();
+}
+
+outbox::PageLimit Reader::page_limit() const {
+    auto limit = limits_.page;
+    if (are_large_) limit.count = outbox::PageLimit::Count::sum;
+    return limit;
+}
+
+// Remembers how large events are at the moment. True: some that can be sent were not fetched.
+bool Reader::sizes_left_out(const outbox::Events& events, const outbox::PageLimit& limit) {
+    if (limit.count == outbox::PageLimit::Count::shares) {
+        are_large_ = outbox::whole_events(events, limit) < events.size();
+        return are_large_;
+    }
+    are_large_ = false;
+    for (std::size_t i = 0; i < events.size() && !are_large_; ++i)
+        are_large_ = events.size_of(i) > limit.share();
+    return false;
 }
 
 bool Reader::is_wanted(const PageRequest& request) const {
@@ -269,24 +281,6 @@ Task<Result<>> Reader::drop_request() {
     request_.reset();
     TXS_CO_TRY(const auto ignored, co_await source_.receive_page(deadline()));
     co_return Result<>();
-}
-
-// The limit of a page is in rows, its bound in bytes: the average of what was read makes one of the
-// other. One page of suddenly larger events may be larger than the bound.
-void Reader::learn_size(const outbox::Events& events, std::size_t begin, std::size_t end) {
-    if (begin == end) return;
-    std::size_t bytes = 0;
-    for (auto i = begin; i < end; ++i) bytes += event_bytes(events.at(i));
-    const double average = static_cast<double>(bytes) / static_cast<double>(end - begin);
-    // Up at once, down slowly.
-    bytes_per_event_ =
-        std::max(average, bytes_per_event_ + kSizeWeight * (average - bytes_per_event_));
-}
-
-std::size_t Reader::page_rows() const {
-    const auto fit = static_cast<double>(limits_.page_bytes_max) / bytes_per_event_;
-    const auto rows = std::min(fit, static_cast<double>(limits_.page_rows_max));
-    return std::max(std::min(kPageRowsMin, limits_.page_rows_max), static_cast<std::size_t>(rows));
 }
 
 // --- trouble

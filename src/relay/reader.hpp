@@ -41,7 +41,7 @@ private:
         LaneId lane;
         Epoch epoch;
         std::uint64_t rewinds;
-        std::size_t limit;
+        outbox::PageLimit limit;
     };
 
     Task<Result<bool>> step();
@@ -62,8 +62,8 @@ private:
     Task<> restart_delivery();
     Task<> recover(const Error& error);
 
-    void learn_size(const outbox::Events& events, std::size_t begin, std::size_t end);
-    std::size_t page_rows() const;
+    outbox::PageLimit page_limit() const;
+    bool sizes_left_out(const outbox::Events& events, const outbox::PageLimit& limit);
     void plan_next_poll(Clock::time_point begun, bool found);
     Deadline deadline() const { return Deadline::in(limits_.statement_timeout); }
     bool is_wanted(const PageRequest& request) const;
@@ -83,7 +83,7 @@ private:
     Clock::time_point earliest_poll_{};
     bool is_nudged_ = false;  ///< since the last poll began
     unsigned database_failures_ = 0;
-    double bytes_per_event_;
+    bool are_large_ = false;  ///< events, so that shares of a page do not do
 };
 
 }  // namespace txstream::relay

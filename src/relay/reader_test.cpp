@@ -84,7 +84,7 @@ protected:
         source_,
         metrics_,
         wakeup_,
-        {.page_rows_max = kPageRows, .poll_min = 1ms, .poll_max = 1h}
+        {.page = {kPageRows, 1 << 20, 1 << 20}, .poll_min = 1ms, .poll_max = 1h}
     };
     runtime::TaskGroup tasks_{loop_.get_executor()};
 };
@@ -111,6 +111,35 @@ TEST_F(ReaderTest, AProducerThatEndsLeavesNoAnswerBehindAndTheWindowIsReadAgain)
     EXPECT_EQ(delivery_.machine(LaneId(1)).cursor(), snapshot(10));
 }
 
+TEST_F(ReaderTest, EventsLargerThanTheirShareOfAPageComeByTheSumAndTheirNeighboursWithThem) {
+    write(4);
+    for (const std::size_t large : {3U, 4U, 11U}) source_.window[large].size = 1 << 19;
+    Keys came;
+    const auto all_came = [&] {
+        for (const auto& key : kafka_.keys()) came.push_back(key);
+        kafka_.report(Outcome::acknowledged);
+        for (const auto& one : delivery_.take_acknowledgements()) delivery_.acknowledged(one);
+        return came.size() >= 20;
+    };
+    ASSERT_TRUE(until(all_came));
+    Keys all;
+    for (int id = 1; id <= 20; ++id) all.push_back(std::to_string(id));
+    EXPECT_EQ(came, all) << "each once, in order";
+}
+
+TEST_F(ReaderTest, AnEventThatNobodyCanSendIsParkedUnread) {
+    write(1);
+    source_.window[2].size = 1 << 21;
+    ASSERT_TRUE(until([&] { return delivery_.events_in_flight() == 4; }));
+    kafka_.report(Outcome::acknowledged);
+    const auto taken = delivery_.take_acknowledgements();
+    ASSERT_EQ(taken.size(), 1U);
+    ASSERT_EQ(taken[0].parked.size(), 1U);
+    EXPECT_EQ(taken[0].parked[0].id, EventSeq(3, 3));
+    EXPECT_EQ(taken[0].parked[0].error_class, "MSG_SIZE_TOO_LARGE");
+    for (const auto& one : taken) delivery_.acknowledged(one);
+}
+
 // The keeper's statement is under way when the answer has come.
 TEST_F(ReaderTest, NoLaneGoesBackWhileItIsBeingAcknowledged) {
     write(10);
@@ -127,7 +156,7 @@ TEST_F(ReaderTest, NoLaneGoesBackWhileItIsBeingAcknowledged) {
     EXPECT_TRUE(delivery_.needs_restart());
     for (const auto& one : under_way) delivery_.acknowledged(one);
     EXPECT_TRUE(until([&] { return !delivery_.needs_restart(); }));
-    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(kPageRows));
+    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(kPageRows, 3));
 }
 
 TEST_F(ReaderTest, WhatWasRefusedIsNotReadAgainBeforeItsDelayIsOver) {
@@ -200,7 +229,7 @@ TEST_F(ReaderTest, APageAskedForBeforeItsLaneWentBackIsNotTaken) {
     write(3);
     ASSERT_TRUE(until([&] { return source_.received == 2; }));
     EXPECT_EQ(kafka_.keys(), (Keys{"1", "2"}));
-    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(2));
+    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(3, 3).before());
     kafka_.unknown_topic_of.clear();
     kafka_.report(Outcome::acknowledged);
     // Its time is the delay's, and a poll's that comes in an hour.

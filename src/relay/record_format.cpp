@@ -124,6 +124,7 @@ void append_wire_events(
         record.aggregate_type = event.aggregate_type;
         record.extra_headers = event.headers;
         record.created_at = event.created_at;
+        if (!event.has_content) record.oversize = event.size;
         const auto id_at = arena.size();
         arena += event.event_id;
         record.event_id = since(id_at);

@@ -24,6 +24,7 @@ struct WireEvent {
     std::string_view content_type;
     std::string_view extra_headers;  ///< JSON object, empty: none
     std::chrono::sys_time<std::chrono::microseconds> created_at;
+    std::size_t oversize = 0;  ///< so many bytes that it was not fetched; there is no record
 
     /// Everything the broker counts, about: key, value and headers.
     std::size_t bytes() const noexcept;

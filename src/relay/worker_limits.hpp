@@ -1,5 +1,7 @@
 #pragma once
 
+#include "outbox/reader.hpp"
+
 #include <chrono>
 #include <cstddef>
 
@@ -9,8 +11,7 @@ namespace txstream::relay {
 struct WorkerLimits {
     std::size_t lanes_max = 32;
     std::chrono::milliseconds lease{10000};
-    std::size_t page_rows_max = 1000;
-    std::size_t page_bytes_max = 4 * 1024 * 1024;
+    outbox::PageLimit page{1000, 4 * 1024 * 1024, 1024 * 1024};
     std::chrono::milliseconds poll_min{2};
     std::chrono::milliseconds poll_max{100};
     /// Cursors move at most this often, unless a lane waits for it: one write for many pages.

@@ -76,7 +76,7 @@ private:
         options.delivery.lane.attempts_max = 2;
         options.limits.lanes_max = 4;
         options.limits.lease = kLease;
-        options.limits.page_rows_max = 5;
+        options.limits.page.rows = 5;
         options.limits.poll_min = 1ms;
         options.limits.poll_max = 4ms;
         options.limits.acknowledge_interval = 2ms;

@@ -17,6 +17,9 @@ namespace txstream::tests {
 /// An event as a test writes it down; what is not said has a harmless value.
 struct FakeEvent {
     std::int64_t id = 1;
+    std::int64_t xid = 3;
+    std::int64_t size = 2;
+    bool has_content = true;
     std::int16_t lane = 0;
     std::string aggregate_id = "key";
     std::string event_type = "Tested";
@@ -33,11 +36,14 @@ struct FakeEvent {
 /// Events as if a server had sent them: libpq can make a result without one.
 inline outbox::Events fake_events(const std::vector<FakeEvent>& events) {
     constexpr Oid kInt2 = 21, kInt8 = 20, kText = 25, kUuid = 2950, kJson = 114, kBytea = 17,
-                  kTime = 1184;
+                  kTime = 1184, kXid8 = 5069, kBool = 16;
     constexpr std::int64_t kPostgresEpoch = 946'684'800'000'000;
     const std::vector<Oid> types{
         kInt2,
         kInt8,
+        kXid8,
+        kInt8,
+        kBool,
         kUuid,
         kText,
         kText,
@@ -79,6 +85,9 @@ inline outbox::Events fake_events(const std::vector<FakeEvent>& events) {
         };
         set(big_endian(event.lane, 2));
         set(big_endian(event.id, 8));
+        set(big_endian(event.xid, 8));
+        set(big_endian(event.size, 8));
+        set(std::string(1, event.has_content ? '\1' : '\0'));
         set(std::string(8, '\x11') + big_endian(event.id, 8));
         set("Test");
         set(event.aggregate_id);

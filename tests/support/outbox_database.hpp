@@ -1,5 +1,6 @@
 #pragma once
 
+#include "outbox/reader.hpp"
 #include "pg/migrator.hpp"
 #include "tests/support/pg_fixture.hpp"
 
@@ -23,6 +24,11 @@ inline pg::MigrationSet shipped_migrations(const std::string& name) {
     auto set = must(pg::make_migration_set(name, {files.begin(), files.end()}));
     if (name == "outbox") set.parameters["lanes"] = "32";
     return set;
+}
+
+/// A page limited in rows only.
+inline outbox::PageLimit rows_at_most(std::size_t rows) {
+    return {rows, std::size_t{1} << 30U, std::size_t{1} << 30U};
 }
 
 /// A database with the outbox's migrations, and one session of a superuser in it.

@@ -38,7 +38,7 @@ struct World {
         std::int64_t epoch = 0;
         outbox::Snapshot cursor = outbox::Snapshot::parse("1:1:").value();
         std::optional<outbox::Snapshot> target;
-        std::int64_t last_id = 0;
+        EventSeq last_id;
     };
 
     explicit World(unsigned seed) : random(seed) {}
@@ -116,12 +116,12 @@ struct World {
         for (const auto& [id, event] : events) {
             if (lane_of(event.key) != to.lane.value() || is_over(id)) continue;
             EXPECT_FALSE(to.cursor.sees(event.xid)) << "event " << id << " is passed over";
-            EXPECT_FALSE(to.target && to.target->sees(event.xid) && id <= to.last_id.value())
+            EXPECT_FALSE(to.target && to.target->sees(event.xid) && EventSeq(id, 3) <= to.last_id)
                 << "event " << id << " is passed over in a page";
         }
         lane.cursor = to.cursor;
         lane.target = to.target;
-        lane.last_id = to.last_id.value();
+        lane.last_id = to.last_id;
     }
 
     void store(std::int64_t id) {
@@ -226,12 +226,12 @@ public:
         std::vector<LaneId> lanes,
         outbox::Snapshot cursor,
         outbox::Snapshot target,
-        std::size_t limit,
+        outbox::PageLimit limit,
         Deadline deadline
     ) override {
         TXS_CO_CHECK(co_await statement(deadline));
         auto found = window(lanes, cursor, target);
-        if (found.size() > limit) found.resize(limit);
+        if (found.size() > limit.rows) found.resize(limit.rows);
         co_return fake_events(found);
     }
 
@@ -244,7 +244,7 @@ public:
         TXS_CO_CHECK(co_await statement(Deadline::in(timeout)));
         std::map<LaneId, EventSeq> first;
         for (const auto& event : window(lanes, cursor, target))
-            first.try_emplace(LaneId(event.lane), EventSeq(event.id));
+            first.try_emplace(LaneId(event.lane), EventSeq(event.id, event.xid));
         co_return first;
     }
 
@@ -253,11 +253,13 @@ public:
         const outbox::Snapshot& cursor,
         const outbox::Snapshot& target,
         EventSeq after,
-        std::size_t limit
+        outbox::PageLimit limit
     ) override {
         page_ = window({lane}, cursor, target);
-        std::erase_if(page_, [&](const auto& event) { return event.id <= after.value(); });
-        if (page_.size() > limit) page_.resize(limit);
+        std::erase_if(page_, [&](const auto& event) {
+            return EventSeq(event.id, event.xid) <= after;
+        });
+        if (page_.size() > limit.rows) page_.resize(limit.rows);
         return {};
     }
     Task<Result<outbox::Events>> receive_page(Deadline deadline) override {
@@ -315,7 +317,7 @@ public:
                 Epoch(lane.epoch),
                 lane.cursor,
                 lane.target,
-                EventSeq(lane.last_id),
+                lane.last_id,
                 {}
             };
             for (const auto key : world_.held) {
@@ -362,13 +364,14 @@ public:
         outbox::LaneProgress lane,
         std::vector<outbox::ParkedEvent> parked,
         outbox::Publication,
+        outbox::DeadLetter,
         Deadline deadline
     ) override {
         TXS_CO_CHECK(co_await statement(deadline));
         if (!is_ours(lane)) co_return false;
         for (const auto& event : parked) {
-            world_.parked.insert(event.id.value());
-            world_.held.insert(world_.events.at(event.id.value()).key);
+            world_.parked.insert(event.id.id());
+            world_.held.insert(world_.events.at(event.id.id()).key);
         }
         world_.move(lane);
         world_.write_lanes(true);
