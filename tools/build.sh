@@ -2,11 +2,17 @@
 # Configures (when needed) and builds one CMake preset into build/<preset>.
 #
 #   build.sh PRESET [TARGET]...
+#   build.sh --configure PRESET     only configures, when needed
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 main() {
+    local only_configure=0
+    if [[ $1 == --configure ]]; then
+        only_configure=1
+        shift
+    fi
     local preset=$1 dir=$TXS_ROOT/build/$1
     shift
     cd "$TXS_ROOT"
@@ -22,6 +28,7 @@ main() {
     elif [[ ! -e $dir/build.ninja || CMakePresets.json -nt $dir/build.ninja ]]; then
         cmake --preset "$preset"
     fi
+    ((!only_configure)) || return 0
     cmake --build --preset "$preset" --parallel "${BUILD_JOBS:-$(nproc)}" "${@/#/--target=}"
 }
 

@@ -66,7 +66,7 @@ check_clang_tidy() {
         say "clang-tidy: no file differs from ${LINT_BASE:-HEAD}; 'make lint ARGS=--all' checks every file"
         return
     fi
-    [[ -e build/dev/compile_commands.json ]] || cmake --preset dev >/dev/null
+    tools/build.sh --configure dev >/dev/null
     printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" "$TIDY" -p build/dev --quiet
 }
 

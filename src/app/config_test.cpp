@@ -226,6 +226,7 @@ TEST(ConfigTest, ASecretMayComeFromAFileButNotFromTwoPlaces) {
     EXPECT_TRUE(has(twice, "DATABASE_PASSWORD_FILE")) << twice;
     EXPECT_FALSE(has(twice, "s3cret"));
     EXPECT_TRUE(has(problems({{"DATABASE_PASSWORD_FILE", "/missing"}}), "/missing"));
+    EXPECT_EQ(problems({{"DATABASE_PASSWORD_FILE", ""}}), "") << "as if it were not set";
 }
 
 TEST(ConfigTest, AFileOfASecretIsReadAgainForEachConnect) {

@@ -95,8 +95,8 @@ private:
     }
 
     void note(const Error& error) {
-        // Brokers close idle connections: if that matters, the relay logs it.
-        if (!trouble_->happened(error) || error.origin() == kafka::kDisconnected) return;
+        // Brokers close idle connections. What keeps the next one from coming up has another name.
+        if (error.origin() == kafka::kDisconnected || !trouble_->happened(error)) return;
         log::warn(
             "kafka",
             "no broker can be used; trying again",

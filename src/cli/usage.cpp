@@ -89,13 +89,24 @@ std::string unknown_command(const CLI::App& app, const std::string& typed) {
     return fmt::format("{} has no command {}; {}", path_of(app), typed, remedy);
 }
 
+/// A command below this one that has the option: "migrate --only outbox up".
+const CLI::App* owner_below(const CLI::App& app, const std::string& option) {
+    for (const auto* command : app.get_subcommands({})) {
+        if (command->get_option_no_throw(option) != nullptr) return command;
+        if (const auto* found = owner_below(*command, option)) return found;
+    }
+    return nullptr;
+}
+
 std::string unknown_option(const CLI::App& app, const std::string& typed) {
     auto variable = typed.substr(typed.find_first_not_of('-'));
     std::ranges::transform(variable, variable.begin(), [](unsigned char c) {
         return c == '-' ? '_' : static_cast<char>(std::toupper(c));
     });
     std::string remedy = see_help(app);
-    if (const auto near = app::suggest(typed, options_of(app))) {
+    if (const auto* owner = owner_below(app, typed)) {
+        remedy = fmt::format("write it behind the command: {} {}", path_of(*owner), typed);
+    } else if (const auto near = app::suggest(typed, options_of(app))) {
         remedy = fmt::format("did you mean {}?", *near);
     } else if (app::is_setting(variable)) {
         remedy = fmt::format("that is a setting: {}=… in the environment or in .env", variable);

@@ -58,7 +58,9 @@ constexpr Trouble kTlsDemanded{
     "KAFKA_SECURITY_PROTOCOL and the port in KAFKA_BROKERS"
 };
 constexpr Trouble kRefused{
-    "connection_refused", "no Kafka listens there: check KAFKA_BROKERS, and whether Kafka runs"
+    "connection_refused",
+    "no Kafka listens there: check KAFKA_BROKERS, the broker's advertised.listeners, and whether "
+    "Kafka runs"
 };
 constexpr Trouble kSilent{
     "no_answer",

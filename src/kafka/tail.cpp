@@ -46,7 +46,7 @@ public:
         const Partitions fresh(rd_kafka_topic_partition_list_new(0));
         for (int i = 0; i < all->topic_cnt; ++i) {
             const auto& topic = all->topics[i];
-            if (std::string_view(topic.topic).starts_with('_')) continue;
+            if (std::string_view(topic.topic).starts_with("__")) continue;
             for (int partition = 0; partition < topic.partition_cnt; ++partition) {
                 if (!known_.emplace(topic.topic, partition).second) continue;
                 rd_kafka_topic_partition_list_add(fresh.get(), topic.topic, partition)->offset =

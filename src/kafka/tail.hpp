@@ -23,8 +23,8 @@ struct TailedRecord {
 };
 
 /// Reads all topics of a broker from their beginning, also those that are made later, without a
-/// group: nothing is committed and nobody is disturbed. Leaves out topics whose names begin with an
-/// underscore, which are Kafka's own. Blocks; one thread uses it.
+/// group: nothing is committed and nobody is disturbed. Leaves out Kafka's own topics, whose names
+/// begin with two underscores. Blocks; one thread uses it.
 class Tail {
 public:
     static Result<std::unique_ptr<Tail>> open(Properties properties, LogCallback log);

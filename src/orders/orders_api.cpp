@@ -149,7 +149,10 @@ domain::Timestamp now() {
 /// For what is not the client's fault, whatever the database calls it.
 http::Response database_problem(const Error& error) {
     if (error.retryable()) return http::problem(error);
-    http::Response response(500);
+    // A login that is refused while its password is rotated: the next session may have the new one.
+    const bool is_login = error.origin().starts_with("28");
+    http::Response response(is_login ? 503 : 500);
+    if (is_login) response.with("Retry-After", "1");
     response.failure = error.what();
     return response;
 }

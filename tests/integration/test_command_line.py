@@ -20,6 +20,7 @@ COMMANDS = ["serve", "api", "relay", "dev", "migrate", "config", "version", "hel
     ("confg print", "txstream has no command confg; did you mean config?"),
     ("validate", "txstream has no command validate; did you mean txstream migrate validate?"),
     ("relay --lanes 4", "txstream relay has no option --lanes; `txstream help relay` shows what there is"),
+    ("migrate --only outbox up", "txstream migrate has no option --only; write it behind the command: txstream migrate up --only"),
     ("migrate up --onyl outbox", "txstream migrate up has no option --onyl; did you mean --only?"),
     ("serve --server-port 80", "txstream serve has no option --server-port; that is a setting: SERVER_PORT="),
     ("serve -x", "txstream serve has no option -x"),

@@ -55,6 +55,8 @@ def test_a_rotated_password_is_read_at_the_next_connect(world, role, tmp_path):
     database.run(f"ALTER ROLE {name} PASSWORD 'new-s3cret'")
     end_sessions()
     eventually(lambda: any("is empty" in one.get("error", "") for one in relay.logs()), "the relay says what it waits for")
+    write(secret, "old-s3cret")
+    eventually(lambda: api.request("GET", "/api/v1/orders")[0] == 503, "a login refused for now is no fault of the request")
     write(secret, "new-s3cret\r\n")
     topic.read_ids([str(database.publish("after"))])
     eventually(lambda: api.request("GET", "/api/v1/orders")[0] == 200, "the API is back")

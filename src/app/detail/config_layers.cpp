@@ -171,6 +171,7 @@ private:
             const auto path = found->second.text;
             const auto source = fmt::format("{} ({})", name, found->second.source);
             layer.erase(found);
+            if (path.empty()) continue;  // as an empty DATABASE_URL: not set
             if (layer.contains(setting.name)) {
                 problem(
                     name, fmt::format("{} and {} are both set; set one of them", setting.name, name)
