@@ -3,28 +3,25 @@
 // Brokers' errors are of any length, and an escaped character takes six bytes.
 #define TXS_ERROR_CHARACTERS "2000"
 
-// Of a value that is too large even compressed: what it takes compressed.
-#define TXS_BYTES_OF(json)                                                      \
-    "CASE WHEN pg_column_size(" json ") > $4::bigint THEN pg_column_size(" json \
-    ") ELSE coalesce(octet_length(" json "::text), 0) END::bigint"
-
 namespace txstream::outbox {
 
 // No index has the ids of all lanes: the newest are among the newest of each.
 //
-// The length of a json value is not known before it is decompressed; what is too large even
-// compressed is not. "size" is what payload and metadata take, "bytes" the sum up to a place.
+// An event's size is stored with it, so what is left out is not even decompressed. Only the
+// metadata of an event without a JSON payload are not in it, since no record holds them: their
+// length is asked for, unless they are too large even compressed. "shown" is what an event would
+// take here, "bytes" the sum up to its place.
 const pg::Statement kNewestEvents{
     "txs_newest_events",
     "SELECT id, aggregate_type, aggregate_id, event_type, status,"
-    " CASE WHEN size <= $4::bigint THEN coalesce(event_data::text, '') ELSE '' END,"
-    " CASE WHEN size <= $4::bigint THEN coalesce(event_metadata::text, '') ELSE '' END,"
+    " CASE WHEN shown <= $4::bigint THEN coalesce(event_data::text, '') ELSE '' END,"
+    " CASE WHEN shown <= $4::bigint THEN coalesce(event_metadata::text, '') ELSE '' END,"
     " created_at, published_at, retry_count, coalesce(error_message, ''), size,"
-    " size > $4::bigint, found"
+    " shown > $4::bigint, found"
     " FROM (SELECT newest.id AS seq, newest.xid AS seq_xid, c.*, count(*) OVER () AS found,"
     "   row_number() OVER in_order AS place,"
     "   sum(octet_length(c.aggregate_id) + coalesce(octet_length(c.error_message), 0)"
-    "    + CASE WHEN c.size <= $4::bigint THEN c.size ELSE 0 END) OVER in_order AS bytes"
+    "    + CASE WHEN c.shown <= $4::bigint THEN c.shown ELSE 0 END) OVER in_order AS bytes"
     "  FROM (SELECT o.lane, o.id, o.xid FROM txstream.lanes l CROSS JOIN LATERAL"
     "    (SELECT lane, id, xid FROM txstream.outbox WHERE lane = l.lane"
     "     ORDER BY id DESC, xid DESC LIMIT $1::bigint + $2::bigint) o"
@@ -34,13 +31,14 @@ const pg::Statement kNewestEvents{
     "     WHEN 'replayed' THEN 'published' ELSE e.status END AS status,"
     "    e.payload_json AS event_data, e.metadata AS event_metadata, e.created_at,"
     "    e.published_at, e.attempts AS retry_count, left(e.last_error, " TXS_ERROR_CHARACTERS
-    ") AS error_message,"
-    "    " TXS_BYTES_OF("e.payload_json") " + " TXS_BYTES_OF("e.metadata"
-    ) " AS size"
-      "   FROM txstream.events e WHERE e.lane = newest.lane AND e.id = newest.id"
-      "     AND e.xid = newest.xid) c"
-      "  WINDOW in_order AS (ORDER BY newest.id DESC, newest.xid DESC)) listed"
-      " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC, seq_xid DESC",
+    ") AS error_message, e.size,"
+    "    CASE WHEN e.payload_json IS NOT NULL THEN e.size"
+    "     WHEN pg_column_size(e.metadata) > $4::bigint THEN pg_column_size(e.metadata)"
+    "     ELSE coalesce(octet_length(e.metadata::text), 0) END AS shown"
+    "   FROM txstream.events e WHERE e.lane = newest.lane AND e.id = newest.id"
+    "     AND e.xid = newest.xid) c"
+    "  WINDOW in_order AS (ORDER BY newest.id DESC, newest.xid DESC)) listed"
+    " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC, seq_xid DESC",
     pg::Planning::each_time
 };
 

@@ -30,7 +30,7 @@ struct LoggedEvent {
     std::optional<Time> published_at;
     std::int64_t attempts = 0;
     std::string last_error;   ///< its beginning
-    std::int64_t size = 0;    ///< bytes of payload and metadata, at least, shown or not
+    std::int64_t size = 0;    ///< bytes of what makes the record, shown or not
     bool is_omitted = false;  ///< payload and metadata were too large to be read
 };
 

@@ -156,7 +156,7 @@ TEST_F(EventLogPgTest, ALargeEventIsShownWithItsSizeAndWithoutItsPayload) {
         seen += event.is_omitted ? ":omitted " : " ";
         EXPECT_EQ(
             event.size > 5000,
-            std::string("payload metadata gone").find(event.aggregate_id) != std::string::npos
+            std::string("payload metadata bytes").find(event.aggregate_id) != std::string::npos
         ) << event.aggregate_id;
     }
     EXPECT_EQ(
