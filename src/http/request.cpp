@@ -1,5 +1,6 @@
 #include "http/request.hpp"
 
+#include "http/detail/authority.hpp"
 #include "http/detail/text.hpp"
 
 #include <algorithm>
@@ -23,6 +24,14 @@ std::string_view cut(std::string_view& text, char separator) {
     return piece;
 }
 
+// RFC 3986 without '#', which no client sends. Everything else may be read in two ways, by us and
+// by a proxy.
+bool is_target_character(char c) noexcept {
+    constexpr std::string_view kMarks = "-._~%:/?[]@!$&'()*+,;=";
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           kMarks.find(c) != std::string_view::npos;
+}
+
 }  // namespace
 
 std::string_view to_string(Method method) noexcept {
@@ -40,24 +49,21 @@ void Headers::add(std::string_view name, std::string_view value) {
 }
 
 std::optional<std::string_view> Headers::find(std::string_view name) const noexcept {
-    const std::string_view text = text_;
     for (const auto& field : fields_) {
-        if (detail::same_name(text.substr(field.name_at, field.name_size), name)) {
-            return text.substr(field.value_at, field.value_size);
-        }
+        if (is_named(field, name)) return value_of(field);
     }
     return std::nullopt;
 }
 
 std::size_t Headers::count(std::string_view name) const noexcept {
-    const std::string_view text = text_;
     return static_cast<std::size_t>(std::count_if(
-        fields_.begin(),
-        fields_.end(),
-        [&](const Field& field) {
-            return detail::same_name(text.substr(field.name_at, field.name_size), name);
-        }
+        fields_.begin(), fields_.end(), [&](const Field& field) { return is_named(field, name); }
     ));
+}
+
+bool Headers::is_named(const Field& field, std::string_view name) const noexcept {
+    const std::string_view text = text_;
+    return detail::same_name(text.substr(field.name_at, field.name_size), name);
 }
 
 Result<Request> Request::make(Method method, std::string_view target, std::string body) {
@@ -85,16 +91,26 @@ void Request::add_param(std::string_view name, std::string value) {
 
 Result<> Request::set_target(std::string_view sent) {
     target = sent;
-    std::string_view rest = sent.substr(0, sent.find('#'));
-    // Proxies send the absolute form, "http://host/path"; the host part says nothing to us.
+    if (!std::all_of(sent.begin(), sent.end(), is_target_character))
+        return fail(Code::invalid_input, "the target has a character that must be percent-encoded");
+    if (sent == "*") {
+        if (method == Method::options) return {};
+        return fail(Code::invalid_input, "only OPTIONS has the target '*'");
+    }
+    std::string_view rest = sent;
+    // Proxies send the absolute form, "http://host/path".
     for (const std::string_view scheme : {"http://", "https://"}) {
-        if (!rest.starts_with(scheme)) continue;
+        if (!detail::same_name(rest.substr(0, scheme.size()), scheme)) continue;
         rest.remove_prefix(scheme.size());
-        rest.remove_prefix(std::min(rest.find_first_of("/?"), rest.size()));
+        authority = rest.substr(0, rest.find_first_of("/?"));
+        rest.remove_prefix(authority.size());
+        if (!detail::parse_authority(authority))
+            return fail(Code::invalid_input, "the target's host is not a host name or address");
+        break;
     }
     std::string_view path = cut(rest, '?');
-    if (path == "*" || path.empty()) path = "/";
-    if (path.front() != '/') return fail(Code::invalid_input, "the path must begin with '/'");
+    if (path.empty() && !authority.empty()) path = "/";
+    if (!path.starts_with('/')) return fail(Code::invalid_input, "the path must begin with '/'");
     path.remove_prefix(1);
     while (!path.empty()) {
         const bool last = path.find('/') == std::string_view::npos;

@@ -27,11 +27,22 @@ public:
     std::optional<std::string_view> find(std::string_view name) const noexcept;
     std::size_t count(std::string_view name) const noexcept;
     std::size_t size() const noexcept { return fields_.size(); }
+    /// Calls `take` with every value of that name, in order.
+    template <class Take>
+    void each(std::string_view name, Take take) const {
+        for (const auto& field : fields_) {
+            if (is_named(field, name)) take(value_of(field));
+        }
+    }
 
 private:
     struct Field {
         std::size_t name_at, name_size, value_at, value_size;
     };
+    bool is_named(const Field& field, std::string_view name) const noexcept;
+    std::string_view value_of(const Field& field) const noexcept {
+        return std::string_view(text_).substr(field.value_at, field.value_size);
+    }
     // One text for all fields: a request costs two allocations here and not two for each header.
     std::string text_;
     std::vector<Field> fields_;
@@ -47,6 +58,7 @@ public:
 
     Method method = Method::get;
     std::string target;                 ///< as it was sent
+    std::string authority;              ///< of a target "http://host/path"; else empty
     std::vector<std::string> segments;  ///< of the path, percent-decoded after it was split
     Headers headers;
     std::string body;

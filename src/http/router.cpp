@@ -26,6 +26,10 @@ void Router::add(Method method, std::string_view route, Handler handler) {
 }
 
 Router::Match Router::find(Request& request) const {
+    if (request.method == Method::other)
+        return {nullptr, "unmatched", problem(501, "this server does not know the method")};
+    if (request.target == "*")
+        return {nullptr, "*", Response(204).with("Allow", allowed_anywhere())};
     const auto route = std::find_if(routes_.begin(), routes_.end(), [&](const Route& known) {
         return matches(known, request.segments);
     });
@@ -91,6 +95,17 @@ const Router::Handler* Router::endpoint(const Route& route, Method method) {
         [method](const Endpoint& known) { return known.method == method; }
     );
     return found == route.endpoints.end() ? nullptr : &found->handler;
+}
+
+// What OPTIONS * asks for.
+std::string Router::allowed_anywhere() const {
+    Route all;
+    for (const auto& route : routes_) {
+        for (const auto& known : route.endpoints) {
+            if (endpoint(all, known.method) == nullptr) all.endpoints.push_back({known.method, {}});
+        }
+    }
+    return allowed(all);
 }
 
 std::string Router::allowed(const Route& route) {

@@ -23,7 +23,7 @@ public:
     struct Match {
         const Handler* handler;  ///< none: `refusal` is the answer
         std::string_view route;  ///< the template, for metrics; "unmatched" if the path is unknown
-        Response refusal;        ///< 404, 405 with Allow, or 204 with Allow for OPTIONS
+        Response refusal;        ///< 404, 405 with Allow, 501, or 204 with Allow for OPTIONS
     };
     /// Fills in the request's params. HEAD finds the handler of GET.
     Match find(Request& request) const;
@@ -48,6 +48,7 @@ private:
     static bool more_literal(const Route& left, const Route& right);
     static const Handler* endpoint(const Route& route, Method method);
     static std::string allowed(const Route& route);
+    std::string allowed_anywhere() const;
 
     std::vector<Route> routes_;  ///< the more literal one first
 };

@@ -20,6 +20,8 @@ struct Limits {
     std::size_t refused_connections_max = 64;  ///< being told so; beyond it they are just closed
     std::size_t body_bytes_max = 1024 * 1024;  ///< 413
     std::size_t header_bytes_max = 16 * 1024;  ///< request line and headers together: 431
+    std::size_t header_fields_max = 100;       ///< lines of them: 431
+    std::size_t target_bytes_max = 8 * 1024;   ///< 414
     std::chrono::milliseconds read_timeout{15000};   ///< from a request's first byte to its last
     std::chrono::milliseconds write_timeout{15000};  ///< for a whole response
     std::chrono::milliseconds idle_timeout{60000};   ///< between requests

@@ -113,12 +113,29 @@ TEST_F(ServerTest, AnotherMethodIs405WithAllow) {
     auto reply = client.ask("DELETE /hello HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_EQ(reply.status, 405);
     EXPECT_TRUE(reply.has("Allow: GET, HEAD, OPTIONS\r\n"));
-    reply = client.ask("BREW /hello HTTP/1.1\r\nHost: x\r\n\r\n");
-    EXPECT_EQ(reply.status, 405);
     reply = client.ask("OPTIONS /echo HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_EQ(reply.status, 204);
     EXPECT_TRUE(reply.has("Allow: POST, OPTIONS\r\n"));
     EXPECT_FALSE(reply.has("Content-Length"));
+}
+
+TEST_F(ServerTest, AnUnknownMethodIs501WhateverItsTarget) {
+    Client client(start());
+    for (const char* const line :
+         {"BREW /hello", "get /hello", "BREW /nothing", "TRACE /hello", "BREW /hello"}) {
+        const auto reply = client.ask(std::string(line) + " HTTP/1.1\r\nHost: x\r\n\r\n");
+        EXPECT_EQ(reply.status, 501) << line;
+        EXPECT_FALSE(reply.closes());
+    }
+    EXPECT_EQ(client.ask("CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n").status, 501);
+}
+
+TEST_F(ServerTest, OptionsOfTheServerItselfListsWhatAnyPathTakes) {
+    Client client(start());
+    const auto reply = client.ask("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(reply.status, 204);
+    EXPECT_TRUE(reply.has("Allow: GET, HEAD, POST, OPTIONS\r\n")) << reply.head;
+    EXPECT_EQ(client.ask(kHello).status, 200);
 }
 
 TEST_F(ServerTest, HeadIsGetWithoutTheBody) {

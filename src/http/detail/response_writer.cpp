@@ -49,6 +49,8 @@ std::string_view reason(int status) noexcept {
             return "Precondition Failed";
         case 413:
             return "Content Too Large";
+        case 414:
+            return "URI Too Long";
         case 415:
             return "Unsupported Media Type";
         case 417:
@@ -120,7 +122,7 @@ void complete(Response& response, std::string_view request_id) {
                     ",\"request_id\":" + json_string(request_id) + "}";
 }
 
-bool write_head(std::string& out, const Response& response, const Framing& framing) {
+bool write_head(std::string& out, const Response& response, const Departure& departure) {
     const bool may_have_body =
         response.status >= 200 && response.status != 204 && response.status != 304;
     out += "HTTP/1.1 ";
@@ -128,7 +130,7 @@ bool write_head(std::string& out, const Response& response, const Framing& frami
     out += ' ';
     out += reason(response.status);
     out += "\r\n";
-    append_header(out, "Date", date(framing.now));
+    append_header(out, "Date", date(departure.now));
     if (may_have_body) {
         if (!response.content_type.empty()) {
             append_header(out, "Content-Type", response.content_type);
@@ -137,15 +139,15 @@ bool write_head(std::string& out, const Response& response, const Framing& frami
         append(out, response.body.size());
         out += "\r\n";
     }
-    if (!framing.request_id.empty()) append_header(out, "X-Request-Id", framing.request_id);
+    if (!departure.request_id.empty()) append_header(out, "X-Request-Id", departure.request_id);
     for (const auto& [name, value] : response.headers) append_header(out, name, value);
-    if (framing.close) {
+    if (departure.close) {
         out += "Connection: close\r\n";
-    } else if (framing.is_http_1_0) {
+    } else if (departure.is_http_1_0) {
         out += "Connection: keep-alive\r\n";
     }
     out += "\r\n";
-    return may_have_body && !framing.without_body && !response.body.empty();
+    return may_have_body && !departure.without_body && !response.body.empty();
 }
 
 }  // namespace txstream::http::detail

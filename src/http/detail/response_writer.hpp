@@ -9,7 +9,7 @@
 namespace txstream::http::detail {
 
 /// How the response leaves, which its handler does not decide.
-struct Framing {
+struct Departure {
     bool close = false;
     bool is_http_1_0 = false;
     bool without_body = false;  ///< HEAD: the length is told, the bytes are not sent
@@ -21,6 +21,6 @@ struct Framing {
 void complete(Response& response, std::string_view request_id);
 
 /// Appends status line and headers to `out`. Returns whether the body follows.
-bool write_head(std::string& out, const Response& response, const Framing& framing);
+bool write_head(std::string& out, const Response& response, const Departure& departure);
 
 }  // namespace txstream::http::detail

@@ -1,5 +1,6 @@
 #include "http/detail/session.hpp"
 
+#include "base/assert.hpp"
 #include "http/detail/response_writer.hpp"
 #include "http/problem.hpp"
 
@@ -34,6 +35,15 @@ bool is_sane_id(std::string_view id) noexcept {
            });
 }
 
+RequestParser::Limits parser_limits(const Limits& limits) {
+    const HeadLimits head{
+        limits.header_bytes_max,
+        std::min(limits.target_bytes_max, limits.header_bytes_max),
+        limits.header_fields_max
+    };
+    return {head, limits.body_bytes_max};
+}
+
 class InFlight {
 public:
     explicit InFlight(const Shared& shared) : shared_(shared) { shared_.count(Counted::requests); }
@@ -50,7 +60,7 @@ private:
 Session::Session(asio::ip::tcp::socket socket, Shared& shared)
     : socket_(std::move(socket)),
       shared_(shared),
-      parser_({shared.limits.header_bytes_max, shared.limits.body_bytes_max}),
+      parser_(parser_limits(shared.limits)),
       input_(std::min(kInputBytesMin, shared.limits.header_bytes_max)) {
     // Neither can fail on a socket that is open; if they did, only speed would suffer.
     boost::system::error_code ignored;
@@ -68,11 +78,11 @@ Task<> Session::run() {
 
 Task<> Session::run_refused() {
     auto response = problem(503, "too many connections, try again later").with("Retry-After", "1");
-    Framing framing;
-    framing.close = true;
-    framing.now = std::time(nullptr);
-    write_head(output_, response, framing);
-    parser_.refuse(503, "too many connections");
+    Departure departure;
+    departure.close = true;
+    departure.now = std::time(nullptr);
+    write_head(output_, response, departure);
+    parser_.refuse({503, "too many connections"});
     if (co_await write(output_, response.body)) co_await close();
 }
 
@@ -122,12 +132,8 @@ Task<bool> Session::read_request() {
             input_begin_ = 0;
         }
         if (input_end_ == input_.size()) {
-            // The parser takes body bytes as they come and answers 431 by itself: what it left
-            // here is a line of a chunked body.
-            if (input_.size() > limits.header_bytes_max) {
-                parser_.refuse(400, "a line of the chunked body is too long");
-                co_return true;
-            }
+            // What the parser left is part of a head, and it answers 431 to one byte too many.
+            TXS_ASSERT(input_.size() <= limits.header_bytes_max, "an incomplete head has a limit");
             input_.resize(std::min(input_.size() * 2, limits.header_bytes_max + 1));
         }
         if (waiting_ == Wait::idle && !may_be_idle()) co_return false;
@@ -138,7 +144,7 @@ Task<bool> Session::read_request() {
         // Also after bytes: from a client that never pauses no read is ever broken off.
         if (expired_ && waiting_ == Wait::read) {
             if (!parser_.started()) co_return false;
-            parser_.refuse(408, "the request did not arrive in time");
+            parser_.refuse({408, "the request did not arrive in time"});
             co_return true;
         }
         // Broken off without being too late: the server drains, and the loop decides.
@@ -167,21 +173,21 @@ Task<bool> Session::answer() {
     }
     complete(response, id);
 
-    Framing framing;
-    framing.close = !parser_.keep_alive() || shared_.draining;
-    framing.is_http_1_0 = parser_.is_http_1_0();
-    framing.without_body = method == Method::head;
-    framing.request_id = id;
-    framing.now = std::time(nullptr);
+    Departure departure;
+    departure.close = !parser_.keep_alive() || shared_.draining;
+    departure.is_http_1_0 = parser_.is_http_1_0();
+    departure.without_body = method == Method::head;
+    departure.request_id = id;
+    departure.now = std::time(nullptr);
     output_.clear();
-    const bool has_body = write_head(output_, response, framing);
+    const bool has_body = write_head(output_, response, departure);
     const bool written = co_await write(output_, has_body ? response.body : std::string_view());
     if (shared_.observer.request) {
         shared_.observer.request(
             {method, route, id, response.status, Clock::now() - began_, response.failure}
         );
     }
-    co_return written && !framing.close;
+    co_return written && !departure.close;
 }
 
 // The request boundary: no exception of a handler goes further, but for the one that says that we

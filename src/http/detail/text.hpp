@@ -9,6 +9,15 @@ namespace txstream::http::detail {
 /// Header names are compared without regard to ASCII case.
 bool same_name(std::string_view left, std::string_view right) noexcept;
 
+/// ASCII letters only.
+std::string lowered(std::string_view text);
+
+/// Without spaces and tabs at both ends.
+std::string_view trimmed(std::string_view text) noexcept;
+
+/// -1 when it is none.
+int hex_digit(char c) noexcept;
+
 /// True for UTF-8 as RFC 3629 has it: shortest forms only, no surrogates.
 bool is_utf8(std::string_view text) noexcept;
 
