@@ -32,12 +32,7 @@ void Health::add_routes(http::Router& router) {
     router.add(Method::get, "/readyz", [this](Request) { return ready(); });
     router.add(Method::get, "/ready", [this](Request) { return ready(); });
     router.add(Method::get, "/health", [this](Request) { return health(); });
-    router.add(Method::get, dependencies_.metrics_path, [this](Request) -> Task<http::Response> {
-        if (dependencies_.refresh_metrics) dependencies_.refresh_metrics();
-        co_return http::Response(
-            200, telemetry::Metrics::kContentType, dependencies_.metrics.expose()
-        );
-    });
+    router.add(Method::get, dependencies_.metrics_path, [this](Request) { return metrics(); });
 }
 
 bool Health::is_probe(std::string_view route) const {
@@ -127,6 +122,12 @@ void Health::write_kafka(domain::JsonWriter& out) const {
         out.end_object();
     }
     out.end_object();
+}
+
+Task<http::Response> Health::metrics() {
+    if (dependencies_.refresh_metrics) dependencies_.refresh_metrics();
+    const auto page = co_await dependencies_.metrics.render();
+    co_return http::Response(200, telemetry::Metrics::kContentType, *page);
 }
 
 Task<http::Response> Health::health() {

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "app/metrics_page.hpp"
 #include "app/relay_app.hpp"
 #include "domain/json_writer.hpp"
 #include "http/router.hpp"
 #include "pg/pool.hpp"
-#include "telemetry/metrics.hpp"
 
 #include <functional>
 #include <optional>
@@ -24,7 +24,7 @@ class Health {
 public:
     struct Dependencies {
         pg::Pool& pool;
-        telemetry::Metrics& metrics;
+        MetricsPage& metrics;
         /// Of this process; empty: it has no relay.
         std::function<RelayHealth()> relay;
         /// Whether it is the relay whose readiness is asked for, and not the API's.
@@ -52,6 +52,7 @@ private:
 
     Task<http::Response> ready();
     Task<http::Response> health();
+    Task<http::Response> metrics();
     Task<> look_at_database();
     bool is_relay_ready() const;
     std::string_view kafka_word() const;

@@ -98,7 +98,7 @@ ApiApp::ApiApp(Dependencies dependencies)
       orders_(pool_, writer_),
       health_(
           {pool_,
-           dependencies_.metrics,
+           dependencies_.metrics_page,
            dependencies_.relay,
            false,
            "/metrics",
@@ -153,7 +153,7 @@ OpsApp::OpsApp(Dependencies dependencies)
       ),
       health_(
           {pool_,
-           dependencies_.metrics,
+           dependencies_.metrics_page,
            dependencies_.relay,
            true,
            dependencies_.config.metrics.path,

@@ -20,6 +20,7 @@ public:
         asio::any_io_executor executor;
         const Config& config;
         telemetry::Metrics& metrics;
+        MetricsPage& metrics_page;
         std::function<void()> orders_committed;         ///< may be empty; once for each batch
         std::function<RelayHealth()> relay;             ///< of this process; may be empty
         std::function<std::size_t()> record_bytes_max;  ///< what Kafka takes, as far as we know
@@ -50,6 +51,7 @@ public:
         asio::any_io_executor executor;
         const Config& config;
         telemetry::Metrics& metrics;
+        MetricsPage& metrics_page;
         std::function<RelayHealth()> relay;
         /// Of an API in this process; may be empty. Our own pool tells nobody anything.
         std::function<void()> refresh_metrics;

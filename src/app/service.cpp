@@ -37,6 +37,7 @@ public:
         : executor_(loop.get_executor()),
           config_(config),
           up_(std::move(up)),
+          metrics_page_(executor_, metrics_),
           signals_(executor_),
           stopping_(executor_, asio::steady_timer::time_point::max()) {
         if (roles.relay) relay_.emplace(executor_, config_, metrics_);
@@ -48,13 +49,15 @@ public:
                 return relay_ ? relay_->record_bytes_max() : config_.kafka.message_bytes_max;
             };
             api_.emplace(ApiApp::Dependencies{
-                executor_, config_, metrics_, nudge, relay_health, record_bytes_max
+                executor_, config_, metrics_, metrics_page_, nudge, relay_health, record_bytes_max
             });
         }
         if (roles.relay && config_.metrics.enabled) {
             const auto refresh =
                 roles.api ? std::function([this] { api_->refresh_metrics(); }) : nullptr;
-            ops_.emplace(OpsApp::Dependencies{executor_, config_, metrics_, relay_health, refresh});
+            ops_.emplace(OpsApp::Dependencies{
+                executor_, config_, metrics_, metrics_page_, relay_health, refresh
+            });
         }
     }
 
@@ -175,6 +178,7 @@ private:
     const Config& config_;
     std::function<void(Listening)> up_;
     telemetry::Metrics metrics_;
+    MetricsPage metrics_page_;
     runtime::StopSignals signals_;
     asio::steady_timer stopping_;  ///< cancelled when it is time to stop
     std::optional<RelayApp> relay_;

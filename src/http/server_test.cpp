@@ -51,6 +51,28 @@ TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrder) {
     EXPECT_TRUE(client.is_closed());
 }
 
+// Aim: a client that sends many requests at once does not make others wait for all its answers.
+// Method: the server's thread is held while 100 requests of one client and then one of another come
+// in; the other one's is answered among the first.
+TEST_F(ServerTest, ManyRequestsOfOneConnectionDoNotHoldUpAnother) {
+    limits_.header_bytes_max = 16 * 1024;
+    Client many(start());
+    Client other(port_);
+    EXPECT_EQ(many.ask(kHello).status, 200);
+    EXPECT_EQ(other.ask(kHello).status, 200);
+    on_loop([&] {
+        std::string all;
+        for (int i = 0; i < 100; ++i) all += "GET /items/1 HTTP/1.1\r\nHost: x\r\n\r\n";
+        many.send(all);
+        other.send(kHello);
+    });
+    EXPECT_EQ(other.read().status, 200);
+    const auto all = seen(102);
+    std::size_t place = 2;
+    while (place < all.size() && all[place].route != "/hello") ++place;
+    EXPECT_LT(place, 20u);
+}
+
 // Aim: no place where a request is cut changes what is understood. Method: one byte in each packet.
 TEST_F(ServerTest, ARequestMayArriveByteByByte) {
     Client client(start());

@@ -6,6 +6,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -69,10 +70,13 @@ Session::Session(asio::ip::tcp::socket socket, Shared& shared)
 }
 
 Task<> Session::run() {
-    do {
+    for (;;) {
         parser_.begin(Deadline(Clock::time_point::max()));
         if (!co_await read_request()) co_return;
-    } while (co_await answer());
+        if (!co_await answer()) break;
+        // Requests that are here already are answered without a wait: everyone else first.
+        if (input_begin_ < input_end_) co_await asio::post(asio::use_awaitable);
+    }
     co_await close();
 }
 

@@ -1,0 +1,48 @@
+#include "app/metrics_page.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace txstream::app {
+
+MetricsPage::MetricsPage(asio::any_io_executor executor, const telemetry::Metrics& metrics)
+    : executor_(std::move(executor)),
+      metrics_(metrics),
+      rendered_(executor_, asio::steady_timer::time_point::max()) {
+}
+
+// What the thread posts after this, the loop destroys without running it: it has ended, or the
+// requests that could ask would still be there.
+MetricsPage::~MetricsPage() {
+    thread_.join();
+}
+
+Task<MetricsPage::Text> MetricsPage::render() {
+    // The page that is being rendered may have been begun before what the caller wants to see.
+    const auto number = begun_ + 1;
+    wanted_ = std::max(wanted_, number);
+    if (begun_ == done_) begin();
+    while (done_ < number) co_await rendered_.async_wait(asio::as_tuple(asio::use_awaitable));
+    co_return page_;
+}
+
+void MetricsPage::begin() {
+    ++begun_;
+    asio::post(thread_, [this] {
+        auto page = std::make_shared<const std::string>(metrics_.expose());
+        asio::post(executor_, [this, page = std::move(page)]() mutable { end(std::move(page)); });
+    });
+}
+
+void MetricsPage::end(Text page) {
+    page_ = std::move(page);
+    done_ = begun_;
+    if (wanted_ > begun_) begin();
+    rendered_.cancel();
+}
+
+}  // namespace txstream::app

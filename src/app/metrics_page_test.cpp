@@ -1,0 +1,55 @@
+#include "app/metrics_page.hpp"
+
+#include "runtime/task_group.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace txstream::app {
+namespace {
+
+class MetricsPageTest : public testing::Test {
+protected:
+    Task<> ask() {
+        pages_.push_back(co_await page_.render());
+        ++answered_;
+    }
+    // Asks again at the first answer of its kind: at a time when a page has just been rendered.
+    Task<> ask_twice() {
+        co_await ask();
+        metrics_.http_connection_refused();
+        co_await ask();
+    }
+
+    asio::io_context loop_;
+    telemetry::Metrics metrics_;
+    MetricsPage page_{loop_.get_executor(), metrics_};
+    std::vector<MetricsPage::Text> pages_;
+    int answered_ = 0;
+};
+
+TEST_F(MetricsPageTest, WhoAsksGetsAPageThatIsNewerThanTheQuestion) {
+    runtime::TaskGroup group(loop_.get_executor());
+    group.spawn(ask_twice());
+    loop_.run();
+    ASSERT_EQ(pages_.size(), 2u);
+    constexpr std::string_view kCounted = "txstream_http_connections_refused_total 1\n";
+    EXPECT_EQ(pages_[0]->find(kCounted), std::string::npos);
+    EXPECT_NE(pages_[1]->find(kCounted), std::string::npos);
+}
+
+TEST_F(MetricsPageTest, ManyWhoAskAtOneTimeShareAPage) {
+    runtime::TaskGroup group(loop_.get_executor());
+    for (int i = 0; i < 50; ++i) group.spawn(ask());
+    loop_.run();
+    EXPECT_EQ(answered_, 50);
+    const std::set<MetricsPage::Text> different(pages_.begin(), pages_.end());
+    EXPECT_LE(different.size(), 2u);
+}
+
+}  // namespace
+}  // namespace txstream::app
