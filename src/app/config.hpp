@@ -34,6 +34,8 @@ struct Config {
         std::size_t body_bytes_max = 0;
         std::size_t header_bytes_max = 0;
         std::size_t connections_max = 0;
+        std::size_t buffer_bytes_max = 0;
+        std::vector<std::string> allowed_hosts;  ///< besides loopback's names; "*": any
     };
     struct Database {
         std::string host;  ///< or several, with as many ports, separated by commas

@@ -19,15 +19,22 @@ constexpr const char* kApiSettings =
 constexpr const char* kOpsSettings =
     "SET application_name = 'txstream ops'; SET statement_timeout = '5s'";
 
-http::Limits limits_of(const Config::Server& server) {
+http::Limits limits_of(const Config::Server& server, std::size_t connections_max) {
     http::Limits limits;
-    limits.connections_max = server.connections_max;
+    limits.connections_max = connections_max;
+    limits.buffer_bytes_max = server.buffer_bytes_max;
     limits.body_bytes_max = server.body_bytes_max;
     limits.header_bytes_max = server.header_bytes_max;
     limits.read_timeout = server.read_timeout;
     limits.write_timeout = server.write_timeout;
     limits.idle_timeout = server.idle_timeout;
     return limits;
+}
+
+// There is no login: what a browser sends for a page that is not ours must not count.
+http::Admission admission_of(const Config::Server& server) {
+    return http::Admission({.only_json = true, .checks_hosts = true, .hosts = server.allowed_hosts}
+    );
 }
 
 // A line for each request that failed on our side; the others are counted and, at debug, logged.
@@ -67,6 +74,10 @@ http::Observer observer_of(telemetry::Metrics& metrics, const Health& health) {
                 return metrics.http_connection_refused();
             case http::Counted::timed_out:
                 return metrics.http_timed_out();
+            case http::Counted::buffered:
+                return metrics.http_buffered(change);
+            case http::Counted::broken_off:
+                return metrics.http_broken_off();
         }
     };
     return observer;
@@ -107,8 +118,9 @@ ApiApp::ApiApp(Dependencies dependencies)
       server_(
           dependencies_.executor,
           router_,
-          limits_of(dependencies_.config.server),
-          observer_of(dependencies_.metrics, health_)
+          limits_of(dependencies_.config.server, dependencies_.connections_max),
+          observer_of(dependencies_.metrics, health_),
+          admission_of(dependencies_.config.server)
       ) {
     orders_.add_routes(router_);
     health_.add_routes(router_);
@@ -162,8 +174,9 @@ OpsApp::OpsApp(Dependencies dependencies)
       server_(
           dependencies_.executor,
           router_,
-          limits_of(dependencies_.config.server),
-          observer_of(dependencies_.metrics, health_)
+          limits_of(dependencies_.config.server, dependencies_.connections_max),
+          observer_of(dependencies_.metrics, health_),
+          admission_of(dependencies_.config.server)
       ) {
     health_.add_routes(router_);
 }

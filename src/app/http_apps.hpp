@@ -21,6 +21,7 @@ public:
         const Config& config;
         telemetry::Metrics& metrics;
         MetricsPage& metrics_page;
+        std::size_t connections_max;
         std::function<void()> orders_committed;         ///< may be empty; once for each batch
         std::function<RelayHealth()> relay;             ///< of this process; may be empty
         std::function<std::size_t()> record_bytes_max;  ///< what Kafka takes, as far as we know
@@ -30,7 +31,10 @@ public:
 
     /// Fails when the database cannot be used as it is, or the port is taken. Returns the port.
     Task<Result<std::uint16_t>> start(Deadline deadline);
-    void drain() { health_.drain(); }
+    void drain() {
+        health_.drain();
+        server_.drain();
+    }
     Task<> stop(Deadline deadline);
     void refresh_metrics();
 
@@ -52,6 +56,7 @@ public:
         const Config& config;
         telemetry::Metrics& metrics;
         MetricsPage& metrics_page;
+        std::size_t connections_max;
         std::function<RelayHealth()> relay;
         /// Of an API in this process; may be empty. Our own pool tells nobody anything.
         std::function<void()> refresh_metrics;
@@ -60,7 +65,10 @@ public:
     explicit OpsApp(Dependencies dependencies);
 
     Task<Result<std::uint16_t>> start();
-    void drain() { health_.drain(); }
+    void drain() {
+        health_.drain();
+        server_.drain();
+    }
     Task<> stop(Deadline deadline);
 
 private:

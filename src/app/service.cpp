@@ -1,5 +1,6 @@
 #include "app/service.hpp"
 
+#include "app/descriptors.hpp"
 #include "app/http_apps.hpp"
 #include "app/migrations.hpp"
 #include "app/relay_app.hpp"
@@ -40,6 +41,17 @@ public:
           metrics_page_(executor_, metrics_),
           signals_(executor_),
           stopping_(executor_, asio::steady_timer::time_point::max()) {
+        const auto limit = raise_descriptor_limit();
+        const auto plan = plan_descriptors(limit, config_, roles);
+        if (roles.api && plan.api_connections < config_.server.connections_max)
+            log::warn(
+                "txstream",
+                "fewer HTTP connections than SERVER_CONNECTIONS_MAX: the process may not have more "
+                "descriptors; raise its limit (ulimit -n)",
+                {{"connections", plan.api_connections},
+                 {"descriptors", limit},
+                 {"reserved", plan.reserved}}
+            );
         if (roles.relay) relay_.emplace(executor_, config_, metrics_);
         const auto relay_health =
             roles.relay ? std::function([this] { return relay_->health(); }) : nullptr;
@@ -49,14 +61,27 @@ public:
                 return relay_ ? relay_->record_bytes_max() : config_.kafka.message_bytes_max;
             };
             api_.emplace(ApiApp::Dependencies{
-                executor_, config_, metrics_, metrics_page_, nudge, relay_health, record_bytes_max
+                executor_,
+                config_,
+                metrics_,
+                metrics_page_,
+                plan.api_connections,
+                nudge,
+                relay_health,
+                record_bytes_max
             });
         }
         if (roles.relay && config_.metrics.enabled) {
             const auto refresh =
                 roles.api ? std::function([this] { api_->refresh_metrics(); }) : nullptr;
             ops_.emplace(OpsApp::Dependencies{
-                executor_, config_, metrics_, metrics_page_, relay_health, refresh
+                executor_,
+                config_,
+                metrics_,
+                metrics_page_,
+                kMetricsConnectionsMax,
+                relay_health,
+                refresh
             });
         }
     }

@@ -10,8 +10,9 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
+#include <fcntl.h>
 #include <list>
-#include <random>
+#include <unistd.h>
 #include <utility>
 
 namespace txstream::http {
@@ -22,6 +23,38 @@ using asio::ip::tcp;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // How long accepting pauses when it fails for want of descriptors or memory.
 constexpr std::chrono::milliseconds kAcceptPause{100};
+// How often at most it says that it cannot accept.
+constexpr std::chrono::seconds kReportPause{10};
+
+/// When a process has no descriptor left, connections stay in the kernel's queue, where clients
+/// wait for us in vain. One descriptor that nobody needs is enough to take them out and close them.
+class SpareDescriptor {
+public:
+    SpareDescriptor() { take(); }
+    ~SpareDescriptor() { give(); }
+    SpareDescriptor(const SpareDescriptor&) = delete;
+    SpareDescriptor& operator=(const SpareDescriptor&) = delete;
+
+    /// False when there was no connection, or someone else took the descriptor.
+    bool refuse_one(tcp::acceptor& acceptor) {
+        give();
+        boost::system::error_code error;
+        {
+            tcp::socket refused(acceptor.get_executor());
+            acceptor.accept(refused, error);
+        }
+        take();
+        return !error;
+    }
+
+private:
+    void take() { descriptor_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+    void give() {
+        if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+    }
+
+    int descriptor_ = -1;
+};
 
 Error listen_error(const std::string& host, std::uint16_t port, boost::system::error_code error) {
     const std::string where = host + ":" + std::to_string(port);
@@ -47,16 +80,23 @@ Error listen_error(const std::string& host, std::uint16_t port, boost::system::e
 
 class Server::Impl {
 public:
-    Impl(asio::any_io_executor executor, const Router& router, Limits limits, Observer observer)
-        : shared_{router, limits, std::move(observer), std::mt19937_64(std::random_device()())},
+    Impl(
+        asio::any_io_executor executor,
+        const Router& router,
+        Limits limits,
+        Observer observer,
+        Admission admission
+    )
+        : shared_(router, limits, std::move(observer), std::move(admission)),
           acceptor_(executor),
           pause_(executor),
           look_(executor, Deadline::Clock::time_point::max()),
           drained_(executor, Deadline::Clock::time_point::max()),
           tasks_(executor, [this](std::string_view what) { trouble(what); }) {
         const auto& l = shared_.limits;
-        const auto least =
-            std::min({l.read_timeout, l.write_timeout, l.idle_timeout, l.linger_timeout});
+        const auto least = std::min(
+            {l.read_timeout, l.write_timeout, l.idle_timeout, l.linger_timeout, l.drain_timeout}
+        );
         tick_ = std::clamp<std::chrono::milliseconds>(
             least / 4, std::chrono::milliseconds(1), std::chrono::milliseconds(1000)
         );
@@ -65,6 +105,7 @@ public:
     ~Impl() { TXS_ASSERT(tasks_.size() == 0, "a server is stopped before it is destroyed"); }
 
     Result<std::uint16_t> listen(const std::string& host, std::uint16_t port);
+    void drain() { shared_.closing = true; }
     Task<> stop(Deadline deadline);
 
 private:
@@ -95,6 +136,7 @@ private:
 
     Task<> accept();
     Task<> watch();
+    void report(boost::system::error_code error);
     void admit(tcp::socket socket);
     void admit_pending();
     void leave(Sessions& sessions, Sessions::iterator session);
@@ -109,6 +151,8 @@ private:
 
     detail::Shared shared_;
     tcp::acceptor acceptor_;
+    SpareDescriptor spare_;
+    Deadline::Clock::time_point reported_at_ = Deadline::Clock::time_point::min() + kReportPause;
     asio::steady_timer pause_;
     asio::steady_timer look_;     ///< never expires while there is no session to look at
     asio::steady_timer drained_;  ///< the sooner of the deadlines of stop(), or no session is left
@@ -149,6 +193,7 @@ Result<std::uint16_t> Server::Impl::listen(const std::string& host, std::uint16_
         return tl::unexpected<Error>(listen_error(host, port, error));
     }
     listened_ = true;
+    shared_.admission.listens_on(host, endpoint.address().is_loopback());
     tasks_.spawn(accept());
     tasks_.spawn(watch());
     return acceptor_.local_endpoint(error).port();
@@ -162,11 +207,28 @@ Task<> Server::Impl::accept() {
         } else if (error == asio::error::operation_aborted) {
             co_return;
         } else if (error != asio::error::connection_aborted) {
-            trouble("accept a connection: " + error.message());
+            report(error);
+            if (error == asio::error::no_descriptors && spare_.refuse_one(acceptor_)) {
+                shared_.count(Counted::refused);
+                continue;
+            }
             pause_.expires_after(kAcceptPause);
             co_await pause_.async_wait(kAwait);
         }
     }
+}
+
+// The same failure may repeat for every connection that comes.
+void Server::Impl::report(boost::system::error_code error) {
+    const auto now = Deadline::Clock::now();
+    if (now < reported_at_ + kReportPause) return;
+    reported_at_ = now;
+    trouble(
+        "a connection could not be accepted: " + error.message() +
+        (error == asio::error::no_descriptors
+             ? "; connections are refused until descriptors are free (raise the limit, ulimit -n)"
+             : "")
+    );
 }
 
 void Server::Impl::admit(tcp::socket socket) {
@@ -211,7 +273,7 @@ void Server::Impl::leave(Sessions& sessions, Sessions::iterator session) {
 
 Task<> Server::Impl::stop(Deadline deadline) {
     if (acceptor_.is_open()) {
-        shared_.draining = true;
+        shared_.closing = shared_.draining = true;
         admit_pending();
         boost::system::error_code ignored;
         acceptor_.close(ignored);
@@ -230,15 +292,25 @@ Task<> Server::Impl::stop(Deadline deadline) {
 }
 
 Server::Server(
-    asio::any_io_executor executor, const Router& router, Limits limits, Observer observer
+    asio::any_io_executor executor,
+    const Router& router,
+    Limits limits,
+    Observer observer,
+    Admission admission
 )
-    : impl_(std::make_unique<Impl>(std::move(executor), router, limits, std::move(observer))) {
+    : impl_(std::make_unique<Impl>(
+          std::move(executor), router, limits, std::move(observer), std::move(admission)
+      )) {
 }
 
 Server::~Server() = default;
 
 Result<std::uint16_t> Server::listen(const std::string& host, std::uint16_t port) {
     return impl_->listen(host, port);
+}
+
+void Server::drain() {
+    impl_->drain();
 }
 
 Task<> Server::stop(Deadline deadline) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "http/admission.hpp"
 #include "http/router.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/task.hpp"
@@ -19,13 +20,17 @@ struct Limits {
     std::size_t connections_max = 1024;        ///< one more is answered 503 and closed
     std::size_t refused_connections_max = 64;  ///< being told so; beyond it they are just closed
     std::size_t body_bytes_max = 1024 * 1024;  ///< 413
-    std::size_t header_bytes_max = 16 * 1024;  ///< request line and headers together: 431
-    std::size_t header_fields_max = 100;       ///< lines of them: 431
-    std::size_t target_bytes_max = 8 * 1024;   ///< 414
+    /// Of all connections together, in bodies that are still coming and answers that are still
+    /// going; the one that has waited longest is broken off. Each may hold 16 KiB besides.
+    std::size_t buffer_bytes_max = 64 * 1024 * 1024;
+    std::size_t header_bytes_max = 16 * 1024;        ///< request line and headers together: 431
+    std::size_t header_fields_max = 100;             ///< lines of them: 431
+    std::size_t target_bytes_max = 8 * 1024;         ///< 414
     std::chrono::milliseconds read_timeout{15000};   ///< from a request's first byte to its last
     std::chrono::milliseconds write_timeout{15000};  ///< for a whole response
     std::chrono::milliseconds idle_timeout{60000};   ///< between requests
     std::chrono::milliseconds linger_timeout{2000};  ///< reading on after a refusal, so it arrives
+    std::chrono::milliseconds drain_timeout{5000};   ///< for slow clients once stop() was called
     std::chrono::milliseconds handler_timeout{30000};  ///< the Deadline in each Request
 };
 
@@ -47,6 +52,8 @@ enum class Counted : std::uint8_t {
     requests,     ///< being answered: up, and down again
     refused,      ///< connections beyond connections_max; only up
     timed_out,    ///< requests that came and answers that left too slowly; only up
+    buffered,     ///< bytes that count against buffer_bytes_max: up and down
+    broken_off,   ///< connections ended because of buffer_bytes_max; only up
 };
 
 /// Each may be empty. Called on the server's thread; must not throw.
@@ -62,13 +69,22 @@ struct Observer {
 /// Owns all its tasks: after stop() returned none is left, and then it may be destroyed.
 class Server {
 public:
-    Server(asio::any_io_executor executor, const Router& router, Limits limits, Observer observer);
+    Server(
+        asio::any_io_executor executor,
+        const Router& router,
+        Limits limits,
+        Observer observer,
+        Admission admission = {}
+    );
     ~Server();
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
     /// Starts to accept; port 0 is any free one. Returns the port. Once in a server's life.
     Result<std::uint16_t> listen(const std::string& host, std::uint16_t port);
+    /// Every answer says "Connection: close" from now on, so that clients go elsewhere before
+    /// stop(). New connections are still served.
+    void drain();
     /// Accepts nobody any more, closes idle connections, answers what is in flight with
     /// "Connection: close"; what is not answered at the deadline is cancelled. May be called
     /// twice, and without listen().

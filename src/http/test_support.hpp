@@ -116,7 +116,8 @@ struct Seen {
 
 /// What the server counted.
 struct Counts {
-    int accepted = 0, connections = 0, requests = 0, refused = 0, timed_out = 0;
+    int accepted = 0, connections = 0, requests = 0, refused = 0, timed_out = 0, buffered = 0,
+        broken_off = 0, troubles = 0;
 };
 
 /// A server on its own thread, with routes that show what arrived.
@@ -181,11 +182,20 @@ protected:
             const std::lock_guard lock(mutex_);
             if (what == Counted::connections && change > 0) ++counts_.accepted;
             int Counts::* const counts[] = {
-                &Counts::connections, &Counts::requests, &Counts::refused, &Counts::timed_out
+                &Counts::connections,
+                &Counts::requests,
+                &Counts::refused,
+                &Counts::timed_out,
+                &Counts::buffered,
+                &Counts::broken_off
             };
             counts_.*counts[static_cast<std::size_t>(what)] += change;
         };
-        server_.emplace(loop_.get_executor(), router_, limits_, std::move(observer));
+        observer.trouble = [this](std::string_view) {
+            const std::lock_guard lock(mutex_);
+            ++counts_.troubles;
+        };
+        server_.emplace(loop_.get_executor(), router_, limits_, std::move(observer), admission_);
         port_ = server_->listen("127.0.0.1", 0).value();
         thread_ = std::thread([this] { loop_.run(); });
         return port_;
@@ -234,6 +244,7 @@ protected:
     asio::steady_timer gate_;
     std::promise<void> entered_;
     Limits limits_;
+    Admission admission_;
     Router router_;
     std::optional<Server> server_;
     runtime::TaskGroup stops_{loop_.get_executor()};

@@ -339,13 +339,26 @@ struct Metrics::Impl {
     Series<Counter> http_refused{
         registry,
         "txstream_http_connections_refused_total",
-        "HTTP connections beyond SERVER_CONNECTIONS_MAX.",
+        "HTTP connections beyond SERVER_CONNECTIONS_MAX, or beyond what descriptors allow.",
         {}
     };
     Series<Counter> http_timed_out{
         registry,
         "txstream_http_timeouts_total",
         "Requests that came, and answers that were taken, too slowly.",
+        {}
+    };
+    Series<Gauge> http_buffered{
+        registry,
+        "txstream_http_buffered_bytes",
+        "Bodies that are still coming and answers that are still going, beyond 16 KiB of each "
+        "connection; SERVER_BUFFER_BYTES_MAX limits it.",
+        {}
+    };
+    Series<Counter> http_broken_off{
+        registry,
+        "txstream_http_connections_broken_off_total",
+        "HTTP connections ended because all together held more than SERVER_BUFFER_BYTES_MAX.",
         {}
     };
     Series<Gauge> db_pool{
@@ -554,6 +567,16 @@ void Metrics::http_connection_refused() {
 void Metrics::http_timed_out() {
     const std::lock_guard lock(impl_->mutex);
     impl_->http_timed_out.at({}).Increment();
+}
+
+void Metrics::http_buffered(int change) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->http_buffered.at({}).Increment(change);
+}
+
+void Metrics::http_broken_off() {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->http_broken_off.at({}).Increment();
 }
 
 void Metrics::order_batch(std::size_t orders) {

@@ -161,6 +161,8 @@ public:
     void http_connections(int change);  ///< +1 when one comes, -1 when it has gone
     void http_connection_refused();
     void http_timed_out();
+    void http_buffered(int change);  ///< bytes; up and down
+    void http_broken_off();
     void order_batch(std::size_t orders);  ///< as many go to the database in one statement
     void orders_waiting(std::size_t waiting);
     void db_pool(const PoolConnections& connections);

@@ -43,8 +43,8 @@ class World:
         self.things.append(made.destroy)
         return made
 
-    def start(self, role, database, topic, ready=True, **settings):
-        process = Process(role, {**database.environment(), **topic.environment(), **settings}, self.directory)
+    def start(self, role, database, topic, ready=True, descriptors=None, **settings):
+        process = Process(role, {**database.environment(), **topic.environment(), **settings}, self.directory, descriptors)
         self.processes.append(process)
         return process.wait_ready() if ready else process
 

@@ -6,6 +6,7 @@ import pathlib
 import re
 import socket
 import threading
+import time
 import urllib.parse
 import urllib.request
 
@@ -427,3 +428,94 @@ def test_an_event_of_any_size_is_listed_without_its_payload(world, api):
     assert status == 200 and len(text) < 5000
     assert newest["event_data"]["order_number"] == "ORD-001" and not newest["omitted"] and newest["size"] < 5000
     assert big["event_data"] is None and big["omitted"] and big["size"] > 20_000_000
+
+
+def raw(port, request, timeout=30):
+    """The head of the answer to these bytes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        connection.sendall(request)
+        answer = b""
+        while b"\r\n\r\n" not in answer and (piece := connection.recv(65536)):
+            answer += piece
+    return answer.decode().partition("\r\n\r\n")[0]
+
+
+def status_of(port, *lines, body=""):
+    head = "\r\n".join([*lines, f"Content-Length: {len(body.encode())}", "Connection: close", "", ""])
+    return int(raw(port, (head + body).encode()).split()[1])
+
+
+def test_a_web_page_cannot_use_what_listens_on_loopback(world, api):
+    post, json_type, host = "POST /api/v1/orders HTTP/1.1", "Content-Type: application/json", f"Host: localhost:{api.port}"
+    for lines in [(host,), (host, "Content-Type: text/plain"), (host, "Content-Type: text/plain;charset=UTF-8"),
+                  (host, "Content-Type: application/x-www-form-urlencoded"), (host, json_type, "Content-Encoding: gzip")]:
+        assert status_of(api.port, post, *lines, body=order()) == 415, lines
+    for lines in [(host, "Origin: http://evil.example"), (host, "Origin: null"), (host, "Sec-Fetch-Site: cross-site"),
+                  (host, "Origin: http://localhost:3000"), ("Host: evil.example", "Origin: http://evil.example"),
+                  (f"Host: evil.example:{api.port}",)]:
+        assert status_of(api.port, post, *lines, json_type, body=order()) == 403, lines
+    for port, path in [(api.port, "/api/v1/orders"), (api.port, "/livez"), (api.metrics_port, "/metrics")]:
+        assert status_of(port, f"GET {path} HTTP/1.1", "Host: rebound.example") == 403
+        assert status_of(port, f"GET {path} HTTP/1.1", "Host: [::1]") == 200
+    assert world.db.one("SELECT count(*) FROM orders") == 0
+    own = f"Origin: http://localhost:{api.port}"
+    assert status_of(api.port, post, host, own, "Content-Type: application/json; charset=utf-8", body=order()) == 201
+    named = world.start("api", world.db, world.events, SERVER_ALLOWED_HOSTS="orders.example, other.example")
+    assert status_of(named.port, "GET /livez HTTP/1.1", "Host: orders.example") == 200
+    assert status_of(named.port, "GET /livez HTTP/1.1", "Host: evil.example") == 403
+
+
+def resident(process):
+    with open(f"/proc/{process.process.pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
+
+
+def test_headers_without_end_take_no_memory(api):
+    before = resident(api)
+    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")
+            for _ in range(1000):
+                connection.sendall(b"a: bbbbbbbbbb\r\n" * 4096)
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
+    assert resident(api) - before < 20 * 2**20
+    assert api.request("GET", "/livez")[0] == 200
+
+
+def test_idle_connections_leave_descriptors_for_everything_else(world):
+    database, topic = world.database(), world.topic()
+    serve = world.start("serve", database, topic, descriptors=600)
+    told = serve.logs("fewer HTTP connections than SERVER_CONNECTIONS_MAX: the process may not have more descriptors; "
+                      "raise its limit (ulimit -n)")
+    assert len(told) == 1 and 16 < told[0]["connections"] < 400, serve.log_text()
+    with contextlib.ExitStack() as idle:
+        for _ in range(700):
+            idle.enter_context(socket.create_connection(("127.0.0.1", serve.port), timeout=30))
+        with contextlib.suppress(ConnectionError):  # or told: 503
+            assert raw(serve.port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")[:12] in ("HTTP/1.1 503", "")
+        for path in ("/livez", "/readyz", "/metrics"):
+            assert status_of(serve.metrics_port, f"GET {path} HTTP/1.1", "Host: localhost") == 200
+        event = database.publish("k")
+        topic.read_ids([event])
+    eventually(lambda: status_of(serve.port, "GET /livez HTTP/1.1", "Host: localhost") == 200, "it serves again")
+    assert serve.request("POST", "/api/v1/orders", order())[0] == 201
+    assert len(serve.log_text().splitlines()) < 60
+
+
+def test_a_server_that_stops_says_so_and_waits_for_no_slow_client(world):
+    database, topic = world.database(), world.topic()
+    serve = world.start("serve", database, topic, SHUTDOWN_DELAY="2s", SHUTDOWN_TIMEOUT="4s")
+    with socket.create_connection(("127.0.0.1", serve.port)) as sends, socket.socket() as takes:
+        sends.sendall(b"POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                      b"Content-Length: 100\r\n\r\n{")
+        takes.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        takes.connect(("127.0.0.1", serve.port))
+        takes.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 300)
+        serve.process.send_signal(15)
+        eventually(lambda: serve.request("GET", "/readyz")[0] == 503, "it is not ready")
+        began = time.monotonic()
+        for port in (serve.port, serve.metrics_port):
+            assert "Connection: close" in raw(port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert serve.process.wait(30) == 0
+        assert time.monotonic() - began < 2 + 4 + 1.5

@@ -1,5 +1,7 @@
 #include "app/detail/config_forms.hpp"
 
+#include "http/admission.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -122,6 +124,22 @@ Kind database_ports() {
                 if (!is_port(port) && !(port.empty() && ports.size() > 1)) return "";
             }
             config.database.port = std::string(value);
+            return std::nullopt;
+        }
+    };
+}
+
+Kind hosts() {
+    return {
+        "empty, or host names or addresses, without scheme and port, separated by commas, or *",
+        [](Config& config, std::string_view value) -> Complaint {
+            config.server.allowed_hosts.clear();
+            if (value.empty()) return std::nullopt;
+            for (const auto part : split(value, ',')) {
+                const auto host = trimmed(part);
+                if (!http::Admission::is_host(host)) return "";
+                config.server.allowed_hosts.emplace_back(host);
+            }
             return std::nullopt;
         }
     };

@@ -10,6 +10,8 @@ kinds::Kind topic_name();
 kinds::Kind replication_factor();
 /// host:port, several separated by commas, as librdkafka takes them.
 kinds::Kind brokers();
+/// Names or addresses without scheme and port, separated by commas; "*"; or nothing.
+kinds::Kind hosts();
 /// A port, or several separated by commas.
 kinds::Kind database_ports();
 /// A literal path, and none of those that the same server answers otherwise.

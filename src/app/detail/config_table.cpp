@@ -94,7 +94,23 @@ std::vector<Setting> server_settings() {
          {},
          "1024",
          k::number("a number", 1, 100'000, TXS_MEMBER(server.connections_max)),
-         "One more is answered 503 and closed."},
+         "One more is answered 503 and closed. Fewer if the process may not have as many "
+         "descriptors (ulimit -n)."},
+        {"API",
+         "SERVER_BUFFER_BYTES_MAX",
+         {},
+         "64MiB",
+         k::bytes(kMiB, 16 * 1024 * kMiB, TXS_MEMBER(server.buffer_bytes_max)),
+         "Of all connections: bodies that are still coming, answers that are still going. Beyond "
+         "it the connection that has waited longest is closed."},
+        {"API",
+         "SERVER_ALLOWED_HOSTS",
+         {},
+         "",
+         forms::hosts(),
+         "By which names clients call this server and its metrics, besides localhost and loopback "
+         "addresses; on loopback any other is answered 403. Pages of these hosts may post. \"*\": "
+         "any name."},
     };
 }
 

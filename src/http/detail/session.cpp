@@ -28,6 +28,10 @@ constexpr std::size_t kRequestIdMax = 128;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
+const Refusal kOverloaded{
+    503, "the server holds too much for slow clients at this moment, try again later"
+};
+
 bool is_sane_id(std::string_view id) noexcept {
     return !id.empty() && id.size() <= kRequestIdMax &&
            std::all_of(id.begin(), id.end(), [](char c) {
@@ -62,7 +66,8 @@ Session::Session(asio::ip::tcp::socket socket, Shared& shared)
     : socket_(std::move(socket)),
       shared_(shared),
       parser_(parser_limits(shared.limits)),
-      input_(std::min(kInputBytesMin, shared.limits.header_bytes_max)) {
+      input_(std::min(kInputBytesMin, shared.limits.header_bytes_max)),
+      held_(shared.buffers, [this] { break_off(); }) {
     // Neither can fail on a socket that is open; if they did, only speed would suffer.
     boost::system::error_code ignored;
     socket_.non_blocking(true, ignored);
@@ -100,6 +105,8 @@ void Session::look_at(Clock::time_point now) {
 }
 
 void Session::drain() {
+    if (waiting_ != Wait::none)
+        until_ = std::min(until_, Clock::now() + shared_.limits.drain_timeout);
     if (waiting_ != Wait::idle && waiting_ != Wait::linger) return;
     boost::system::error_code ignored;
     socket_.cancel(ignored);
@@ -116,8 +123,14 @@ Task<bool> Session::read_request() {
                 began_ = Clock::now();
                 wait(Wait::read, limits.read_timeout);
             }
+            const bool had_head = parser_.has_head();
             input_begin_ += parser_.feed({input_.data() + input_begin_, input_end_ - input_begin_});
+            if (!had_head && parser_.has_head()) admit();
             if (parser_.finished()) co_return true;
+            if (!held_.hold(parser_.request().body.size(), began_)) {
+                parser_.refuse(kOverloaded);
+                co_return true;
+            }
             if (!continued && parser_.wants_continue()) {
                 continued = true;
                 if (!co_await write("HTTP/1.1 100 Continue\r\n\r\n", {})) co_return false;
@@ -147,6 +160,10 @@ Task<bool> Session::read_request() {
         input_end_ += size;
         // Also after bytes: from a client that never pauses no read is ever broken off.
         if (expired_ && waiting_ == Wait::read) {
+            if (broken_off_) {
+                parser_.refuse(kOverloaded);
+                co_return true;
+            }
             if (!parser_.started()) co_return false;
             parser_.refuse({408, "the request did not arrive in time"});
             co_return true;
@@ -160,6 +177,7 @@ Task<bool> Session::read_request() {
 Task<bool> Session::answer() {
     const InFlight in_flight(shared_);
     wait(Wait::none, Clock::duration::max());
+    held_.pin();
     first_ = false;
     Request& request = parser_.request();
     request.deadline = Deadline::in(shared_.limits.handler_timeout);
@@ -170,6 +188,8 @@ Task<bool> Session::answer() {
     std::string_view route = "malformed";
     if (const auto& refusal = parser_.refusal()) {
         response = problem(refusal->status, refusal->text);
+        if (refusal->status == 503) response.with("Retry-After", "1");
+        request.body = std::string();
     } else {
         auto match = shared_.router.find(request);
         route = match.route;
@@ -178,7 +198,7 @@ Task<bool> Session::answer() {
     complete(response, id);
 
     Departure departure;
-    departure.close = !parser_.keep_alive() || shared_.draining;
+    departure.close = !parser_.keep_alive() || shared_.closing;
     departure.is_http_1_0 = parser_.is_http_1_0();
     departure.without_body = method == Method::head;
     departure.request_id = id;
@@ -223,9 +243,13 @@ Task<bool> Session::write(std::string_view head, std::string_view body) {
     // Nearly always the socket takes all at once, and no wait is needed.
     boost::system::error_code error;
     const std::size_t size = socket_.write_some(buffers, error);
-    if (size == total) co_return true;
+    if (size == total) {
+        held_.release();
+        co_return true;
+    }
     if (error && error != asio::error::would_block) co_return false;
     wait(Wait::write, shared_.limits.write_timeout);
+    if (!held_.hold(total, Clock::now())) co_return false;
     std::size_t sent = size;
     std::size_t left = total;
     error = {};
@@ -238,6 +262,7 @@ Task<bool> Session::write(std::string_view head, std::string_view body) {
         std::tie(error, sent) = co_await socket_.async_write_some(buffers, kAwait);
     }
     wait(Wait::none, Clock::duration::max());
+    held_.release();
     co_return left == 0;
 }
 
@@ -256,7 +281,23 @@ Task<> Session::close() {
     }
 }
 
+// Called while another session runs.
+void Session::break_off() {
+    broken_off_ = expired_ = true;
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+}
+
+// Once the headers have come, and before a body is invited.
+void Session::admit() {
+    if (parser_.refusal()) return;
+    auto refusal = shared_.admission.refuse(parser_.request(), parser_.has_body());
+    if (refusal) parser_.refuse({refusal->status, std::move(refusal->text)});
+}
+
 void Session::wait(Wait what, Clock::duration how_long) {
+    if (shared_.draining && what != Wait::none)
+        how_long = std::min<Clock::duration>(how_long, shared_.limits.drain_timeout);
     waiting_ = what;
     expired_ = false;
     until_ =

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "http/detail/buffers.hpp"
 #include "http/detail/request_parser.hpp"
 #include "http/server.hpp"
 
@@ -10,17 +11,32 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace txstream::http::detail {
 
 /// What the sessions of a server share.
 struct Shared {
+    Shared(const Router& with_router, Limits with_limits, Observer with_observer, Admission rules)
+        : router(with_router),
+          limits(with_limits),
+          observer(std::move(with_observer)),
+          admission(std::move(rules)),
+          buffers(
+              limits.buffer_bytes_max,
+              [this](int change) { count(Counted::buffered, change); },
+              [this] { count(Counted::broken_off); }
+          ) {}
+
     const Router& router;
     const Limits limits;
     const Observer observer;
-    std::mt19937_64 random;
-    bool draining = false;
+    Admission admission;
+    Buffers buffers;
+    std::mt19937_64 random{std::random_device()()};
+    bool closing = false;    ///< answers say "Connection: close"
+    bool draining = false;   ///< stop() has been called
     bool cancelled = false;  ///< the deadline of stop() has passed
 
     void count(Counted what, int change = 1) const {
@@ -56,6 +72,8 @@ private:
     Task<> close();
 
     void wait(Wait what, Clock::duration how_long);
+    void break_off();
+    void admit();
     bool has_unread() const;
     bool may_be_idle() const;
     std::string id_for(const Request& request);
@@ -69,9 +87,11 @@ private:
     std::string output_;
     Wait waiting_ = Wait::none;
     bool expired_ = false;
+    bool broken_off_ = false;  ///< it held too much for too long
     bool first_ = true;
     Clock::time_point until_ = Clock::time_point::max();
     Clock::time_point began_{};  ///< the first byte of the request
+    Buffers::Share held_;
 };
 
 }  // namespace txstream::http::detail

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -112,7 +113,11 @@ def run(arguments, environment, timeout=PATIENCE, cwd="/"):
 class Process:
     """A running txstream; its log is shown when the test fails."""
 
-    def __init__(self, role, environment, directory):
+    def __init__(self, role, environment, directory, descriptors=None):
+        """`descriptors`: how many it may have open, at most."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
         self.role = role
         self.port, self.metrics_port = free_ports(2)
         self.log_path = pathlib.Path(directory) / f"{role}-{uuid.uuid4().hex[:8]}.log"
@@ -121,7 +126,8 @@ class Process:
             "LOGGING_FORMAT": "json", **environment}
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [BINARY, role], env=self.environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                [BINARY, role], env=self.environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                preexec_fn=limit if descriptors else None)
 
     def log_text(self):
         return self.log_path.read_text(errors="replace")

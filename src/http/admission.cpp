@@ -1,0 +1,127 @@
+#include "http/admission.hpp"
+
+#include "http/detail/authority.hpp"
+#include "http/detail/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace txstream::http {
+namespace {
+
+using detail::Authority;
+using detail::parse_authority;
+using detail::same_name;
+using detail::trimmed;
+
+// Cuts off and returns what precedes the first `separator`, without spaces at its ends.
+std::string_view cut(std::string_view& text, char separator) {
+    const auto end = std::min(text.find(separator), text.size());
+    const auto piece = trimmed(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return piece;
+}
+
+bool is_json(std::string_view type) {
+    const auto media = detail::lowered(cut(type, ';'));
+    const bool is_plus_json =
+        media.starts_with("application/") && media.ends_with("+json") && media.size() > 17;
+    if (media != "application/json" && !is_plus_json) return false;
+    // RFC 8259 knows UTF-8 only, and no parameter; many clients name it all the same.
+    while (!type.empty()) {
+        auto value = cut(type, ';');
+        if (!same_name(cut(value, '='), "charset")) continue;
+        if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
+            value = value.substr(1, value.size() - 2);
+        if (!same_name(value, "utf-8")) return false;
+    }
+    return true;
+}
+
+bool is_safe(Method method) noexcept {
+    return method == Method::get || method == Method::head || method == Method::options;
+}
+
+std::uint16_t port_of(const Authority& authority, bool is_https) {
+    return authority.port.value_or(is_https ? 443 : 80);
+}
+
+}  // namespace
+
+Admission::Admission(Rules rules) : rules_(std::move(rules)) {
+    for (auto& host : rules_.hosts) {
+        if (const auto parsed = parse_authority(host)) host = parsed->host;
+    }
+}
+
+void Admission::listens_on(std::string_view name, bool is_loopback) {
+    const auto parsed = parse_authority(name);
+    name_ = parsed ? parsed->host : std::string();
+    is_loopback_ = is_loopback;
+}
+
+std::optional<Admission::Refusal> Admission::refuse(const Request& request, bool has_body) const {
+    const auto host = request.header("Host").value_or("");
+    for (const auto named : {host, std::string_view(request.authority)}) {
+        if (rules_.checks_hosts && !named.empty() && !is_ours(named))
+            return Refusal{
+                403,
+                fmt::format(
+                    "the host {} is none of this server's; SERVER_ALLOWED_HOSTS adds names", named
+                )
+            };
+    }
+    if (!is_safe(request.method) && is_foreign_page(request))
+        return Refusal{
+            403,
+            "a web page of another origin must not send this request; SERVER_ALLOWED_HOSTS names "
+            "hosts whose pages may"
+        };
+    if (rules_.only_json && has_body && !is_json(request.header("Content-Type").value_or("")))
+        return Refusal{415, "the body must be JSON, with Content-Type: application/json"};
+    return std::nullopt;
+}
+
+bool Admission::is_host(std::string_view text) {
+    if (text == "*") return true;
+    const auto parsed = parse_authority(text);
+    return parsed && !text.ends_with(':') && !parsed->port;
+}
+
+bool Admission::is_ours(std::string_view host) const {
+    const auto called = parse_authority(host);
+    if (!called) return false;
+    if (detail::is_loopback(*called) || called->host == name_ || lists(called->host)) return true;
+    // A name that points to us can be anyone's; an address that leads to us is ours.
+    return !is_loopback_ && (rules_.hosts.empty() || called->is_address);
+}
+
+bool Admission::is_foreign_page(const Request& request) const {
+    auto origin = request.header("Origin");
+    const auto site = request.header("Sec-Fetch-Site");
+    if (!origin) return site && !same_name(*site, "same-origin") && !same_name(*site, "none");
+    const auto host =
+        request.authority.empty() ? request.header("Host").value_or("") : request.authority;
+    const bool is_https = same_name(origin->substr(0, 8), "https://");
+    if (!is_https && !same_name(origin->substr(0, 7), "http://")) return true;  // also "null"
+    const auto page = parse_authority(origin->substr(is_https ? 8 : 7));
+    if (!page) return true;
+    const bool is_listed =
+        std::find(rules_.hosts.begin(), rules_.hosts.end(), page->host) != rules_.hosts.end();
+    if (is_listed) return false;
+    if (site && (same_name(*site, "cross-site") || same_name(*site, "same-site"))) return true;
+    const auto called = parse_authority(host);
+    // Whether TLS ends in front of us is not known: the port that Host leaves out is the page's.
+    return !called || called->host != page->host ||
+           port_of(*called, is_https) != port_of(*page, is_https);
+}
+
+bool Admission::lists(std::string_view host) const {
+    return std::any_of(rules_.hosts.begin(), rules_.hosts.end(), [&](const std::string& known) {
+        return known == "*" || known == host;
+    });
+}
+
+}  // namespace txstream::http
