@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kProcess = 64;
 // A worker has two sessions, an event loop, and a producer with a connection for each broker.
 constexpr std::size_t kWorker = 2 + 4 + 32;
-// Even a process that may have hardly any descriptors answers someone.
+// A process with hardly any descriptors still answers a few clients.
 constexpr std::size_t kApiConnectionsMin = 16;
 
 }  // namespace

@@ -7,8 +7,8 @@
 
 namespace txstream::app {
 
-/// How the descriptors of the process are shared out, so that clients of the API cannot take those
-/// that the metrics, PostgreSQL, and Kafka need.
+/// Divides the descriptors of the process, so that clients of the API cannot exhaust those that the
+/// metrics port, PostgreSQL, and Kafka need.
 struct DescriptorPlan {
     std::size_t reserved = 0;         ///< for everything but connections of the API
     std::size_t api_connections = 0;  ///< SERVER_CONNECTIONS_MAX, or what is left
@@ -20,7 +20,7 @@ constexpr std::size_t kMetricsConnectionsMax = 64;
 /// Pure. `limit` is how many descriptors the process may have.
 DescriptorPlan plan_descriptors(std::size_t limit, const Config& config, const Roles& roles);
 
-/// Raises our soft limit to the hard one, which needs no right, and returns what holds then.
+/// Raises the soft limit to the hard one, which needs no privilege; returns the limit in force.
 std::size_t raise_descriptor_limit();
 
 }  // namespace txstream::app

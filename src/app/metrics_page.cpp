@@ -15,14 +15,13 @@ MetricsPage::MetricsPage(asio::any_io_executor executor, const telemetry::Metric
       rendered_(executor_, asio::steady_timer::time_point::max()) {
 }
 
-// What the thread posts after this, the loop destroys without running it: it has ended, or the
-// requests that could ask would still be there.
+// The loop has ended by then: it destroys what the thread posted last without running it.
 MetricsPage::~MetricsPage() {
     thread_.join();
 }
 
 Task<MetricsPage::Text> MetricsPage::render() {
-    // The page that is being rendered may have been begun before what the caller wants to see.
+    // A page that is being rendered may miss what happened after it was begun.
     const auto number = begun_ + 1;
     wanted_ = std::max(wanted_, number);
     if (begun_ == done_) begin();

@@ -29,7 +29,7 @@ bool is_json(std::string_view type) {
     const bool is_plus_json =
         media.starts_with("application/") && media.ends_with("+json") && media.size() > 17;
     if (media != "application/json" && !is_plus_json) return false;
-    // RFC 8259 knows UTF-8 only, and no parameter; many clients name it all the same.
+    // RFC 8259 allows UTF-8 only and defines no parameter, but many clients send one.
     while (!type.empty()) {
         auto value = cut(type, ';');
         if (!same_name(cut(value, '='), "charset")) continue;
@@ -94,7 +94,7 @@ bool Admission::is_ours(std::string_view host) const {
     const auto called = parse_authority(host);
     if (!called) return false;
     if (detail::is_loopback(*called) || called->host == name_ || lists(called->host)) return true;
-    // A name that points to us can be anyone's; an address that leads to us is ours.
+    // Anyone can make a name that resolves to us; an address that reaches us is ours.
     return !is_loopback_ && (rules_.hosts.empty() || called->is_address);
 }
 
@@ -113,7 +113,8 @@ bool Admission::is_foreign_page(const Request& request) const {
     if (is_listed) return false;
     if (site && (same_name(*site, "cross-site") || same_name(*site, "same-site"))) return true;
     const auto called = parse_authority(host);
-    // Whether TLS ends in front of us is not known: the port that Host leaves out is the page's.
+    // We do not know whether a proxy ended TLS: a port that Host omits is the default of the page's
+    // scheme.
     return !called || called->host != page->host ||
            port_of(*called, is_https) != port_of(*page, is_https);
 }

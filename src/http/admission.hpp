@@ -9,18 +9,18 @@
 
 namespace txstream::http {
 
-/// What a server refuses before any handler sees it, because a web page may have sent it. There is
-/// no login: a page that is open in a browser next to us could otherwise write (a form may post
-/// text/plain to any address) and, with a name that it lets point to 127.0.0.1, read (DNS
-/// rebinding). Browsers say truly which page asks (Origin, Sec-Fetch-Site) and by which name it
-/// calls us (Host); programs that are no browsers may say what they like, and it proves nothing.
+/// Decides which requests are refused before any handler runs, because a web page may have sent
+/// them. There is no login: a page in a browser on this machine could otherwise write (a form may
+/// post text/plain to any address) and, through a name that resolves to 127.0.0.1, read (DNS
+/// rebinding). A browser reports truthfully which page sends a request (Origin, Sec-Fetch-Site) and
+/// under which name (Host). Other programs can send any header, so this does not authenticate.
 class Admission {
 public:
     struct Rules {
         bool only_json = false;     ///< a body that is no application/json or +json: 415
         bool checks_hosts = false;  ///< a Host that is none of ours: 403
-        /// Names by which we are called, besides the usual ones; pages of these hosts may send
-        /// what only our own may otherwise. "*": any name.
+        /// Further names of this server. Pages of these hosts may write, as our own may. "*": any
+        /// name (but no page).
         std::vector<std::string> hosts;
     };
     struct Refusal {
@@ -31,11 +31,11 @@ public:
     Admission() = default;
     explicit Admission(Rules rules);
 
-    /// What the server listens on. On a loopback address a Host must be loopback's, `name`, or one
-    /// of the rules; elsewhere any name is ours unless the rules have some.
+    /// Where the server listens. On a loopback address, Host must be a loopback name or address,
+    /// `name`, or in the rules. Elsewhere every name is accepted unless the rules list some.
     void listens_on(std::string_view name, bool is_loopback);
 
-    /// To be asked when the headers have come; the body may still be on its way.
+    /// Called when the headers are complete; the body may still be on its way.
     std::optional<Refusal> refuse(const Request& request, bool has_body) const;
 
     /// A name or an address without scheme, port, and path; or "*".

@@ -23,11 +23,11 @@ using asio::ip::tcp;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // How long accepting pauses when it fails for want of descriptors or memory.
 constexpr std::chrono::milliseconds kAcceptPause{100};
-// How often at most it says that it cannot accept.
+// The shortest time between two reports that accepting fails.
 constexpr std::chrono::seconds kReportPause{10};
 
-/// When a process has no descriptor left, connections stay in the kernel's queue, where clients
-/// wait for us in vain. One descriptor that nobody needs is enough to take them out and close them.
+/// Without a free descriptor, connections stay in the kernel's queue and their clients wait without
+/// an answer. One spare descriptor is enough to accept and close them one by one.
 class SpareDescriptor {
 public:
     SpareDescriptor() { take(); }
@@ -35,7 +35,7 @@ public:
     SpareDescriptor(const SpareDescriptor&) = delete;
     SpareDescriptor& operator=(const SpareDescriptor&) = delete;
 
-    /// False when there was no connection, or someone else took the descriptor.
+    /// False if there was no connection, or another thread took the descriptor.
     bool refuse_one(tcp::acceptor& acceptor) {
         give();
         boost::system::error_code error;

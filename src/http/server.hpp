@@ -20,8 +20,8 @@ struct Limits {
     std::size_t connections_max = 1024;        ///< one more is answered 503 and closed
     std::size_t refused_connections_max = 64;  ///< being told so; beyond it they are just closed
     std::size_t body_bytes_max = 1024 * 1024;  ///< 413
-    /// Of all connections together, in bodies that are still coming and answers that are still
-    /// going; the one that has waited longest is broken off. Each may hold 16 KiB besides.
+    /// Incomplete bodies and unread responses of all connections; beyond it the connection that has
+    /// waited longest is closed. Each may hold 16 KiB in addition.
     std::size_t buffer_bytes_max = 64 * 1024 * 1024;
     std::size_t header_bytes_max = 16 * 1024;        ///< request line and headers together: 431
     std::size_t header_fields_max = 100;             ///< lines of them: 431
@@ -82,8 +82,8 @@ public:
 
     /// Starts to accept; port 0 is any free one. Returns the port. Once in a server's life.
     Result<std::uint16_t> listen(const std::string& host, std::uint16_t port);
-    /// Every answer says "Connection: close" from now on, so that clients go elsewhere before
-    /// stop(). New connections are still served.
+    /// Every response has "Connection: close" from now on, so that clients go elsewhere before
+    /// stop(). New connections are still accepted.
     void drain();
     /// Accepts nobody any more, closes idle connections, answers what is in flight with
     /// "Connection: close"; what is not answered at the deadline is cancelled. May be called

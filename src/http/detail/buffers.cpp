@@ -12,7 +12,7 @@ bool Buffers::Share::hold(std::size_t bytes, Clock::time_point since) {
     is_waiting_ = true;
     all_.waiting_.insert(this);
     while (all_.bytes_ > all_.bytes_max_) {
-        // Pinned ones may hold more than the limit, and then this one is the last that waits.
+        // Pinned shares alone may exceed the limit; then this one is the last that waits.
         Share& longest = **all_.waiting_.begin();
         longest.release();
         if (all_.broken_) all_.broken_();

@@ -9,10 +9,10 @@
 
 namespace txstream::http::detail {
 
-/// What the connections of one server hold for their clients: bodies that are not yet complete,
-/// and answers that are not yet taken. Each may hold kEachBytes; what lies above that is limited
-/// for all together. When it is too much, the connection that has waited longest for its client
-/// goes first: who sends or reads at all is faster than one who does neither.
+/// Counts what the connections of one server hold for their clients: incomplete bodies and unread
+/// responses. Each may hold kEachBytes; the bytes above that are limited for all connections
+/// together. Beyond the limit, the connection that has waited longest for its client is closed: a
+/// client that sends and reads finishes before one that does neither.
 class Buffers {
 public:
     using Clock = Deadline::Clock;
@@ -23,17 +23,17 @@ public:
     /// One connection. Counted out when it is destroyed.
     class Share {
     public:
-        /// `break_off` must only ask for the end: it is called while another connection runs.
+        /// `break_off` must only request the end: it is called while another connection runs.
         Share(Buffers& all, std::function<void()> break_off)
             : all_(all), break_off_(std::move(break_off)) {}
         ~Share() { release(); }
         Share(const Share&) = delete;
         Share& operator=(const Share&) = delete;
 
-        /// It waits for its client, since `since`, with so many bytes in memory. False when it is
-        /// itself what must go; then nothing is counted for it.
+        /// The connection has waited for its client since `since` and holds `bytes`. False if it
+        /// is itself the one to close; then nothing is counted for it.
         bool hold(std::size_t bytes, Clock::time_point since);
-        /// It waits for nobody outside, so breaking it off would free nothing.
+        /// The connection does not wait for its client, so closing it would free nothing.
         void pin();
         void release();
 

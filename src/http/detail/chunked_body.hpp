@@ -10,9 +10,9 @@
 
 namespace txstream::http::detail {
 
-/// Takes a body in chunks apart. Counts what carries no body: chunk extensions and trailers
-/// together have the limits of a head. Trailers are checked and thrown away: they come after the
-/// decision that they could change.
+/// Decodes a chunked body. Chunk extensions and trailers carry no body, so they are counted:
+/// together they have the limits of a head. Trailers are checked and discarded, because they arrive
+/// after the decision that they could change.
 class ChunkedBody {
 public:
     ChunkedBody(const HeadLimits& limits, std::size_t body_bytes_max)

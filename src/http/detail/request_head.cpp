@@ -14,7 +14,7 @@
 namespace txstream::http::detail {
 namespace {
 
-// Headers of which two values mean two requests: each server may believe another one.
+// Headers that must not repeat: two servers may each use a different value.
 constexpr std::array<std::string_view, 7> kSingle = {
     "Host",
     "Content-Length",
@@ -212,7 +212,7 @@ std::optional<Refusal> parse_head(std::string_view head, Request& request, Frami
     auto line = next_line(head);
     while (line.empty()) line = next_line(head);
     auto refusal = parse_request_line(line, request, framing);
-    // What can be read of a refused request is for its log line: the client's X-Request-Id.
+    // Headers are read even after a refusal: the log line needs the client's X-Request-Id.
     for (line = next_line(head); !line.empty(); line = next_line(head)) {
         const auto field = parse_field(line);
         if (field.complaint.empty()) {
@@ -230,7 +230,7 @@ std::optional<Refusal> parse_head(std::string_view head, Request& request, Frami
         keep = keep || lists(words, "keep-alive");
     });
     framing.keep_alive = keep && !close;
-    // A method we do not know may have a target of any form; it is refused by its name.
+    // An unknown method may have a target of any form, so it is rejected for its name.
     const std::string target = std::move(request.target);
     if (auto set = request.set_target(target); !set) {
         if (request.method == Method::other)

@@ -22,8 +22,8 @@ struct HeadLimits {
     std::size_t fields_max;        ///< 431, for trailers too
 };
 
-/// Finds the end of a head. Counts every byte, however the head is cut into packets, and refuses a
-/// byte that no head may have as soon as it arrives. Looks at each byte once.
+/// Finds the end of a head. Counts every byte, however the head is split into packets, and rejects
+/// a forbidden byte as soon as it arrives. Looks at each byte once.
 class HeadScan {
 public:
     explicit HeadScan(const HeadLimits& limits) : limits_(limits) {}

@@ -13,10 +13,9 @@ namespace txstream::http::detail {
 /// Turns bytes into requests, one after the other. Refuses what is malformed, larger than the
 /// limits, or could be read in two ways by two servers (request smuggling).
 ///
-/// Not Beast's parser: that of Boost 1.81 counts only the bytes it has not consumed against its
-/// header limit, takes continued headers, bare line feeds and "Content-Length: 5, 5", ends the
-/// process when a last chunk comes in pieces, and hands on trailers as headers. To refuse all that
-/// in front of it needs the same grammar once more.
+/// Boost.Beast 1.81 is not used: it counts only unconsumed bytes against its header limit, accepts
+/// continued headers and "Content-Length: 5, 5", asserts when the last chunk arrives in pieces, and
+/// reports trailers as headers. Checking all this in front of Beast needs the same grammar again.
 class RequestParser {
 public:
     struct Limits {
@@ -28,9 +27,9 @@ public:
 
     /// Forgets the request before. `until` is the deadline of the next.
     void begin(Deadline until);
-    /// Takes bytes that follow those taken before and returns how many it took. What it left of an
-    /// unfinished request is an incomplete head, not longer than its limit: call again with more
-    /// behind it. What it left of a finished one belongs to the next.
+    /// Consumes bytes that follow those consumed before and returns how many. If the request is
+    /// unfinished, the rest is an incomplete head within its limit: call again with that rest and
+    /// more. If it is finished, the rest belongs to the next request.
     std::size_t feed(std::string_view bytes);
 
     bool started() const noexcept { return has_head_ || scan_.has_text(); }

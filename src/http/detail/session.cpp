@@ -29,7 +29,7 @@ constexpr std::size_t kRequestIdMax = 128;
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 const Refusal kOverloaded{
-    503, "the server holds too much for slow clients at this moment, try again later"
+    503, "the server buffers too much for slow clients right now, try again later"
 };
 
 bool is_sane_id(std::string_view id) noexcept {
@@ -79,7 +79,8 @@ Task<> Session::run() {
         parser_.begin(Deadline(Clock::time_point::max()));
         if (!co_await read_request()) co_return;
         if (!co_await answer()) break;
-        // Requests that are here already are answered without a wait: everyone else first.
+        // The next request has already arrived and would be answered without a wait: let every
+        // other connection run first.
         if (input_begin_ < input_end_) co_await asio::post(asio::use_awaitable);
     }
     co_await close();
