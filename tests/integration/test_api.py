@@ -495,7 +495,8 @@ def test_idle_connections_leave_descriptors_for_everything_else(world):
         with contextlib.suppress(ConnectionError):  # or told: 503
             assert raw(serve.port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")[:12] in ("HTTP/1.1 503", "")
         for path in ("/livez", "/readyz", "/metrics"):
-            assert status_of(serve.metrics_port, f"GET {path} HTTP/1.1", "Host: localhost") == 200
+            eventually(lambda asked=path: status_of(
+                serve.metrics_port, f"GET {asked} HTTP/1.1", "Host: localhost") == 200, f"{path} is answered")
         event = database.publish("k")
         topic.read_ids([event])
     eventually(lambda: status_of(serve.port, "GET /livez HTTP/1.1", "Host: localhost") == 200, "it serves again")
