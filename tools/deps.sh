@@ -18,7 +18,7 @@ declare -A PACKAGES=(
     # txstream dev, and what it tells to try next: no JVM, nothing from Maven.
     [dev]='postgresql-15 curl kcat'
     [run]='postgresql-15 postgresql-client-15 prometheus default-jre-headless maven kcat curl jq python3'
-    [test]='python3-pytest python3-psycopg2 python3-confluent-kafka shellcheck wrk'
+    [test]='python3-pytest python3-psycopg2 python3-confluent-kafka pgbouncer shellcheck wrk'
 )
 
 # Present only while we install; by its text we know one that a killed run of ours left behind.
@@ -101,13 +101,13 @@ remove_policy() {
     ! grep -qxF "$POLICY_MARK" "$POLICY_FILE" 2>/dev/null || "${SUDO[@]}" rm -f "$POLICY_FILE"
 }
 
-service_units() { systemctl list-unit-files --no-legend 'postgresql*' 'prometheus*' 2>/dev/null | awk '{ print $1 }' || true; }
+service_units() { systemctl list-unit-files --no-legend 'postgresql*' 'prometheus*' 'pgbouncer*' 2>/dev/null | awk '{ print $1 }' || true; }
 
 # The next boot would start them and take the ports 5432 and 9090. Units that were there before stay as they are.
 keep_new_services_off() {
     [[ -d /run/systemd/system ]] || return 0
     local unit
-    for unit in postgresql.service prometheus.service; do
+    for unit in postgresql.service prometheus.service pgbouncer.service; do
         if [[ $'\n'$1$'\n' != *$'\n'$unit$'\n'* ]]; then
             "${SUDO[@]}" systemctl disable --quiet "$unit" 2>/dev/null || true
         fi

@@ -1,5 +1,6 @@
--- The sample domain: orders with their items and two addresses.
-CREATE TABLE orders (
+-- The sample domain: orders with their items and two addresses. Always in the schema public: a session of the product
+-- resolves no name by the search path of a role or a database.
+CREATE TABLE public.orders (
     id                  uuid          PRIMARY KEY DEFAULT gen_random_uuid(),
     customer_id         varchar(255)  NOT NULL,
     order_number        varchar(50)   NOT NULL CONSTRAINT orders_order_number_key UNIQUE,
@@ -25,16 +26,16 @@ CREATE TABLE orders (
     updated_at          timestamptz   NOT NULL DEFAULT now()
 );
 -- Newest first; the id makes the order total, so that pages neither repeat nor skip.
-CREATE INDEX orders_newest ON orders (created_at DESC, id DESC);
-CREATE INDEX orders_customer_id ON orders (customer_id);
+CREATE INDEX orders_newest ON public.orders (created_at DESC, id DESC);
+CREATE INDEX orders_customer_id ON public.orders (customer_id);
 
-CREATE TABLE order_items (
+CREATE TABLE public.order_items (
     id           bigint        PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    order_id     uuid          NOT NULL REFERENCES orders (id) ON DELETE CASCADE,
+    order_id     uuid          NOT NULL REFERENCES public.orders (id) ON DELETE CASCADE,
     product_id   varchar(255)  NOT NULL,
     product_name varchar(255)  NOT NULL,
     quantity     integer       NOT NULL CHECK (quantity > 0),
     unit_price   numeric(12,2) NOT NULL CHECK (unit_price >= 0),
     total_price  numeric(12,2) NOT NULL
 );
-CREATE INDEX order_items_order_id ON order_items (order_id);
+CREATE INDEX order_items_order_id ON public.order_items (order_id);

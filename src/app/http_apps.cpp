@@ -14,10 +14,8 @@ namespace {
 // lock_timeout: an order whose number another transaction holds holds up its batch for so long, and
 // then once more when each is tried alone. Who is at work holds a number for milliseconds.
 constexpr const char* kApiSettings =
-    "SET application_name = 'txstream api'; SET jit = off; SET statement_timeout = '30s';"
-    "SET lock_timeout = '100ms'";
-constexpr const char* kOpsSettings =
-    "SET application_name = 'txstream ops'; SET statement_timeout = '5s'";
+    "SET application_name = 'txstream api'; SET lock_timeout = '100ms'";
+constexpr const char* kOpsSettings = "SET application_name = 'txstream ops'";
 
 http::Limits limits_of(const Config::Server& server, std::size_t connections_max) {
     http::Limits limits;

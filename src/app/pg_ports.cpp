@@ -10,12 +10,24 @@ namespace txstream::app {
 
 namespace {
 
+// What holds a lock for longer than this is no relay but somebody's ALTER TABLE: the statement ends
+// with 55P03 and is tried again, so that the leases are prolonged in between.
+constexpr std::string_view kLockTimeout = "SET lock_timeout = '1s';";
+
+// Of two values the last counts. Whatever else may read from a standby: a relay writes.
+pg::ConnInfo for_writing(pg::ConnInfo conninfo) {
+    return pg::ConnInfo([conninfo = std::move(conninfo)]() -> Result<std::string> {
+        TXS_TRY(auto text, conninfo.get());
+        return text + " target_session_attrs=read-write";
+    });
+}
+
 /// A session that is opened anew after it broke.
 class Session {
 public:
     Session(asio::any_io_executor executor, pg::ConnInfo conninfo, std::string settings)
         : executor_(std::move(executor)),
-          conninfo_(std::move(conninfo)),
+          conninfo_(for_writing(std::move(conninfo))),
           settings_(std::move(settings)) {}
 
     Task<Result<>> open(Deadline deadline) {
@@ -42,7 +54,8 @@ public:
         : session_(
               std::move(executor),
               std::move(conninfo),
-              std::string(outbox::kReaderSettings) + "SET application_name = 'txstream reader'"
+              std::string(outbox::kReaderSettings).append(kLockTimeout) +
+                  "SET application_name = 'txstream reader'"
           ) {}
 
     // Here too, since two sessions need not lead to the same server.
@@ -99,7 +112,7 @@ public:
         : session_(
               std::move(executor),
               std::move(conninfo),
-              "SET application_name = 'txstream keeper'; SET jit = off"
+              std::string(kLockTimeout) + "SET application_name = 'txstream keeper'"
           ),
           owner_(std::move(owner)) {}
 

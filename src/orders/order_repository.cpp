@@ -21,8 +21,8 @@ namespace {
 // the numbers two batches cannot wait for each other.
 constexpr pg::Statement kInsert{
     "txs_insert_orders",
-    "WITH placed AS (INSERT INTO orders (id, customer_id, order_number, status, total_amount,"
-    " currency, shipping_street, shipping_number, shipping_complement, shipping_city,"
+    "WITH placed AS (INSERT INTO public.orders (id, customer_id, order_number, status,"
+    " total_amount, currency, shipping_street, shipping_number, shipping_complement, shipping_city,"
     " shipping_state, shipping_zip_code, shipping_country, billing_street, billing_number,"
     " billing_complement, billing_city, billing_state, billing_zip_code, billing_country,"
     " created_at, updated_at)"
@@ -45,7 +45,7 @@ constexpr pg::Statement kInsert{
     " SELECT 'Order', id::text, 'OrderCreated', payload::json, metadata::json"
     " FROM unnest($1::uuid[], $23::text[], $24::text[])"
     "  WITH ORDINALITY AS e(id, payload, metadata, place) JOIN placed USING (id) ORDER BY place),"
-    " listed AS (INSERT INTO order_items"
+    " listed AS (INSERT INTO public.order_items"
     "  (order_id, product_id, product_name, quantity, unit_price, total_price)"
     " SELECT id, product_id, product_name, quantity, unit_price / 100.0, total_price / 100.0"
     " FROM unnest($25::uuid[], $26::text[], $27::text[], $28::integer[], $29::bigint[],"
@@ -64,10 +64,10 @@ constexpr pg::Statement kInsert{
     " o.updated_at"
 
 constexpr pg::Statement kById{
-    "txs_order_by_id", TXS_ORDER_COLUMNS " FROM orders o WHERE o.id = $1::uuid"
+    "txs_order_by_id", TXS_ORDER_COLUMNS " FROM public.orders o WHERE o.id = $1::uuid"
 };
 constexpr pg::Statement kByNumber{
-    "txs_order_by_number", TXS_ORDER_COLUMNS " FROM orders o WHERE o.order_number = $1"
+    "txs_order_by_number", TXS_ORDER_COLUMNS " FROM public.orders o WHERE o.order_number = $1"
 };
 // What the items of an order will take, so that those which are too many are not brought: the texts
 // and, for each item, the JSON around them. Planned each time, as outbox::kNewestEvents and for its
@@ -76,16 +76,16 @@ constexpr pg::Statement kNewest{
     "txs_newest_orders",
     TXS_ORDER_COLUMNS
     ", (SELECT coalesce(sum(octet_length(i.product_id) + octet_length(i.product_name) + 120), 0)"
-    "  FROM order_items i WHERE i.order_id = o.id)"
-    " FROM (SELECT * FROM orders ORDER BY created_at DESC, id DESC"
+    "  FROM public.order_items i WHERE i.order_id = o.id)"
+    " FROM (SELECT * FROM public.orders ORDER BY created_at DESC, id DESC"
     "  LIMIT $1::bigint OFFSET $2::bigint) o ORDER BY o.created_at DESC, o.id DESC",
     pg::Planning::each_time
 };
 constexpr pg::Statement kItems{
     "txs_order_items",
     "SELECT order_id, id, product_id, product_name, quantity, (unit_price * 100)::bigint,"
-    " (total_price * 100)::bigint FROM order_items WHERE order_id = ANY ($1::uuid[])"
-    " ORDER BY order_id, id"
+    " (total_price * 100)::bigint FROM public.order_items"
+    " WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, id"
 };
 
 using domain::Address;

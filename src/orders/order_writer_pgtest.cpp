@@ -90,6 +90,16 @@ protected:
     Answers place(OrderWriter& writer, const std::vector<Order>& wanted) {
         return finish(ask(writer, wanted));
     }
+    /// From here on a commit waits for the advisory lock 1.
+    void hold_commits() {
+        script(
+            *superuser_,
+            "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';"
+            "CREATE CONSTRAINT TRIGGER held AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION held()"
+        );
+    }
     std::string count(const std::string& what) { return one("SELECT count(*)::text FROM " + what); }
     /// How many orders each transaction wrote, the most first.
     std::vector<std::string> batches() {
@@ -271,11 +281,24 @@ TEST_F(OrderWriterPgTest, WhoCannotWaitSoLongDoesNotEndTheTimeOfTheOthersInItsBa
     EXPECT_TRUE(*finish(patient)[0]);
 }
 
-TEST_F(OrderWriterPgTest, AnAnswerThatDoesNotComeInTimeIsUnknownAndTheNextOrderIsPlaced) {
+TEST_F(OrderWriterPgTest, AnOrderThatIsHeldUpTooLongIsSurelyNotWrittenAndTheNextIsPlaced) {
     auto& all = writer({.batches_max = 1});
     const auto other = connect();
     script(*other, "BEGIN; LOCK TABLE orders");
-    const auto late = ask(all, {order("n-1")}, Deadline::in(100ms));
+    const auto late = ask(all, {order("n-1")}, Deadline::in(400ms));
+    ASSERT_FALSE(*finish(late)[0]);
+    EXPECT_EQ((*late)[0]->error().code(), Code::unavailable) << "the server ended it";
+    script(*other, "COMMIT");
+    EXPECT_TRUE(*place(all, {order("n-1")})[0]);
+}
+
+// The server ends statements that take too long, but no commit.
+TEST_F(OrderWriterPgTest, ACommitThatDoesNotEndInTimeIsUnknownAndTheNextOrderIsPlaced) {
+    hold_commits();
+    auto& all = writer({.batches_max = 1});
+    const auto other = connect();
+    script(*other, "BEGIN; SELECT pg_advisory_xact_lock(1)");
+    const auto late = ask(all, {order("n-1")}, Deadline::in(300ms));
     ASSERT_FALSE(*finish(late)[0]);
     EXPECT_EQ((*late)[0]->error().code(), Code::timed_out);
     script(*other, "COMMIT");
@@ -389,13 +412,7 @@ TEST_F(OrderWriterPgTest, ASessionThatTheServerEndsFailsItsBatchAndNotTheNext) {
 
 // Tried again one by one they would hear that they were not written.
 TEST_F(OrderWriterPgTest, ASessionThatEndsInTheCommitLeavesTheWholeBatchUnknown) {
-    script(
-        *superuser_,
-        "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';"
-        "CREATE CONSTRAINT TRIGGER held AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED"
-        " FOR EACH ROW EXECUTE FUNCTION held()"
-    );
+    hold_commits();
     auto& all = writer({.batches_max = 1}, "SET application_name = 'mine'");
     const auto other = connect();
     script(*other, "BEGIN; SELECT pg_advisory_xact_lock(1)");

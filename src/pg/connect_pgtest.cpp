@@ -124,6 +124,26 @@ TEST_F(ConnectPgTest, AHostWithoutTheWantedAttributesIsPassedOver) {
     expect_real(*must(open("host=127.0.0.1" + attributes + "prefer-standby")));
 }
 
+TEST_F(ConnectPgTest, AServerThatTakesNoWritesIsPassedOverUnlessItIsAskedFor) {
+    database_.on_server(
+        "ALTER DATABASE " + database_.name() + " SET default_transaction_read_only = on"
+    );
+    const auto frozen = open("");
+    ASSERT_FALSE(frozen);
+    EXPECT_EQ(frozen.error().origin(), "25006") << frozen.error().what();
+    EXPECT_TRUE(frozen.error().retryable());
+    EXPECT_NE(frozen.error().what().find("DATABASE_HOST"), std::string::npos);
+    EXPECT_TRUE(open("target_session_attrs=any"));
+    // The next host may be writable: what the first one says is not the last word.
+    const auto nobody = silent().local_endpoint().port();
+    const auto both = open(
+        "host=127.0.0.1,127.0.0.1 port=" + std::to_string(real_port()) + "," +
+        std::to_string(nobody)
+    );
+    ASSERT_FALSE(both);
+    EXPECT_NE(both.error().what().find(std::to_string(nobody)), std::string::npos);
+}
+
 TEST_F(ConnectPgTest, EveryHostThatFailedIsNamed) {
     const auto nobody = silent().local_endpoint().port();
     const auto mute = silent();

@@ -303,7 +303,8 @@ TEST_F(ConnectionPgTest, ADeadlineClosesTheSessionAndTheServersStatementEnds) {
         " WHERE datname = current_database() AND query LIKE '%pg_sleep%' AND pid <> "
         "pg_backend_pid()"
     };
-    const auto late = wait(session_->run(kSleep, {}, Deadline::in(100ms)));
+    // A script, since the server would end a statement before.
+    const auto late = wait(session_->run_script("SELECT pg_sleep(60)", Deadline::in(100ms)));
     ASSERT_FALSE(late);
     EXPECT_EQ(late.error().code(), Code::timed_out);
     EXPECT_FALSE(session_->is_open());
@@ -312,6 +313,52 @@ TEST_F(ConnectionPgTest, ADeadlineClosesTheSessionAndTheServersStatementEnds) {
     const auto give_up_at = Deadline::in(20s);
     while (run(*other, kRunning).integer(0, 0) > 0)
         ASSERT_FALSE(give_up_at.passed()) << "the statement of a lost session runs on";
+}
+
+// Aim: a blocked statement costs its caller an error, not its session, whose end would leave the
+// effect unknown and a relay without its lanes.
+TEST_F(ConnectionPgTest, TheServerEndsABlockedStatementBeforeItsDeadlineAndNothingWasDone) {
+    script("CREATE TABLE numbers (n integer)");
+    const auto other = connect();
+    must(wait(other->run_script("BEGIN; LOCK TABLE numbers", soon())));
+    const auto expect_clean = [&](const Result<>& late, const char* state) {
+        ASSERT_FALSE(late);
+        EXPECT_EQ(late.error().code(), Code::unavailable) << late.error().what();
+        EXPECT_EQ(late.error().origin(), state);
+        EXPECT_TRUE(session_->is_open());
+        EXPECT_FALSE(session_->in_transaction());
+    };
+    const auto insert = [&](Deadline deadline) {
+        return wait(session_->run(kInsert, Params::of(1), deadline)).map([](auto&&) {});
+    };
+    std::vector<Connection::Step> steps{{kOne, {}}, {kInsert, Params::of(1)}};
+    // The second deadline is served by the limit that the first one set, the third is not.
+    for (const auto time : {1000ms, 1100ms, 300ms})
+        expect_clean(insert(Deadline::in(time)), "57014");
+    expect_clean(wait(session_->transact(steps, Deadline::in(300ms))).map([](auto&&) {}), "57014");
+    script("SET lock_timeout = '50ms'");
+    expect_clean(insert(soon()), "55P03");
+    must(wait(other->run_script("COMMIT", soon())));
+    EXPECT_EQ(count(*session_), 0);
+    must(insert(soon()));
+    must(wait(session_->transact(steps, soon())));
+    EXPECT_EQ(count(*session_), 2);
+}
+
+TEST_F(ConnectionPgTest, ALongDeadlineIsNotCutByTheLimitOfAShortOne) {
+    static constexpr Statement kNap{"nap", "SELECT pg_sleep(0.3)"};
+    const auto nap = [&](std::chrono::milliseconds time) {
+        return wait(session_->run(kNap, {}, Deadline::in(time))).has_value();
+    };
+    EXPECT_FALSE(nap(200ms));
+    EXPECT_TRUE(nap(60s));
+    EXPECT_FALSE(nap(200ms));
+    // What a rolled back transaction set is gone, and what it was before is in force again.
+    script("BEGIN");
+    EXPECT_TRUE(nap(60s));
+    script("ROLLBACK");
+    EXPECT_FALSE(nap(200ms));
+    EXPECT_TRUE(nap(60s));
 }
 
 TEST_F(ConnectionPgTest, ADeadlineThatHasPassedSendsNothingAndHarmsNothing) {
@@ -343,6 +390,19 @@ TEST_F(ConnectionPgTest, ACallThatIsCancelledClosesTheSession) {
     ASSERT_FALSE(*result);
     EXPECT_EQ(result->error().code(), Code::cancelled);
     EXPECT_FALSE(session_->is_open()) << "the next caller would read this one's answer";
+}
+
+TEST_F(ConnectionPgTest, ASessionWhoseServerTakesNoWritesIsClosed) {
+    script("CREATE TABLE numbers (n integer); SET default_transaction_read_only = on");
+    const auto refused = wait(session_->run(kInsert, Params::of(1), soon()));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().origin(), "25006");
+    EXPECT_TRUE(refused.error().retryable());
+    EXPECT_FALSE(session_->is_open());
+    session_ = connect();
+    script("SET default_transaction_read_only = on");
+    EXPECT_FALSE(wait(session_->run_script("INSERT INTO numbers VALUES (1)", soon())));
+    EXPECT_FALSE(session_->is_open());
 }
 
 // --- connecting

@@ -54,6 +54,9 @@ public:
     }
 
     void give_back(std::unique_ptr<Connection> connection) {
+        // What ended one session (a switch-over, a restart, a server that says nothing) is true of
+        // the others with that server, and each would cost a caller an error.
+        if (!connection->is_open()) idle_.clear();
         // An open transaction holds locks, and the next user would be inside it.
         if (!closed_ && connection->is_open() && !connection->in_transaction())
             idle_.push_back(std::move(connection));

@@ -90,6 +90,19 @@ TEST_F(PoolPgTest, ASessionIsUsedAgain) {
     EXPECT_EQ(pool.stats().in_use, 0U);
 }
 
+// After a switch-over all are with a server that takes no writes: one failure is enough.
+TEST_F(PoolPgTest, ASessionWithAReadOnlyServerTakesTheIdleOnesAlong) {
+    auto pool = make(5);
+    std::optional<Pool::Lease> first = acquire(pool);
+    std::optional<Pool::Lease> second = acquire(pool);
+    second.reset();
+    EXPECT_EQ(pool.stats().open, 2U);
+    must(wait((*first)->run_script("SET default_transaction_read_only = on", soon())));
+    EXPECT_FALSE(wait((*first)->run_script("CREATE TABLE public.t (n integer)", soon())));
+    first.reset();
+    EXPECT_EQ(pool.stats().open, 0U);
+}
+
 TEST_F(PoolPgTest, WhoWaitsIsServedInTheOrderOfAskingAndNoNewcomerPasses) {
     auto pool = make(1);
     std::optional<Pool::Lease> held = acquire(pool);

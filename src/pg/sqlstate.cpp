@@ -52,10 +52,9 @@ constexpr std::array kTable = std::to_array<Entry>({
     {"55", Code::rejected},
     {"55006", Code::conflict},
     {"55P03", Code::unavailable},
-    // statement_timeout and pg_cancel_backend. Not Code::cancelled, which is never logged: nobody
-    // told *us* to stop.
+    // 57014, statement_timeout and pg_cancel_backend, is among them: the statement was rolled back.
+    // Not Code::cancelled, which is never logged: nobody told *us* to stop.
     {"57", Code::unavailable},
-    {"57014", Code::timed_out},
     {"57P04", Code::not_found},
     {"58", Code::unavailable},
     {"72", Code::unavailable},

@@ -19,7 +19,8 @@ TEST(SqlstateTest, SaysWhatTheCallerCanDo) {
 }
 
 TEST(SqlstateTest, WhatWasRolledBackAndMayWorkNextTimeIsRetryable) {
-    for (const auto* state : {"40001", "40P01", "55P03", "57P01", "53300", "25006", "08006"}) {
+    for (const auto* state :
+         {"40001", "40P01", "55P03", "57014", "57P01", "53300", "25006", "08006"}) {
         EXPECT_TRUE(Error(code_of(state), "").retryable()) << state;
     }
 }

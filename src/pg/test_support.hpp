@@ -56,11 +56,34 @@ inline const std::string kPrepared = message('1');
 inline const std::string kInserted =
     message('2') + message('n') + message('C', zero_ended("INSERT 0 1"));
 
+inline std::string value(std::string_view bytes) {
+    return big_endian(bytes.size(), 4) + std::string(bytes);
+}
+
+/// The row with which a session begins: the process (the one that the handshake names, which names
+/// none), two settings as they should be. What was set is not looked at.
+inline const std::string kPinned = [] {
+    std::string columns = big_endian(3, 2);
+    for (const std::size_t type :
+         std::array<std::size_t, 3>{23, 25, 25}) {  // integer, text, text; all in binary
+        columns += zero_ended("c") + std::string(6, '\0') + big_endian(type, 4) +
+                   std::string(6, '\0') + big_endian(1, 2);
+    }
+    const auto row =
+        big_endian(3, 2) + value(std::string(4, '\0')) + value("origin") + value("off");
+    return kPrepared + message('2') + message('T', columns) + message('D', row) +
+           message('C', zero_ended("SELECT 1")) + kReady;
+}();
+
+/// What a time limit is answered with, before the statement that it is for.
+inline const std::string kLimited =
+    kPrepared + message('2') + message('n') + message('C', zero_ended("SELECT 1"));
+
 }  // namespace wire
 
-/// A server for one session: lets everybody in, answers the n-th exchange (a script, or what comes
-/// before a sync) with the n-th of `answers` and then ends the session. Belongs to the test's event
-/// loop.
+/// A server for one session: lets everybody in, answers the beginning as a session expects it and
+/// the n-th exchange after it (a script, or what comes before a sync) with the n-th of `answers`,
+/// and then ends the session. Belongs to the test's event loop.
 class FakeServer {
 public:
     /// `parameters` are further parameters that it reports, see wire::parameter.
@@ -78,7 +101,9 @@ public:
 
     std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
     std::string conninfo() const {
-        return "host=127.0.0.1 user=u dbname=d sslmode=disable gssencmode=disable port=" + port();
+        return "host=127.0.0.1 user=u dbname=d sslmode=disable gssencmode=disable "
+               "target_session_attrs=any port=" +
+               port();
     }
 
 private:
@@ -87,15 +112,21 @@ private:
         std::string ignored;
         co_await read_rest(ignored);
         co_await asio::async_write(socket_, asio::buffer(greeting_), asio::use_awaitable);
-        for (const auto& answer : answers_) {
-            char type = 0;
-            while (type != 'S' && type != 'Q') {
-                co_await asio::async_read(socket_, asio::buffer(&type, 1), asio::use_awaitable);
-                co_await read_rest(ignored);
-            }
-            co_await asio::async_write(socket_, asio::buffer(answer), asio::use_awaitable);
-        }
+        co_await answer_exchange(wire::kPinned, {});
+        bool is_first = true;
+        for (const auto& answer : answers_)
+            co_await answer_exchange(answer, std::exchange(is_first, false) ? wire::kLimited : "");
         socket_.close();
+    }
+    Task<> answer_exchange(std::string answer, std::string before_a_statement) {
+        char type = 0;
+        while (type != 'S' && type != 'Q') {
+            std::string ignored;
+            co_await asio::async_read(socket_, asio::buffer(&type, 1), asio::use_awaitable);
+            co_await read_rest(ignored);
+        }
+        if (type == 'S') answer = before_a_statement + answer;
+        co_await asio::async_write(socket_, asio::buffer(answer), asio::use_awaitable);
     }
     Task<> read_rest(std::string& into) {
         std::array<unsigned char, 4> size{};

@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from support.world import Broker, Database, PostgresServer, Process, Topic  # noqa: E402
+from support.world import Broker, Database, Pooler, PostgresServer, Process, StandbyServer, Topic  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -40,6 +40,16 @@ class World:
 
     def postgres(self):
         made = PostgresServer(self.directory / "postgres")
+        self.things.append(made.destroy)
+        return made
+
+    def standby_of(self, primary):
+        made = StandbyServer(self.directory / "standby", primary)
+        self.things.append(made.destroy)
+        return made
+
+    def pooler(self, database, mode, size):
+        made = Pooler(self.directory / f"pooler-{len(self.things)}", database.server, mode, size)
         self.things.append(made.destroy)
         return made
 

@@ -106,7 +106,9 @@ public:
     const std::string& conninfo() const { return conninfo_; }
     const std::string& name() const { return name_; }
 
+    /// A test's own tables need no schema in its SQL; the product's do.
     std::unique_ptr<pg::Connection> connect(asio::io_context& io, std::string settings = {}) const {
+        settings = kSearchPath + settings;
         return must(run_until_done(io, [&] {
             return pg::Connection::open(io.get_executor(), conninfo_, settings, soon());
         }));
@@ -116,10 +118,12 @@ public:
     void on_server(const std::string& sql) const { on(server_, sql); }
 
 private:
+    static inline const std::string kSearchPath = "SET search_path = public;";
+
     static void on(const std::string& conninfo, const std::string& sql) {
         asio::io_context io;
         auto session = must(run_until_done(io, [&] {
-            return pg::Connection::open(io.get_executor(), conninfo, {}, soon());
+            return pg::Connection::open(io.get_executor(), conninfo, kSearchPath, soon());
         }));
         must(run_until_done(io, [&] { return session->run_script(sql, soon()); }));
     }

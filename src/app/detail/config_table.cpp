@@ -121,8 +121,8 @@ std::vector<Setting> database_settings() {
          {},
          "localhost",
          name_text("a host name, an address or a socket directory", TXS_MEMBER(database.host)),
-         "Several, separated by commas, are tried in turn, as is each address of a name. libpq's "
-         "PGHOST counts when this is not "
+         "Several, separated by commas, are tried in turn, as is each address of a name: the first "
+         "that takes writes counts. libpq's PGHOST counts when this is not "
          "set, in the environment or else in .env; so do PGPORT, PGUSER, PGPASSWORD, PGDATABASE "
          "and "
          "PGSSLMODE for theirs."},

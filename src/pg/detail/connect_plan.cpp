@@ -117,7 +117,9 @@ Result<ConnectPlan> ConnectPlan::of(const std::string& conninfo) {
     const auto hosts = take("host");
     const auto addresses = take("hostaddr");
     TXS_TRY(plan.hosts_, hosts_of(hosts, addresses, take("port")));
-    const auto attributes = take("target_session_attrs");
+    auto attributes = take("target_session_attrs");
+    // A standby among the hosts, or behind their one name, lets us in and refuses every write.
+    if (attributes.empty()) attributes = "read-write";
     for (auto& host : plan.hosts_) host.session_attributes = attributes;
     plan.options_["client_encoding"] = "UTF8";
     plan.options_.try_emplace("fallback_application_name", "txstream");

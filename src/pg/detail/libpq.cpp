@@ -77,6 +77,10 @@ std::string_view remedy_for(std::string_view origin) {
     if (origin == "42501") return "grant the user CONNECT on the database";
     if (origin == "53300") return "use smaller pools or raise the server's max_connections";
     if (origin == "57P03") return "the server starts up or shuts down; it will be tried again";
+    if (origin == kReadOnly) {
+        return "it is a standby, or default_transaction_read_only is on for the server, the "
+               "database or the role: name the primary in DATABASE_HOST, or reset the setting";
+    }
     if (origin == "ECONNREFUSED") return "is PostgreSQL running there, and is the port right?";
     return "";
 }
@@ -191,6 +195,8 @@ Error connect_error_of(const PGconn& connection) {
         code = code_of(origin);
     } else if (attempts.text.find("Connection refused") != std::string::npos) {
         origin = "ECONNREFUSED";
+    } else if (attempts.text.ends_with("session is read-only")) {
+        origin = kReadOnly;  // target_session_attrs=read-write
     } else if (attempts.text.starts_with("invalid ")) {
         // libpq refused an option before it tried any server.
         code = Code::invalid_input;

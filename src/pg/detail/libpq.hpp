@@ -31,6 +31,9 @@ Severity severity_of(const PGresult& result) noexcept;
 /// True when a prepared statement no longer fits the schema or is gone: only a new session helps.
 bool is_stale_statement(const PGresult& result) noexcept;
 
+/// SQLSTATE of what a standby, or a server, database or role that was set to read-only, refuses.
+inline constexpr std::string_view kReadOnly = "25006";
+
 /// Five digits and capital letters.
 bool is_sqlstate(std::string_view text) noexcept;
 

@@ -1,5 +1,6 @@
 #include "pg/detail/session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace txstream::pg::detail {
@@ -10,13 +11,24 @@ constexpr const char* kRollback = "ROLLBACK";
 // NAMEDATALEN - 1: the server cuts longer names, and two statements might become one.
 constexpr std::size_t kNameBytesMax = 63;
 
+// Of a statement's time: what the server has, and between which bounds the limit that it knows
+// already will do, so that statements with like deadlines do not set it each time.
+constexpr double kLimitPart = 3.0 / 4;
+constexpr double kLimitPartMax = 7.0 / 8;
+constexpr double kLimitPartMin = 3.0 / 8;
+// The server's clock counts whole milliseconds, and up to 24 days of them.
+constexpr std::chrono::milliseconds kLimitableMin{20};
+constexpr std::chrono::milliseconds kLimitableMax = std::chrono::hours(24);
+
 }  // namespace
 
 // --- one statement
 
 Task<Result<Rows>> Session::run(Statement statement, Params params, Deadline deadline) {
     TXS_CO_CHECK(check_ready(deadline));
-    TXS_CO_CHECK(send(statement, params));
+    begin_exchange();
+    if (!queue_limit(deadline) || !queue(statement, params)) co_return tl::unexpected(take_error());
+    TXS_CO_CHECK(end_exchange());
     Call call(*this, deadline);
     while (!drain()) {
         auto [ec] = co_await socket_.async_wait(kReadable, kAwait);
@@ -59,7 +71,7 @@ Task<Result<std::vector<Rows>>> Session::transact(
     // What stands before one sync is one transaction, without BEGIN and COMMIT, which would cost
     // the server as much as two more statements. It commits at the sync, or not at all.
     begin_exchange();
-    bool queued = true;
+    bool queued = queue_limit(deadline);
     for (const auto& step : steps) queued = queued && queue(step.statement, step.params);
     if (!queued) co_return tl::unexpected(take_error());
     TXS_CO_CHECK(end_exchange());
@@ -75,6 +87,7 @@ Task<Result<>> Session::run_script(std::string sql, Deadline deadline) {
         co_return fail(Code::invalid_input, "the script holds a NUL byte");
     }
     Call call(*this, deadline);
+    limit_ = {};  // it may set the time-out, or undo our setting with its transaction
     const bool had_failed = PQtransactionStatus(conn_.get()) == PQTRANS_INERROR;
     std::optional<Error> error;
     for (const char* text : {sql.c_str(), kRollback}) {
@@ -152,6 +165,23 @@ bool Session::queue(const Statement& statement, const Params& params) {
         return false;
     }
     expected_.push_back({Kind::execute, statement});
+    return true;
+}
+
+bool Session::queue_limit(Deadline deadline) {
+    static constexpr Statement kLimit{
+        "time limit",
+        "SELECT pg_catalog.set_config('statement_timeout', $1, false)",
+        Planning::each_time
+    };
+    if (!limits_) return true;
+    using Time = std::chrono::duration<double, std::milli>;
+    const Time left = std::min<Time>(deadline.left(), kLimitableMax);
+    if (left < kLimitableMin) return true;
+    if (limit_ <= left * kLimitPartMax && limit_ >= left * kLimitPartMin) return true;
+    limit_ = std::chrono::duration_cast<std::chrono::milliseconds>(left * kLimitPart);
+    if (!queue(kLimit, Params::of(limit_.count()))) return false;
+    expected_.back().kind = Kind::limit;
     return true;
 }
 
@@ -301,15 +331,23 @@ void Session::refuse(const PGresult& result, const Expected& expected) {
     // commit, which its recovery may find complete.
     const bool may_have_committed =
         severity == Severity::panic ||
-        (severity == Severity::fatal && expected.kind != Kind::prepare &&
-         expected.kind != Kind::execute);
+        (severity == Severity::fatal &&
+         (expected.kind == Kind::sync || expected.kind == Kind::script));
     if (may_have_committed) {
         error = Error(
             Code::timed_out, error.what() + "; whether it took effect is unknown", error.origin()
         );
     }
+    const bool was_read_only = error.origin() == kReadOnly;
+    if (was_read_only) {
+        error = Error(
+            error.code(),
+            error.what() + "; the next session looks for a server that takes writes",
+            error.origin()
+        );
+    }
     fail_with(std::move(error));
-    if (severity != Severity::error) close();
+    if (severity != Severity::error || was_read_only) close();
 }
 
 bool Session::consume() {

@@ -51,16 +51,23 @@ public:
     Task<Result<Rows>> receive(Deadline deadline);
     Task<Result<>> run_script(std::string sql, Deadline deadline);
 
+    /// From here on the server ends a statement of run() and transact() before its deadline does: a
+    /// clean error, and the session goes on. What send() sends has the limit of the last run().
+    void limit_statements() noexcept { limits_ = true; }
+
     bool is_open() const noexcept { return conn_ != nullptr; }
     bool is_alive();
     bool in_transaction() const noexcept {
         return conn_ && PQtransactionStatus(conn_.get()) != PQTRANS_IDLE;
     }
     int server_version() const noexcept { return conn_ ? PQserverVersion(conn_.get()) : 0; }
+    /// The server process that the handshake named; a pooler names one of its own invention.
+    int handshake_pid() const noexcept { return conn_ ? PQbackendPID(conn_.get()) : 0; }
+    std::string place() const { return conn_ ? place_of(*conn_) : std::string(); }
     void close() noexcept;
 
 private:
-    enum class Kind : std::uint8_t { prepare, execute, sync, script };
+    enum class Kind : std::uint8_t { limit, prepare, execute, sync, script };
     struct Expected {
         Kind kind;
         Statement statement;
@@ -92,6 +99,7 @@ private:
     Result<> check_ready(Deadline deadline) const;
     void begin_exchange();
     bool queue(const Statement& statement, const Params& params);
+    bool queue_limit(Deadline deadline);
     Result<> end_exchange();
     bool needs_preparing(const Statement& statement) const;
 
@@ -129,6 +137,9 @@ private:
 
     bool flushing_ = false;
     bool broken_ = false;  // writing failed
+
+    bool limits_ = false;
+    std::chrono::milliseconds limit_{};  // the server's statement_timeout; zero: unknown
 
     Deadline::Clock::time_point deadline_;
     std::uint64_t timer_generation_ = 0;

@@ -12,11 +12,11 @@
 namespace txstream::pg::detail {
 namespace {
 
-// As with libpq the next host is tried when a server is not there, or starts up, or has not the
-// wanted target_session_attrs; not when it refuses user or database.
+// As with libpq the next host is tried when a server is not there, or starts up, or lacks the
+// required target_session_attrs; not when it refuses user or database.
 bool is_last_word(const Error& error) {
     if (error.code() == Code::cancelled || error.code() == Code::invalid_input) return true;
-    return is_sqlstate(error.origin()) && error.origin() != "57P03";
+    return is_sqlstate(error.origin()) && error.origin() != "57P03" && error.origin() != kReadOnly;
 }
 
 Error summary_of(std::vector<Error> failures) {

@@ -32,6 +32,7 @@ void Session::give_up(Code code, std::string_view why) {
 }
 
 void Session::fail_with(Error error) {
+    limit_ = {};  // rolled back with the rest, if it was set
     if (!error_) error_ = std::move(error);
 }
 
@@ -49,6 +50,7 @@ void Session::close() noexcept {
     conn_.reset();
     pending_ = false;
     prepared_.clear();
+    limit_ = {};
     ++timer_generation_;
     timer_armed_ = false;
     timer_.cancel();

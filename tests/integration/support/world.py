@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -329,3 +330,56 @@ class PostgresServer:
 
     def destroy(self):
         self._run("destroy")
+
+
+class StandbyServer(PostgresServer):
+    """A streaming copy of a server, made when it is."""
+
+    def __init__(self, directory, primary):
+        data = directory / "data"
+        directory.mkdir()
+        bindir = pathlib.Path("/usr/lib/postgresql/15/bin")
+        copied = subprocess.run(
+            [bindir / "pg_basebackup", "-h", primary.dsn["host"], "-p", primary.dsn["port"], "-U", primary.dsn["user"],
+             "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync"],
+            env={**clean_environment(), "PGPASSWORD": primary.dsn["password"]},
+            capture_output=True, text=True, timeout=120, check=False)
+        assert copied.returncode == 0, copied.stderr
+        owner = (pathlib.Path(primary.directory) / "data/PG_VERSION").stat()
+        for path in (data, *data.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        shutil.copy(pathlib.Path(primary.directory) / "password", directory / "password")
+        super().__init__(directory)
+
+    def promote(self):
+        with contextlib.closing(psycopg2.connect(**self.dsn)) as connection:
+            connection.cursor().execute("SELECT pg_promote()")
+
+
+class Pooler:
+    """A pgbouncer before a server."""
+
+    def __init__(self, directory, server, mode, size):
+        self.port, = free_ports(1)
+        directory.mkdir()
+        config = directory / "pgbouncer.ini"
+        # Whoever asks is the server's user; `pgbouncer` itself refuses to be root.
+        config.write_text(
+            f"[databases]\n* = host={server['host']} port={server['port']} user={server['user']} password={server['password']}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\nauth_type = any\n"
+            f"pool_mode = {mode}\ndefault_pool_size = {size}\nlogfile = {directory / 'log'}\n")
+        directory.chmod(0o777)
+        user = ["-u", "nobody"] if os.geteuid() == 0 else []
+        self.process = subprocess.Popen(["/usr/sbin/pgbouncer", "-q", *user, str(config)],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually(self._answers, "pgbouncer listens")
+
+    def _answers(self):
+        assert self.process.poll() is None, "pgbouncer ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
+    def destroy(self):
+        self.process.kill()
+        self.process.wait(10)
