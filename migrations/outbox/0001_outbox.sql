@@ -147,35 +147,59 @@ CREATE TABLE txstream.publications (
     events          integer     NOT NULL,
     cursor          pg_snapshot NOT NULL,
     target          pg_snapshot NOT NULL,
-    -- [{"topic": …, "partition": …, "first": …, "last": …}]: offsets in Kafka. Records of other producers may lie between.
+    -- [{"topic": ..., "partition": ..., "first": ..., "last": ...}]: offsets in Kafka. Records of other producers may lie between.
     records         json        NOT NULL DEFAULT '[]',
     acknowledged_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX publications_last_id ON txstream.publications (last_id);
 
--- The lane of a key, for people.
-CREATE FUNCTION txstream.lane_of(key text) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT (get_byte(sha256(replace(key, '\', '\\')::bytea), 0) & ({{lanes}} - 1))::smallint
-$$;
+-- The lane of a key, for people. Like all functions here it says with its schema what it means: the caller's search_path
+-- does not count.
+CREATE FUNCTION txstream.lane_of(key text) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN (get_byte(sha256(replace(key, '\', '\\')::bytea), 0) & ({{lanes}} - 1))::smallint;
 
--- Appends an event in the caller's transaction; returns its event_id. The client library for every language.
-CREATE FUNCTION txstream.publish(
-    aggregate_type text, aggregate_id text, event_type text, payload json,
-    headers json DEFAULT NULL, metadata json DEFAULT NULL, topic text DEFAULT NULL, key text DEFAULT NULL
-) RETURNS uuid LANGUAGE sql VOLATILE AS $$
-    INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload, headers, metadata, topic, key)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING event_id
-$$;
-
--- The same for a payload that is not JSON (Avro, Protobuf); content_type says what it is.
-CREATE FUNCTION txstream.publish_bytes(
-    aggregate_type text, aggregate_id text, event_type text, payload bytea, content_type text,
-    headers json DEFAULT NULL, metadata json DEFAULT NULL, topic text DEFAULT NULL, key text DEFAULT NULL
-) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+-- Appends an event in the caller's transaction; returns its event_id. What publish and publish_bytes come to.
+CREATE FUNCTION txstream.append(
+    aggregate_type text, aggregate_id text, event_type text, payload json, payload_bytes bytea, content_type text,
+    headers json, metadata json, topic text, key text
+) RETURNS uuid LANGUAGE sql VOLATILE
+BEGIN ATOMIC
     INSERT INTO txstream.outbox
-        (aggregate_type, aggregate_id, event_type, payload_bytes, content_type, headers, metadata, topic, key)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING event_id
-$$;
+        (aggregate_type, aggregate_id, event_type, payload, payload_bytes, content_type, headers, metadata, topic, key)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING event_id;
+END;
+
+-- The client library for every language. One call for the types that drivers and expressions bring: an id of any type
+-- (anyelement, and text for literals, whose type is unknown); a payload of json, jsonb or text, which is parsed; headers
+-- and metadata of any of these (both of one, which anycompatible asks for, or literals).
+DO $do$
+DECLARE
+    id_type text;
+    payload_type text;
+BEGIN
+    FOREACH id_type IN ARRAY ARRAY['text', 'anyelement'] LOOP
+        FOREACH payload_type IN ARRAY ARRAY['text', 'json', 'jsonb'] LOOP
+            EXECUTE format(
+                'CREATE FUNCTION txstream.publish('
+                '    aggregate_type text, aggregate_id %s, event_type text, payload %s, headers anycompatible DEFAULT NULL,'
+                '    metadata anycompatible DEFAULT NULL, topic text DEFAULT NULL, key text DEFAULT NULL'
+                ') RETURNS uuid LANGUAGE sql VOLATILE AS $$'
+                '    SELECT txstream.append($1, $2::pg_catalog.text, $3, $4::pg_catalog.json, NULL, ''application/json'','
+                '        $5::pg_catalog.text::pg_catalog.json, $6::pg_catalog.text::pg_catalog.json, $7, $8)'
+                '$$', id_type, payload_type);
+        END LOOP;
+        -- A payload that is not JSON (Avro, Protobuf); content_type says what it is.
+        EXECUTE format(
+            'CREATE FUNCTION txstream.publish_bytes('
+            '    aggregate_type text, aggregate_id %s, event_type text, payload bytea, content_type text,'
+            '    headers anycompatible DEFAULT NULL, metadata anycompatible DEFAULT NULL, topic text DEFAULT NULL,'
+            '    key text DEFAULT NULL'
+            ') RETURNS uuid LANGUAGE sql VOLATILE AS $$'
+            '    SELECT txstream.append($1, $2::pg_catalog.text, $3, NULL, $4, $5,'
+            '        $6::pg_catalog.text::pg_catalog.json, $7::pg_catalog.text::pg_catalog.json, $8, $9)'
+            '$$', id_type);
+    END LOOP;
+END $do$;
 
 -- For people: every event with what became of it.
 CREATE VIEW txstream.events AS
@@ -222,6 +246,23 @@ BEGIN
                 WHEN duplicate_object OR unique_violation THEN NULL;  -- another database's migration was faster
             END;
         END IF;
+    END LOOP;
+END $$;
+
+-- Whatever ALTER DEFAULT PRIVILEGES gives to all or keeps from them: each right is granted here, by name.
+REVOKE ALL ON SCHEMA txstream FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA txstream FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA txstream FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA txstream FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION txstream.lane_of TO txstream_writer, txstream_relay, txstream_reader;
+DO $$
+DECLARE function regprocedure;
+BEGIN
+    FOR function IN
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = 'txstream'::regnamespace AND proname IN ('append', 'publish', 'publish_bytes')
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO txstream_writer', function);
     END LOOP;
 END $$;
 

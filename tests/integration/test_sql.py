@@ -1,0 +1,167 @@
+"""The SQL contract of the outbox: the first call of every adopter works, whatever its driver makes of the values."""
+import contextlib
+import itertools
+import subprocess
+import uuid
+
+import psycopg2
+import psycopg2.extras
+import pytest
+
+from support.world import Database, clean_environment, run
+
+IDS = {"literal": "'k'", "text": "'k'::text", "varchar": "'k'::varchar", "uuid": "gen_random_uuid()", "bigint": "7::bigint",
+       "integer": "7", "smallint": "7::smallint", "numeric": "7::numeric"}
+JSONS = {"literal": "'{ \"a\" :1}'", "text": "'{ \"a\" :1}'::text", "varchar": "'{ \"a\" :1}'::varchar",
+         "json": "json_build_object('a', 1)", "jsonb": "jsonb_build_object('a', 1)", "row": "to_jsonb(r)", "null": "NULL"}
+EXTRAS = {"none": None, "literal": "'{\"h\": \"1\"}'", "text": "'{\"h\": \"1\"}'::text", "json": "'{\"h\": \"1\"}'::json",
+          "jsonb": "'{\"h\": \"1\"}'::jsonb", "null": "NULL"}
+
+
+@pytest.fixture(scope="module")
+def database():
+    made = Database()
+    yield made
+    made.drop()
+
+
+def call(function, *arguments, **named):
+    parts = [*arguments, *(f"{name} => {value}" for name, value in named.items() if value is not None)]
+    return f"SELECT txstream.{function}({', '.join(parts)})::text FROM (VALUES (1, 'x')) AS r(n, t)"
+
+
+def failures_of(database, calls):
+    """All of them in one session of a writer's; what went wrong, by the call."""
+    failures = {}
+    with contextlib.closing(database.connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SET ROLE txstream_writer")
+        for sql in calls:
+            try:
+                cursor.execute(sql)
+                uuid.UUID(cursor.fetchone()[0])
+            except psycopg2.Error as error:
+                failures[sql] = str(error)
+    return failures
+
+
+def test_every_type_that_a_driver_may_send_finds_its_publish(database):
+    """A type that no overload takes, or that two take, is "function does not exist" at an adopter's first call."""
+    calls = [call("publish", "'T'", an_id, "'E'", payload, headers=extra, metadata=extra)
+             for an_id, payload, extra in itertools.product(IDS.values(), JSONS.values(), EXTRAS.values())]
+    calls += [call("publish", "'T'", "'k'", "'E'", payload, extra) for payload, extra in
+              itertools.product(JSONS.values(), EXTRAS.values()) if extra]
+    calls += [call("publish", "'T'", an_id, "'E'", JSONS["jsonb"], metadata=EXTRAS["jsonb"], topic="'t'", key="'x'")
+              for an_id in IDS.values()]
+    calls += [call("publish_bytes", "'T'", an_id, "'E'", payload, "'avro'", headers=extra, metadata=extra)
+              for an_id, payload, extra in itertools.product(IDS.values(), (r"'\x00'", r"'\x00'::bytea", "NULL"), EXTRAS.values())]
+    calls += ["SELECT txstream.publish(aggregate_type => 'T', aggregate_id => 7, event_type => 'E',"
+              " payload => '{}'::jsonb)::text"]
+    assert failures_of(database, calls) == {}
+
+
+def test_what_is_published_is_what_was_given(database):
+    def published(sql):
+        event = database.one(sql)
+        return database.run("SELECT aggregate_id, payload::text, headers::text, metadata::text, topic, key, content_type,"
+                            " payload_bytes FROM txstream.outbox WHERE event_id = %s", event)[0]
+
+    # A text comes back as it was written, which jsonb does not keep.
+    assert published("SELECT txstream.publish('T', 'k', 'E', '{ \"b\":1, \"a\":1.10}')")[1] == '{ "b":1, "a":1.10}'
+    row = published("SELECT txstream.publish('T', 7, 'E', '{\"a\": 1}'::jsonb, '{\"h\": \"1\"}', '{\"m\": 1}', 'topic', 'key')")
+    assert row == ("7", '{"a": 1}', '{"h": "1"}', '{"m": 1}', "topic", "key", "application/json", None)
+    row = published(r"SELECT txstream.publish_bytes('T', 'k', 'E', '\x00ff', 'avro', '{}'::jsonb, NULL, 'topic', 'key')")
+    assert row[1:7] == (None, "{}", None, "topic", "key", "avro") and bytes(row[7]) == b"\x00\xff"
+    assert published("SELECT txstream.publish('T', 'k', 'E', NULL)")[1:4] == (None, None, None)
+    psycopg2.extras.register_uuid()
+    an_id = uuid.uuid4()
+    with contextlib.closing(database.connect()) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT txstream.publish(%s, %s, %s, %s)", ("T", an_id, "E", psycopg2.extras.Json({"a": 1})))
+        cursor.execute("SELECT aggregate_id, payload FROM txstream.outbox WHERE event_id = %s", cursor.fetchone())
+        assert cursor.fetchone() == (str(an_id), {"a": 1})
+
+
+@pytest.mark.parametrize("sql,state", [
+    ("SELECT txstream.publish('T', 'k', 'E', 'no json')", "22P02"),
+    ("SELECT txstream.publish('T', 'k', 'E', '{}', headers => 'no json')", "22P02"),
+    ("SELECT txstream.publish('T', NULL, 'E', '{}')", "23502"),
+    ("SELECT txstream.publish('T', NULL::uuid, 'E', '{}')", "23502"),
+])
+def test_what_cannot_be_an_event_is_refused_with_the_reason(database, sql, state):
+    with pytest.raises(psycopg2.Error) as refused:
+        database.run(sql)
+    assert refused.value.pgcode == state
+    assert state != "22P02" or "invalid input syntax for type json" in str(refused.value)
+
+
+def test_a_trigger_with_a_hostile_search_path_publishes_the_row(database):
+    """Neither the caller's schemas nor temporary objects may stand in for what a function of ours means."""
+    database.run(
+        "CREATE SCHEMA hostile; CREATE TABLE hostile.outbox (n integer);"
+        "CREATE FUNCTION hostile.sha256(bytea) RETURNS bytea LANGUAGE sql AS $$ SELECT '\\x00'::bytea $$;"
+        "CREATE FUNCTION hostile.replace(text, text, text) RETURNS text LANGUAGE sql AS $$ SELECT 'x'::text $$;"
+        "CREATE DOMAIN hostile.json AS text; CREATE DOMAIN hostile.text AS integer;"
+        "CREATE TABLE public.products (id bigint, name text);"
+        "CREATE FUNCTION public.told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "  PERFORM txstream.publish('Product', new.id, 'ProductCreated', pg_catalog.to_jsonb(new)); RETURN new; END $$;"
+        "CREATE TRIGGER told AFTER INSERT ON public.products FOR EACH ROW EXECUTE FUNCTION public.told()")
+    with contextlib.closing(database.connect(options="-c search_path=hostile,pg_catalog,txstream")) as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE TEMPORARY TABLE outbox (n integer); INSERT INTO public.products VALUES (9, 'x')")
+        cursor.execute("SELECT payload FROM txstream.outbox WHERE aggregate_id = '9'")
+        assert cursor.fetchone()[0] == {"id": 9, "name": "x"}
+        cursor.execute("SELECT txstream.lane_of('order-1')")
+        assert cursor.fetchone()[0] == 11
+
+
+def test_psql_needs_no_casts(database):
+    done = subprocess.run(
+        ["psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", "-c",
+         "SELECT txstream.publish('Order', 'order-7', 'OrderShipped', '{\"carrier\": \"Correios\"}')",
+         psycopg2.extensions.make_dsn(**{**database.server, "dbname": database.name})],
+        env=clean_environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    uuid.UUID(done.stdout.strip())
+
+
+@pytest.mark.parametrize("defaults", [
+    "REVOKE ALL ON FUNCTIONS FROM PUBLIC; ALTER DEFAULT PRIVILEGES REVOKE ALL ON TYPES FROM PUBLIC",
+    "GRANT ALL ON TABLES TO PUBLIC; ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO PUBLIC;"
+    " ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO PUBLIC"])
+def test_rights_are_those_of_the_roles_whatever_the_defaults_of_the_database_are(world, defaults):
+    database = world.database(migrate=False)
+    database.run(f"ALTER DEFAULT PRIVILEGES {defaults}")
+    done = run(["migrate", "up"], database.environment())
+    assert done.returncode == 0, done.stderr
+    stranger = f"{database.name}_s"
+    database.run(f"CREATE ROLE {stranger}")
+    world.things.append(lambda: database.run(f"DROP OWNED BY {stranger}; DROP ROLE {stranger}"))
+
+    def states(role, *statements):
+        found = []
+        with contextlib.closing(database.connect()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"SET ROLE {role}")
+            for sql in statements:
+                try:
+                    cursor.execute(sql)
+                    found.append(None)
+                except psycopg2.Error as error:
+                    found.append(error.pgcode)
+        return found
+
+    publish = ["SELECT txstream.publish('T', 'k', 'E', '{}')", "SELECT txstream.publish('T', 7, 'E', '{}'::jsonb)",
+               r"SELECT txstream.publish_bytes('T', 'k', 'E', '\x00', 'avro')"]
+    append = ["INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) VALUES ('T', 'k', 'E')"]
+    read = [f"SELECT count(*) FROM txstream.{name}" for name in
+            ("outbox", "lanes", "dead_letters", "publications", "events", "outbox_compat", "schema_migrations")]
+    lane = ["SELECT txstream.lane_of('k')"]
+    assert states("txstream_writer", *publish, *append, *lane) == [None] * 5
+    assert states("txstream_reader", *read, *lane) == [None] * 8
+    assert states("txstream_relay", *read, *lane, "UPDATE txstream.lanes SET owner = owner") == [None] * 9
+    denied = {"42501"}
+    assert set(states("txstream_writer", "SELECT payload FROM txstream.outbox", *read[1:], "SELECT nextval('txstream.outbox_id_seq')")) == denied
+    assert set(states("txstream_reader", *publish, *append, "UPDATE txstream.lanes SET owner = owner")) == denied
+    for statement in (*publish, *append, *read, *lane):
+        assert states(stranger, statement) == ["42501"], statement
