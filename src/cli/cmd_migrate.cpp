@@ -2,6 +2,8 @@
 #include "cli/session.hpp"
 #include "cli/usage.hpp"
 #include "outbox/lane_store.hpp"
+#include "outbox/structure.hpp"
+#include "pg/catalogue.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -48,6 +50,10 @@ int report(const app::Config& config, const Error& error, std::string_view remed
 
 constexpr std::string_view kReadRemedy =
     "the role needs USAGE on schema txstream and SELECT on txstream.schema_migrations";
+constexpr std::string_view kValidateRemedy =
+    "the role needs USAGE on schema txstream, SELECT on its tables, and CREATE on the database: "
+    "what "
+    "the migrations make is made, compared and rolled back";
 std::string change_remedy(const app::Config& config) {
     return fmt::format(
         "migrate as the owner of the schema txstream; who makes it needs GRANT CREATE ON DATABASE "
@@ -160,6 +166,7 @@ int status(const app::Config& config, const Options& options) {
 
 int validate(const app::Config& config, const Options& options) {
     std::vector<std::string> left_out;
+    std::vector<std::string> differences;
     const auto done = with_session(
         config,
         kTimeout,
@@ -171,10 +178,28 @@ int validate(const app::Config& config, const Options& options) {
                     return std::ranges::find(left_out, set.name) != left_out.end();
                 });
             }
-            co_return co_await pg::check_schema(session, std::move(sets), deadline);
+            TXS_CO_CHECK(co_await pg::check_schema(session, sets, deadline));
+            TXS_CO_TRY(differences, co_await pg::schema_differences(session, sets, deadline));
+            if (std::ranges::find(sets, "outbox", &pg::MigrationSet::name) == sets.end())
+                co_return Result<>();
+            auto structure = co_await outbox::check_structure(session, deadline);
+            if (structure || structure.error().origin() != "outbox_structure") co_return structure;
+            differences.push_back(structure.error().what());
+            co_return Result<>();
         }
     );
-    if (!done) return report(config, done.error(), kReadRemedy);
+    if (!differences.empty()) {
+        return cli::report(Error(
+            Code::conflict,
+            fmt::format(
+                "the database differs from what this txstream's migrations make; undo each, or "
+                "make it again as shown:\n  {}",
+                fmt::join(differences, "\n  ")
+            ),
+            "schema_differs"
+        ));
+    }
+    if (!done) return report(config, done.error(), kValidateRemedy);
     fmt::print("The schema is what this txstream expects.\n");
     if (!left_out.empty())
         fmt::print("Not applied here, and not looked at: {}\n", fmt::join(left_out, ", "));

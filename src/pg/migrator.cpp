@@ -37,8 +37,20 @@ constexpr const char* kPrepare =
     "    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),\n"
     "    PRIMARY KEY (migration_set, version));\n";
 
-constexpr Statement kHasTable{
-    "txs_migrate_has_table", "SELECT to_regclass('txstream.schema_migrations') IS NOT NULL"
+// Other programs have schemas of this name, too, and other migration tools tables of that one.
+constexpr Statement kPlace{
+    "txs_migrate_place",
+    "SELECT current_setting('server_encoding'),"
+    " to_regclass('txstream.schema_migrations') IS NOT NULL,"
+    " 6 = (SELECT count(*) FROM pg_attribute WHERE attrelid = "
+    "to_regclass('txstream.schema_migrations')"
+    "  AND attname IN ('migration_set', 'version', 'name', 'checksum', 'parameters', "
+    "'applied_at')),"
+    " (SELECT string_agg(name, ', ') FROM (SELECT relname AS name FROM pg_class"
+    "   WHERE relnamespace = to_regnamespace('txstream')"
+    "  UNION SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace('txstream')"
+    "  UNION SELECT typname FROM pg_type WHERE typnamespace = to_regnamespace('txstream')"
+    "  ORDER BY name LIMIT 5) foreign_object)"
 };
 constexpr Statement kApplied{
     "txs_migrate_applied",
@@ -78,10 +90,48 @@ std::string as_json(const std::map<std::string, std::string>& parameters) {
     return json + "}";
 }
 
+Error foreign_schema(std::string_view why) {
+    return Error(
+        Code::conflict,
+        fmt::format(
+            "this database has a schema txstream that is not TxStream's ({}); rename it (ALTER "
+            "SCHEMA txstream RENAME TO ...) or use another database. Nothing was changed",
+            why
+        ),
+        "schema_foreign"
+    );
+}
+
+/// Whether we have been here; fails where we must not be.
+Task<Result<bool>> look_at_place(Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto place, co_await connection.run(kPlace, Params(), deadline));
+    if (place.bytes(0, 0) != "UTF8") {
+        co_return fail(
+            Code::rejected,
+            fmt::format(
+                "this database is in {}, and keys are hashed, and events sent, in UTF8; use "
+                "another one: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0. Nothing was "
+                "changed",
+                place.bytes(0, 0)
+            ),
+            "database_encoding"
+        );
+    }
+    const bool has_table = place.boolean(0, 1);
+    if (has_table && !place.boolean(0, 2)) {
+        co_return tl::unexpected(
+            foreign_schema("its table schema_migrations has other columns than ours")
+        );
+    }
+    if (!has_table && !place.is_null(0, 3))
+        co_return tl::unexpected(foreign_schema(fmt::format("it holds {}", place.bytes(0, 3))));
+    co_return has_table;
+}
+
 Task<Result<std::vector<Applied>>> read_applied(Connection& connection, Deadline deadline) {
     std::vector<Applied> applied;
-    TXS_CO_TRY(const auto exists, co_await connection.run(kHasTable, Params(), deadline));
-    if (!exists.boolean(0, 0)) co_return applied;
+    TXS_CO_TRY(const bool exists, co_await look_at_place(connection, deadline));
+    if (!exists) co_return applied;
     TXS_CO_TRY(const auto rows, co_await connection.run(kApplied, Params(), deadline));
     for (std::size_t i = 0; i < rows.size(); ++i) {
         applied.push_back(
@@ -159,13 +209,29 @@ Task<Result<>> lock(Connection& connection, Deadline deadline) {
     }
 }
 
+// What exists under the name of something that a migration makes, a user may have made for himself.
+Error with_remedy(Error error) {
+    if (error.code() != Code::conflict || !error.origin().starts_with("42")) return error;
+    return Error(
+        error.code(),
+        error.what() +
+            "; it is not TxStream's: rename it, or leave this set out with --only. Nothing of this "
+            "migration was done",
+        error.origin()
+    );
+}
+
 Task<Result<>> apply(
-    Connection& connection, const MigrationSet& set, const Migration& migration, Deadline deadline
+    Connection& connection,
+    const MigrationSet& set,
+    const Migration& migration,
+    bool is_first,
+    Deadline deadline
 ) {
     const auto step =
         fmt::format("migration {} {:04}_{}", set.name, migration.version, migration.name);
     const auto failed = [&](Error error) {
-        return tl::unexpected<Error>(std::move(error).while_doing(step));
+        return tl::unexpected<Error>(with_remedy(std::move(error)).while_doing(step));
     };
     const auto sql = filled_in(migration.sql, set.parameters);
     const bool alone = sql.starts_with(kNoTransaction);
@@ -175,6 +241,12 @@ Task<Result<>> apply(
     if (!alone) {
         if (auto begun = co_await connection.run_script("BEGIN", deadline); !begun)
             co_return failed(std::move(begun).error());
+    }
+    // Only if it is missing: IF NOT EXISTS asks for the right to create all the same. In the first
+    // migration's transaction, so that one which fails leaves not even our schema.
+    if (is_first) {
+        if (auto prepared = co_await connection.run_script(kPrepare, deadline); !prepared)
+            co_return failed(std::move(prepared).error());
     }
     auto done = co_await connection.run_script(sql, deadline);
     if (!done) co_return failed(std::move(done).error());
@@ -190,16 +262,17 @@ Task<Result<>> apply(
 Task<Result<std::vector<MigrationState>>> apply_pending(
     Connection& connection, const std::vector<MigrationSet>& sets, Deadline deadline
 ) {
-    TXS_CO_TRY(const auto exists, co_await connection.run(kHasTable, Params(), deadline));
-    // Only if it is missing: IF NOT EXISTS asks for the right to create all the same.
-    if (!exists.boolean(0, 0)) TXS_CO_CHECK(co_await connection.run_script(kPrepare, deadline));
+    TXS_CO_TRY(const bool has_table, co_await look_at_place(connection, deadline));
+    bool is_first = !has_table;
     TXS_CO_TRY(const auto applied, co_await read_applied(connection, deadline));
     for (const auto& set : sets) TXS_CO_CHECK(check_known(set, applied));
     std::vector<MigrationState> done;
     for (const auto& set : sets) {
         for (const auto& migration : set.migrations) {
             if (find(applied, set.name, migration.version)) continue;
-            auto result = co_await apply(connection, set, migration, deadline);
+            auto result = co_await apply(
+                connection, set, migration, std::exchange(is_first, false), deadline
+            );
             if (!result) {
                 // The session may be inside the failed transaction.
                 if (connection.is_open() && connection.in_transaction())
@@ -242,6 +315,16 @@ Result<MigrationSet> make_migration_set(
         }
         migration.name = tail.substr(1, tail.size() - 5);
         migration.sql = sql;
+        if (std::ranges::any_of(sql, [](char c) { return static_cast<signed char>(c) < 0; })) {
+            return fail(
+                Code::invalid_input,
+                fmt::format(
+                    "migration file {} is not in ASCII: a database in another encoding refuses it, "
+                    "with another reason than its own",
+                    file
+                )
+            );
+        }
         set.migrations.push_back(std::move(migration));
     }
     std::ranges::sort(set.migrations, {}, &Migration::version);
@@ -301,7 +384,8 @@ std::string migration_script(const std::vector<MigrationSet>& sets) {
             const bool alone = sql.starts_with(kNoTransaction);
             script +=
                 fmt::format("\n-- {} {:04}_{}\n", set.name, migration.version, migration.name);
-            script += alone ? "" : "BEGIN;\n";
+            // As a session of ours has it (detail/session_pins.cpp).
+            script += alone ? "" : "BEGIN;\nSET LOCAL search_path = pg_catalog, pg_temp;\n";
             script += sql;
             script += fmt::format(
                 "\nINSERT INTO txstream.schema_migrations"

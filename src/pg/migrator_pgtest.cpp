@@ -26,6 +26,7 @@ protected:
     Result<> check(const Files& files, const std::string& name = "shop") {
         return wait(check_schema(*session_, {set_of(files, name)}, soon()));
     }
+    void script(const std::string& sql) { database_.script(sql); }
     std::string one(const std::string& sql) {
         texts_.push_back({"t" + std::to_string(texts_.size()), "SELECT (" + sql + ")::text"});
         const Statement statement{texts_.back().first.c_str(), texts_.back().second.c_str()};
@@ -190,6 +191,37 @@ TEST_F(MigratorPgTest, AParameterIsFilledInAndDoesNotChangeTheChecksum) {
     set.parameters["lanes"] = "32";
     EXPECT_TRUE(wait(check_schema(*session_, {set}, soon())));
     EXPECT_TRUE(must(wait(migrate_up(*session_, {set}, soon()))).empty());
+}
+
+TEST_F(MigratorPgTest, ASchemaOfAnotherProgramIsLeftAlone) {
+    const auto files_of_nobody = one("SELECT count(*)::text FROM pg_class WHERE relname = 'a'");
+    for (const char* foreign :
+         {"CREATE TABLE txstream.schema_migrations (version bigint, dirty boolean)",
+          "CREATE VIEW txstream.outbox AS SELECT 1 AS n",
+          "CREATE FUNCTION txstream.publish() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+          "CREATE TYPE txstream.state AS ENUM ('a')"}) {
+        script(std::string("CREATE SCHEMA txstream; ") + foreign);
+        for (const auto& refused : {up(kOne).map([](auto&&) {}), check(kOne)}) {
+            ASSERT_FALSE(refused) << foreign;
+            EXPECT_EQ(refused.error().code(), Code::conflict);
+            EXPECT_EQ(refused.error().origin(), "schema_foreign") << refused.error().what();
+            EXPECT_NE(refused.error().what().find("ALTER SCHEMA"), std::string::npos);
+        }
+        EXPECT_EQ(one("SELECT count(*)::text FROM pg_class WHERE relname = 'a'"), files_of_nobody);
+        script("DROP SCHEMA txstream CASCADE");
+    }
+    script("CREATE SCHEMA txstream");
+    EXPECT_TRUE(up(kOne)) << "an empty one was made for us";
+}
+
+TEST_F(MigratorPgTest, AFirstMigrationThatFailsLeavesNotEvenTheSchema) {
+    ASSERT_FALSE(up({{"0001_a.sql", "CREATE TABLE a (n integer); SELECT 1/0;"}}));
+    EXPECT_EQ(one("SELECT to_regnamespace('txstream')::text"), "NULL");
+    script("CREATE TABLE a (n integer)");
+    const auto taken = up(kOne);
+    ASSERT_FALSE(taken);
+    EXPECT_NE(taken.error().what().find("--only"), std::string::npos) << taken.error().what();
+    EXPECT_EQ(one("SELECT to_regnamespace('txstream')::text"), "NULL");
 }
 
 }  // namespace

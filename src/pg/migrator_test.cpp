@@ -21,7 +21,8 @@ TEST(MigrationSetTest, RefusesGapsDoublesAndOtherNames) {
              {{"0002_b.sql", ""}},
              {{"a.sql", ""}},
              {{"0001-a.sql", ""}},
-             {{"0001_a.txt", ""}}
+             {{"0001_a.txt", ""}},
+             {{"0001_a.sql", "-- \u2026"}}
          }) {
         const auto set = make_migration_set("x", files);
         ASSERT_FALSE(set);

@@ -1,5 +1,6 @@
 """The SQL contract of the outbox: the first call of every adopter works, whatever its driver makes of the values."""
 import contextlib
+import copy
 import itertools
 import subprocess
 import uuid
@@ -165,3 +166,74 @@ def test_rights_are_those_of_the_roles_whatever_the_defaults_of_the_database_are
     assert set(states("txstream_reader", *publish, *append, "UPDATE txstream.lanes SET owner = owner")) == denied
     for statement in (*publish, *append, *read, *lane):
         assert states(stranger, statement) == ["42501"], statement
+
+
+CHANGES = [
+    ("DROP INDEX txstream.outbox_lane_xid", "missing: index txstream.outbox_lane_xid: CREATE INDEX"),
+    ("DROP VIEW txstream.outbox_compat", "missing: view txstream.outbox_compat"),
+    ("DROP FUNCTION txstream.lane_of", "missing: function txstream.lane_of(text)"),
+    ("CREATE FUNCTION txstream.publish(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'", "not of ours, remove it: function"),
+    ("ALTER TABLE txstream.dead_letters DROP COLUMN resolved_reason", "missing: column txstream.dead_letters.resolved_reason"),
+    ("ALTER TABLE txstream.outbox ADD COLUMN tenant text", "remove it: column txstream.outbox.tenant"),
+    ("ALTER TABLE txstream.lanes ALTER epoch SET DEFAULT 5", "should be bigint NOT NULL DEFAULT (0)"),
+    ("ALTER TABLE txstream.outbox DROP CONSTRAINT one_payload", "missing: constraint one_payload on txstream.outbox"),
+    ("REVOKE SELECT ON txstream.lanes FROM txstream_relay", "missing: right: GRANT SELECT ON txstream.lanes TO txstream_relay"),
+    ("REVOKE INSERT (key) ON txstream.outbox FROM txstream_writer", "GRANT INSERT (key) ON txstream.outbox TO txstream_writer"),
+    ("GRANT SELECT ON txstream.outbox TO PUBLIC", "remove it: right: GRANT SELECT ON txstream.outbox TO PUBLIC"),
+    ("CREATE RULE eat AS ON INSERT TO txstream.outbox DO INSTEAD NOTHING", "remove it: rule eat on txstream.outbox"),
+    ("ALTER TABLE txstream.outbox ENABLE ROW LEVEL SECURITY", "with row-level security"),
+    ("CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+     " CREATE TRIGGER eat BEFORE INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION public.f()", "remove it: trigger eat"),
+    ("ALTER TABLE public.orders DISABLE TRIGGER ALL", "changed: the checks of the foreign keys of public.orders"),
+    ("CREATE UNIQUE INDEX one_each ON public.orders (customer_id)", "remove it: index public.one_each"),
+    ("ALTER SEQUENCE txstream.outbox_id_seq CYCLE", "changed: sequence txstream.outbox_id_seq"),
+    ("ALTER TABLE txstream.outbox DETACH PARTITION txstream.outbox_p0", "txstream.outbox_p0 has the columns of an event"),
+]
+
+
+def test_validate_names_all_that_differs_from_the_migrations(world):
+    """Checksums of files say nothing about what an operator, a tool or another program did to the tables since."""
+    database = world.database()
+
+    def validate():
+        return run(["migrate", "validate"], database.environment())
+
+    database.run(f"CREATE INDEX mine ON txstream.outbox (event_type); CREATE ROLE {database.name}_x;"
+                 f"GRANT SELECT ON txstream.outbox TO {database.name}_x; CREATE TABLE public.others (n integer)")
+    world.things.append(lambda: database.run(f"DROP OWNED BY {database.name}_x; DROP ROLE {database.name}_x"))
+    done = validate()
+    assert done.returncode == 0, f"what is the operator's own is no difference: {done.stderr}"
+    for change, _ in CHANGES:
+        database.run(change)
+    done = validate()
+    assert done.returncode == 6, done.stderr
+    for change, words in CHANGES:
+        assert words in done.stderr, f"{change}: {done.stderr}"
+    assert database.run("SELECT nspname FROM pg_namespace WHERE nspname LIKE '%expected%'") == []
+
+
+def test_lanes_other_than_the_standard_are_no_difference(world):
+    database = world.database(migrate=False)
+    for command in (["migrate", "up", "--only", "outbox", "--lanes", "4"], ["migrate", "validate", "--only", "outbox"]):
+        done = run(command, database.environment())
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_in_another_encoding_is_refused_and_left_as_it_was(world, encoding):
+    database = world.database(migrate=False)
+    name = f"{database.name}_e"
+    database.on_server(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    world.things.append(lambda: database.on_server(f"DROP DATABASE {name} WITH (FORCE)"))
+    other = copy.copy(database)
+    other.name = name
+    for command in (["migrate", "up"], ["migrate", "status"], ["migrate", "validate"]):
+        done = run(command, other.environment())
+        assert done.returncode not in (0, -6), done.stderr
+        assert encoding in done.stderr and "ENCODING 'UTF8'" in done.stderr, done.stderr
+    script = run(["migrate", "sql"], {}).stdout
+    assert script.isascii()
+    done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", psycopg2.extensions.make_dsn(**{**database.server, "dbname": name})],
+                          input=script, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0 and "UTF8" in done.stderr, done.stderr
+    assert other.run("SELECT relname FROM pg_class WHERE relname IN ('outbox', 'orders')") == []
