@@ -4,6 +4,7 @@
 #include "domain/timestamp.hpp"
 #include "telemetry/log.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace txstream::app {
@@ -12,7 +13,12 @@ namespace {
 
 constexpr std::chrono::seconds kDatabaseAnswerAge{1};
 constexpr std::chrono::seconds kDatabaseTimeout{2};
-constexpr pg::Statement kPing{"txs_ping", "SELECT 1"};
+// A standby, or a database that takes no writes, takes no orders.
+constexpr pg::Statement kPing{
+    "txs_ping",
+    "SELECT pg_catalog.pg_is_in_recovery() OR "
+    "pg_catalog.current_setting('transaction_read_only')::boolean"
+};
 
 domain::Timestamp now() {
     return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
@@ -43,14 +49,36 @@ bool Health::is_probe(std::string_view route) const {
 bool Health::is_relay_ready() const {
     if (!dependencies_.relay) return true;
     const auto relay = dependencies_.relay();
-    return !relay.is_started || relay.workers_alive > 0;
+    return relay.blocked.empty() && (!relay.is_started || relay.workers_alive > 0);
 }
 
 std::string_view Health::kafka_word() const {
     if (!dependencies_.relay) return "unknown";
     const auto relay = dependencies_.relay();
     const bool flows = relay.is_started && relay.breaker == policy::BreakerState::closed;
-    return flows ? "ready" : "degraded";
+    const bool is_away = std::ranges::any_of(relay.blocked, [](const auto& one) {
+        return one.blockage == relay::Blockage::kafka_unavailable ||
+               one.blockage == relay::Blockage::topic_missing;
+    });
+    return flows && !is_away ? "ready" : "degraded";
+}
+
+// What is taken now is safe; whether it would be delivered is said here.
+void Health::write_delivery(
+    domain::JsonWriter& out, const std::vector<relay::Blockages::Current>& blocked
+) {
+    out.key("delivery").begin_object();
+    out.key("status").string(blocked.empty() ? "ok" : "blocked");
+    out.key("reasons").begin_array();
+    for (const auto& one : blocked) {
+        out.begin_object();
+        out.key("reason").string(relay::to_string(one.blockage));
+        out.key("since").timestamp(std::chrono::floor<std::chrono::microseconds>(one.since));
+        out.key("message").string(relay::explain(one.blockage));
+        out.end_object();
+    }
+    out.end_array();
+    out.end_object();
 }
 
 // One look at a time; who asks meanwhile gets the answer of before.
@@ -63,8 +91,8 @@ Task<> Health::look_at_database() {
     Database found;
     if (session) {
         const auto answer = co_await (*session)->run(kPing, {}, deadline);
-        found.is_ok = answer.has_value();
-        if (!answer) found.detail = answer.error().what();
+        found.is_ok = answer && !answer->boolean(0, 0);
+        if (!found.is_ok) found.detail = answer ? "it is read-only" : answer.error().what();
     } else {
         // A pool whose sessions are all in use says nothing new of the database. One that cannot
         // open a session, or where all wait for those who try, does.
@@ -105,6 +133,7 @@ Task<http::Response> Health::ready() {
             .key("status")
             .string(relay_is_ready ? "ok" : "fail")
             .end_object();
+    if (dependencies_.is_relay) write_delivery(out, dependencies_.relay().blocked);
     if (is_draining_) out.key("draining").begin_object().key("status").string("fail").end_object();
     out.end_object();
     out.end_object();
@@ -135,7 +164,12 @@ Task<http::Response> Health::health() {
     std::string json;
     domain::JsonWriter out(json);
     out.begin_object();
-    out.key("status").string(database_.is_ok ? "healthy" : "unhealthy");
+    const auto blocked =
+        dependencies_.relay ? dependencies_.relay().blocked : decltype(RelayHealth::blocked)();
+    const bool needs_somebody =
+        !std::ranges::all_of(blocked, relay::heals_by_itself, &relay::Blockages::Current::blockage);
+    const bool is_healthy = database_.is_ok && !needs_somebody;
+    out.key("status").string(!is_healthy ? "unhealthy" : blocked.empty() ? "healthy" : "degraded");
     out.key("timestamp").timestamp(now());
     out.key("version").string(version());
     const auto stats = dependencies_.pool.stats();
@@ -156,9 +190,10 @@ Task<http::Response> Health::health() {
         out.key("lanes").integer(static_cast<std::int64_t>(relay.lanes));
         out.key("circuit_breaker").string(policy::to_string(relay.breaker));
         out.end_object();
+        write_delivery(out, blocked);
     }
     out.end_object();
-    co_return http::json(database_.is_ok ? 200 : 503, std::move(json));
+    co_return http::json(is_healthy ? 200 : 503, std::move(json));
 }
 
 }  // namespace txstream::app

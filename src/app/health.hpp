@@ -56,6 +56,9 @@ private:
     Task<> look_at_database();
     bool is_relay_ready() const;
     std::string_view kafka_word() const;
+    static void write_delivery(
+        domain::JsonWriter& out, const std::vector<relay::Blockages::Current>& blocked
+    );
     void write_kafka(domain::JsonWriter& out) const;
 
     Dependencies dependencies_;

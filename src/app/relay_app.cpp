@@ -31,6 +31,8 @@ namespace {
 constexpr std::string_view kComponent = "relay";
 constexpr std::chrono::seconds kBacklogInterval{2};
 constexpr std::chrono::seconds kBacklogTimeout{60};
+constexpr std::chrono::seconds kBacklogOpenTimeout{5};
+constexpr unsigned kBacklogFailures = 2;
 // One attempt; short, since stopping waits for it.
 constexpr std::chrono::milliseconds kTopicTimeout{2000};
 constexpr std::chrono::milliseconds kTopicPause{500};
@@ -44,19 +46,22 @@ std::string process_name() {
 
 }  // namespace
 
-/// Looks the topic up, and creates it where it is missing, until that has worked: on a thread of
-/// its own, since librdkafka's admin interface blocks.
+/// Looks the topic up, and creates it where it is missing, until that has worked; and again when no
+/// record shows whether Kafka is there. On a thread of its own, since librdkafka's admin interface
+/// blocks.
 class RelayApp::TopicWatch {
 public:
     TopicWatch(
         asio::any_io_executor executor,
         const Config::Kafka& config,
         std::shared_ptr<KafkaTrouble> trouble,
+        relay::Blockages& blockages,
         std::function<void()> found
     )
         : executor_(std::move(executor)),
           config_(config),
           trouble_(std::move(trouble)),
+          blockages_(blockages),
           found_(std::move(found)) {
         thread_ = std::thread([this] { run(); });
     }
@@ -75,20 +80,35 @@ public:
         return facts_;
     }
 
+    /// Is Kafka there? Thread-safe.
+    void doubt() {
+        {
+            const std::scoped_lock lock(mutex_);
+            is_in_doubt_ = true;
+        }
+        changed_.notify_all();
+    }
+
 private:
     void run() {
         std::string told;
         std::unique_lock lock(mutex_);
         while (!is_stopping_) {
+            is_in_doubt_ = false;
             lock.unlock();
             auto facts = look();
             lock.lock();
             if (facts) {
                 trouble_->is_over();
-                facts_ = *facts;
-                asio::post(executor_, found_);
-                return;
+                told.clear();
+                for (const auto blockage : kTold) blockages_.clear(kOwner, blockage);
+                if (!std::exchange(facts_, *facts)) asio::post(executor_, found_);
+                changed_.wait(lock, [this] { return is_stopping_ || is_in_doubt_; });
+                continue;
             }
+            const bool is_away = facts.error().retryable();
+            blockages_.set(kOwner, kTold[is_away ? 0 : 1], facts.error().what());
+            blockages_.clear(kOwner, kTold[is_away ? 1 : 0]);
             (void)trouble_->happened(facts.error());  // logged below
             if (facts.error().what() != told) {
                 told = facts.error().what();
@@ -121,10 +141,16 @@ private:
     asio::any_io_executor executor_;
     const Config::Kafka& config_;
     std::shared_ptr<KafkaTrouble> trouble_;
+    static constexpr auto kOwner = relay::Blockages::kOwner;
+    static constexpr std::array kTold{
+        relay::Blockage::kafka_unavailable, relay::Blockage::topic_missing
+    };
+    relay::Blockages& blockages_;
     std::function<void()> found_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     bool is_stopping_ = false;                // guarded by mutex_
+    bool is_in_doubt_ = false;                // guarded by mutex_
     std::optional<kafka::TopicFacts> facts_;  // guarded by mutex_
     std::thread thread_;
 };
@@ -137,7 +163,12 @@ RelayApp::RelayApp(
       metrics_(metrics),
       tasks_(executor),
       topic_wakeup_(executor),
-      backlog_wakeup_(executor) {
+      backlog_wakeup_(executor),
+      blockages_([&metrics](relay::Blockage blockage, bool is_blocked) {
+          metrics.delivery_blocked(relay::to_string(blockage), is_blocked);
+      }) {
+    for (const auto blockage : relay::kBlockages)
+        metrics.delivery_blocked(relay::to_string(blockage), false);
 }
 
 RelayApp::~RelayApp() = default;
@@ -158,9 +189,9 @@ Task<Result<>> RelayApp::start(Deadline deadline) {
     }
     metrics_.worker_pool_size(config_.relay.workers);
     metrics_.expect(config_.kafka.topic, "OrderCreated");
-    topic_ = std::make_unique<TopicWatch>(executor_, config_.kafka, kafka_trouble_, [this] {
-        topic_wakeup_.notify();
-    });
+    topic_ = std::make_unique<TopicWatch>(
+        executor_, config_.kafka, kafka_trouble_, blockages_, [this] { topic_wakeup_.notify(); }
+    );
     tasks_.spawn(run_when_topic_is_there());
     tasks_.spawn(measure_backlog());
     co_return Result<>();
@@ -181,7 +212,9 @@ Task<> RelayApp::run_when_topic_is_there() {
          {"partitions", facts.partitions},
          {"message_bytes_max", limits.topic_bytes_max}}
     );
-    pool_ = std::make_unique<relay::WorkerPool>(pool_options(lanes_), ports(limits), metrics_);
+    pool_ = std::make_unique<relay::WorkerPool>(
+        pool_options(lanes_), ports(limits), blockages_, metrics_
+    );
     pool_->start();
 }
 
@@ -237,37 +270,79 @@ relay::Ports RelayApp::ports(const RecordLimits& limits) const {
                       ) {
         return make_kafka_publisher(executor, properties, limits, std::move(events), trouble);
     };
+    ports.kafka_doubted = [this] { topic_->doubt(); };
     return ports;
 }
 
 Task<> RelayApp::measure_backlog() {
+    using relay::Blockage;
+    constexpr auto kOwner = relay::Blockages::kOwner;
     std::unique_ptr<pg::Connection> connection;
     outbox::BacklogMeter meter;
     const auto settings =
         std::string(outbox::kReaderSettings) + "SET application_name = 'txstream backlog'";
+    unsigned failures = 0;
     while (!is_stopping_) {
-        const auto deadline = Deadline::in(kBacklogTimeout);
+        Result<> measured;
         if (!connection || !connection->is_open()) {
             auto opened = co_await pg::Connection::open(
-                executor_, config_.database.connect_info(), settings, deadline
+                executor_,
+                config_.database.connect_info(),
+                settings,
+                Deadline::in(kBacklogOpenTimeout)
             );
+            if (!opened) measured = tl::unexpected<Error>(opened.error());
             connection = opened ? std::move(*opened) : nullptr;
             meter.forget();  // the server may have crashed; see relay::Delivery about trust
         }
-        if (connection) {
-            const auto backlog = co_await meter.measure(*connection, deadline);
-            if (backlog) {
-                metrics_.events_in_queue("pending", backlog->pending);
-                metrics_.events_in_queue("dead_letter", backlog->parked);
-                metrics_.oldest_pending(backlog->oldest_pending);
-                metrics_.dead_letters(backlog->parked_by_event_type);
-            } else {
-                log::warn(
-                    kComponent, "cannot measure the backlog", {{"error", backlog.error().what()}}
-                );
-            }
+        if (connection) measured = co_await measure_backlog_once(*connection, meter);
+        if (measured) {
+            failures = 0;
+            blockages_.clear(kOwner, Blockage::database_unavailable);
+        } else {
+            // Without it nobody knows of events that wait.
+            log::warn(
+                kComponent, "cannot measure the backlog", {{"error", measured.error().what()}}
+            );
+            if (++failures >= kBacklogFailures)
+                blockages_.set(kOwner, Blockage::database_unavailable, measured.error().what());
         }
+        look_at_workers();
         if (!is_stopping_) co_await backlog_wakeup_.wait(Deadline::Clock::now() + kBacklogInterval);
+    }
+}
+
+Task<Result<>> RelayApp::measure_backlog_once(
+    pg::Connection& connection, outbox::BacklogMeter& meter
+) {
+    TXS_CO_TRY(
+        const auto backlog, co_await meter.measure(connection, Deadline::in(kBacklogTimeout))
+    );
+    metrics_.events_in_queue("pending", backlog.pending);
+    metrics_.events_in_queue("dead_letter", backlog.parked);
+    metrics_.oldest_pending(backlog.oldest_pending);
+    metrics_.dead_letters(backlog.parked_by_event_type);
+    constexpr auto kOwner = relay::Blockages::kOwner;
+    const bool stalls = stall_.observe(Deadline::Clock::now(), backlog.pending, backlog.settled);
+    if (!stalls) {
+        blockages_.clear(kOwner, relay::Blockage::stalled);
+    } else if (blockages_.current().empty()) {
+        blockages_.set(
+            kOwner, relay::Blockage::stalled, fmt::format("{} events wait", backlog.pending)
+        );
+    }
+    co_return Result<>();
+}
+
+// One look may fall between a session that is lost and the next.
+void RelayApp::look_at_workers() {
+    const bool are_dead = pool_ && pool_->status().alive == 0;
+    if (are_dead && std::exchange(were_dead_, true)) {
+        if (blockages_.current().empty())
+            blockages_.set(relay::Blockages::kOwner, relay::Blockage::no_worker, "see the log");
+    } else if (!are_dead) {
+        were_dead_ = false;
+        blockages_.clear(relay::Blockages::kOwner, relay::Blockage::no_worker);
     }
 }
 
@@ -296,6 +371,7 @@ std::size_t RelayApp::record_bytes_max() const {
 RelayHealth RelayApp::health() const {
     RelayHealth health;
     health.kafka_trouble = kafka_trouble_->last();
+    health.blocked = blockages_.current();
     if (!pool_) return health;
     const auto status = pool_->status();
     health.is_started = true;

@@ -2,6 +2,9 @@
 
 #include "app/config.hpp"
 #include "app/kafka_publisher.hpp"
+#include "outbox/backlog.hpp"
+#include "relay/blockages.hpp"
+#include "relay/stall_detector.hpp"
 #include "relay/worker_pool.hpp"
 #include "runtime/task_group.hpp"
 #include "runtime/wakeup.hpp"
@@ -10,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace txstream::app {
 
@@ -21,6 +25,7 @@ struct RelayHealth {
     std::size_t lanes = 0;
     policy::BreakerState breaker = policy::BreakerState::closed;
     std::optional<KafkaTrouble::Last> kafka_trouble;
+    std::vector<relay::Blockages::Current> blocked;
 };
 
 /// The relay as a service: looks after the topic, runs the workers, measures the backlog.
@@ -48,6 +53,8 @@ private:
 
     Task<> run_when_topic_is_there();
     Task<> measure_backlog();
+    Task<Result<>> measure_backlog_once(pg::Connection& connection, outbox::BacklogMeter& meter);
+    void look_at_workers();
     relay::WorkerPool::Options pool_options(std::size_t lanes) const;
     relay::Ports ports(const RecordLimits& limits) const;
 
@@ -58,9 +65,12 @@ private:
     runtime::Wakeup topic_wakeup_;
     runtime::Wakeup backlog_wakeup_;
     std::shared_ptr<KafkaTrouble> kafka_trouble_ = std::make_shared<KafkaTrouble>();
+    relay::Blockages blockages_;
+    relay::StallDetector stall_;
     std::unique_ptr<TopicWatch> topic_;
     std::unique_ptr<relay::WorkerPool> pool_;
     std::size_t lanes_ = 0;
+    bool were_dead_ = false;  ///< all workers, at the last look
     bool is_stopping_ = false;
 };
 

@@ -80,6 +80,7 @@ Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline
         settled = rows.integer(0, 1);
         appended_ = settled + rows.integer(0, 2);
     }
+    backlog.settled = settled;
     backlog.pending = static_cast<std::uint64_t>(appended_ - settled);
     if (backlog.pending > 0) {
         TXS_CO_TRY(const auto oldest, co_await connection.run(kOldest, {}, deadline));

@@ -13,6 +13,7 @@ namespace txstream::outbox {
 
 struct Backlog {
     std::uint64_t pending = 0;
+    std::int64_t settled = 0;  ///< published and parked so far, as the lanes count
     std::uint64_t parked = 0;
     std::vector<std::pair<std::string, std::uint64_t>> parked_by_event_type;
     double oldest_pending = 0;  ///< Unix time of the oldest event that is not published; 0: none

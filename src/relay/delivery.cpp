@@ -12,6 +12,8 @@ namespace txstream::relay {
 namespace {
 
 constexpr std::string_view kComponent = "relay";
+// Delivery, reader and keeper tell of blockages separately.
+constexpr std::size_t kPartsOfWorker = 3;
 // How a producer that promises no gaps ends when a record is refused, whatever the reason.
 constexpr std::string_view kGapless = "_GAPLESS_GUARANTEE";
 
@@ -20,10 +22,42 @@ constexpr std::string_view kTooLarge = "MSG_SIZE_TOO_LARGE";
 }  // namespace
 
 Delivery::Delivery(Dependencies dependencies, Limits limits)
-    : dependencies_(std::move(dependencies)), limits_(limits), random_(std::random_device{}()) {
+    : dependencies_(std::move(dependencies)),
+      limits_(limits),
+      random_(std::random_device{}()),
+      blockages_(dependencies_.blockages, dependencies_.worker * kPartsOfWorker) {
 }
 
 Delivery::~Delivery() = default;
+
+void Delivery::look(Clock::time_point now) {
+    const auto waiting_since = dependencies_.gate.waiting_since();
+    if (waiting_since && now - *waiting_since > limits_.silence_max)
+        blockages_.set(Blockage::kafka_unavailable, "Kafka acknowledges nothing");
+    // Nothing is left of ours that would show when it is back.
+    if (!waiting_since && dependencies_.gate.state() == DeliveryGate::State::flowing &&
+        blockages_.clear(Blockage::kafka_unavailable) && dependencies_.kafka_doubted) {
+        dependencies_.kafka_doubted();
+    }
+    const auto held = std::ranges::find_if(lanes_, [](const auto& entry) {
+        return !entry.second.held_topic.empty();
+    });
+    blockages_.set_if(
+        held != lanes_.end(),
+        Blockage::topic_refused,
+        held == lanes_.end() ? std::string_view() : held->second.held_topic
+    );
+    blockages_.set_if(
+        std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.put_off > 0; }),
+        Blockage::cannot_park,
+        "see the lines about dead letters"
+    );
+}
+
+WorkerBlockages Delivery::blockages(std::size_t part) const {
+    TXS_ASSERT(part < kPartsOfWorker, "each part tells for itself");
+    return {dependencies_.blockages, dependencies_.worker * kPartsOfWorker + part};
+}
 
 // --- owning lanes
 
@@ -31,7 +65,8 @@ void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_u
     const auto id = claimed.lane;
     TXS_ASSERT(!owns(id), "a lane is claimed once");
     lanes_.emplace(
-        id, Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}, false, {}, 0, {}}
+        id,
+        Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}, {}, false, {}, 0, {}}
     );
     // Connecting and asking for a producer id takes time that the first event should not wait for;
     // if it fails, the first event tries again and says so.
@@ -336,6 +371,7 @@ Result<> Delivery::ensure_publisher() {
             fail("brokers_down", error);
         } else {
             dependencies_.gate.doubted();
+            if (dependencies_.kafka_doubted) dependencies_.kafka_doubted();
         }
     };
     TXS_TRY(publisher_, dependencies_.publisher(dependencies_.executor, std::move(events)));
@@ -346,6 +382,7 @@ void Delivery::fail(std::string_view kind, const Error& error) {
     const double uniform = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
     const auto failure = dependencies_.gate.failed(Clock::now(), uniform);
     if (!failure) return;
+    blockages_.set(Blockage::kafka_unavailable, error.what());
     dependencies_.metrics.retry_delay(failure->retry, failure->delay);
     count_retried(failure->retry);
     log::warn(

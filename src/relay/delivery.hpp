@@ -1,6 +1,7 @@
 #pragma once
 
 #include "outbox/event.hpp"
+#include "relay/blockages.hpp"
 #include "relay/delivery_gate.hpp"
 #include "relay/lane_machine.hpp"
 #include "relay/ports.hpp"
@@ -40,6 +41,9 @@ public:
         /// the longest.
         std::chrono::milliseconds park_retry_delay{500};
         std::chrono::milliseconds park_retry_delay_max{15000};
+        /// Something in flight and no acknowledgement for so long is told as Kafka's being away,
+        /// long before it is a failure.
+        std::chrono::milliseconds silence_max{10000};
         /// After a producer gave up, the reports that say which record was to blame may be queued.
         std::chrono::milliseconds reports_grace{200};
     };
@@ -52,12 +56,22 @@ public:
         runtime::Wakeup& reader;
         runtime::Wakeup& keeper;
         std::string topic;  ///< for events without their own
+        Blockages& blockages;
+        std::size_t worker = 0;  ///< its number
+        /// No broker can be reached while nothing is under way; may be empty. Called on the
+        /// worker's thread.
+        std::function<void()> kafka_doubted = nullptr;
     };
 
     Delivery(Dependencies dependencies, Limits limits);
     ~Delivery();
     Delivery(const Delivery&) = delete;
     Delivery& operator=(const Delivery&) = delete;
+
+    /// Brings up to date what of it keeps events from being delivered; called now and then.
+    void look(Clock::time_point now);
+    /// For the reader and the keeper, each with a part of its own above 0.
+    WorkerBlockages blockages(std::size_t part) const;
 
     // Owning lanes.
 
@@ -166,6 +180,7 @@ private:
         LaneMachine machine;
         Clock::time_point publish_until;
         Clock::time_point held_until{};     ///< its topic takes nothing
+        std::string held_topic;             ///< since its last refusal; empty: none
         bool is_to_cut = false;             ///< at the first event that was not handed over
         Clock::time_point put_off_until{};  ///< its acknowledgement was refused
         unsigned put_off = 0;               ///< times in a row
@@ -194,6 +209,7 @@ private:
     Limits limits_;
     std::mt19937_64 random_;
     RecordHeaders headers_;
+    WorkerBlockages blockages_;
     std::map<LaneId, Lane> lanes_;
     std::unique_ptr<Publisher> publisher_;  // last: ended before what its records point into
     LaneId last_paged_{-1};

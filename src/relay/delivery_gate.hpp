@@ -57,6 +57,8 @@ public:
     /// A failure that is not the event's. Nothing when a pause is under way already: one outage
     /// makes one failure for each attempt, however many reports tell of it.
     std::optional<Failure> failed(Clock::time_point now, double uniform);
+    /// Since when an acknowledgement is waited for.
+    std::optional<Clock::time_point> waiting_since() const { return waiting_since_; }
     /// When failed() is due for want of an acknowledgement.
     std::optional<Clock::time_point> times_out_at() const;
     /// The worker ends: somebody else may probe.

@@ -60,6 +60,7 @@ void Delivery::on_reports(std::span<const Report> reports) {
     }
     if (any_acknowledged) {
         dependencies_.gate.acknowledged(Clock::now(), in_flight_events_ > 0);
+        blockages_.clear(Blockage::kafka_unavailable);
     } else if (in_flight_events_ == 0) {
         dependencies_.gate.forgotten();
     }
@@ -71,6 +72,7 @@ void Delivery::on_reports(std::span<const Report> reports) {
 void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report) {
     const auto& event = page.wire[index];
     lane.machine.published(page.number);
+    if (lane.held_topic == event.topic) lane.held_topic.clear();
     page.note(event.topic, report.partition, report.offset);
     page.tally.published(
         event.topic,
@@ -134,6 +136,7 @@ void Delivery::hold(Lane& lane, const WireEvent& event, std::string_view error) 
     const auto now = Clock::now();
     if (now < lane.held_until) return;
     lane.held_until = now + limits_.topic_retry_delay;
+    lane.held_topic = event.topic;
     dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
     log::error(
         kComponent,
@@ -231,7 +234,7 @@ void Delivery::put_off(LaneId id) {
 }
 
 bool Delivery::expects_reports() const {
-    return in_flight_events_ > 0 && dependencies_.gate.state() != DeliveryGate::State::paused;
+    return in_flight_events_ > 0 && !blockages_.contains(Blockage::kafka_unavailable);
 }
 
 void Delivery::count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page) {

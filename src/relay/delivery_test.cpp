@@ -73,8 +73,9 @@ protected:
         {.failure_threshold = 1, .success_threshold = 1, .reset_timeout = 1h}, nullptr
     };
     DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
+    Blockages blockages_{nullptr};
     Delivery delivery_{
-        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t"},
+        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t", blockages_},
         {.lane = {.pages_in_flight_max = 4, .attempts_max = 1},
          .in_flight_bytes_max = 1,
          .refused_retry_delay = kRefusedDelay,

@@ -46,7 +46,8 @@ Keeper::Keeper(
       reader_(reader),
       limits_(limits),
       on_status_(std::move(on_status)),
-      random_(std::random_device{}()) {
+      random_(std::random_device{}()),
+      blockages_(delivery.blockages(2)) {
 }
 
 void Keeper::stop(Deadline deadline) {
@@ -68,6 +69,8 @@ Task<> Keeper::run() {
             continue;
         }
         failures_ = 0;
+        for (const auto blockage : kOfDatabase) blockages_.clear(blockage);
+        delivery_.look(Clock::now());
         if (!is_over()) co_await wakeup_.wait(next_due());
     }
     co_await hand_back();
@@ -212,9 +215,12 @@ Task<Result<std::vector<outbox::ClaimedLane>>> Keeper::proven(
     for (const auto& lane : claimed)
         where_they_are.push_back({lane.lane, lane.epoch, lane.cursor, lane.target, lane.last_id, 0}
         );
+    is_proving_ = true;
     TXS_CO_TRY(
         const auto moved, co_await lanes_.advance(std::move(where_they_are), {}, deadline())
     );
+    is_proving_ = false;
+    blockages_.clear(Blockage::cannot_acknowledge);
     std::erase_if(claimed, [&](const auto& lane) {
         return std::ranges::find(moved, lane.lane) == moved.end();
     });
@@ -264,6 +270,7 @@ Task<Result<>> Keeper::move_cursors() {
     TXS_CO_TRY(
         const auto moved, co_await lanes_.advance(std::move(progress), grouped(plain), deadline())
     );
+    blockages_.clear(Blockage::cannot_acknowledge);
     for (const auto* one : plain) {
         if (std::ranges::find(moved, one->progress.lane) != moved.end()) {
             delivery_.acknowledged(*one);
@@ -389,9 +396,16 @@ Task<> Keeper::recover(const Error& error) {
         under_way_.empty() ? telemetry::Failure::database_error : telemetry::Failure::update_error,
         ""
     );
+    const bool is_acknowledging = std::exchange(is_proving_, false) || !under_way_.empty();
     if (!lanes_.is_open()) lose_all();
     if (stop_at_ && (stop_at_->passed() || delivery_.lane_count() == 0)) co_return;
     ++failures_;
+    if (is_acknowledging && (lanes_.is_open() || error.code() == Code::timed_out)) {
+        blockages_.set(Blockage::cannot_acknowledge, error.what());
+    } else {
+        tell_of(error, failures_, blockages_);
+    }
+    delivery_.look(Clock::now());
     const auto pause = std::min(kReconnectMax, kReconnectMin * (1U << std::min(failures_ - 1, 5U)));
     log::warn(
         kComponent,

@@ -80,7 +80,9 @@ private:
     Clock::time_point claim_at_{};
     Clock::time_point renew_at_{};
     Clock::time_point acknowledge_at_{};
+    WorkerBlockages blockages_;
     unsigned failures_ = 0;
+    bool is_proving_ = false;
     bool is_alive_ = false;
 };
 

@@ -56,8 +56,9 @@ protected:
     runtime::Wakeup wakeup_{loop_.get_executor()};
     SharedBreaker breaker_{{.failure_threshold = 100}, nullptr};
     DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
+    Blockages blockages_{nullptr};
     Delivery delivery_{
-        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, wakeup_, "t"},
+        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, wakeup_, "t", blockages_},
         {.lane = {}, .in_flight_bytes_max = 1}
     };
     // Nothing is due by itself once it has been done.

@@ -153,6 +153,9 @@ struct Ports {
     std::function<std::unique_ptr<LaneKeeper>(asio::any_io_executor, std::string owner)> keeper;
     std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>
         publisher;
+    /// No broker can be reached while nothing is under way, so that no record will show when one is
+    /// back; may be empty. Called on the workers' threads.
+    std::function<void()> kafka_doubted = nullptr;
 };
 
 }  // namespace txstream::relay

@@ -35,7 +35,8 @@ Reader::Reader(
       wakeup_(wakeup),
       limits_(limits),
       random_(std::random_device{}()),
-      pause_(limits.poll_min) {
+      pause_(limits.poll_min),
+      blockages_(delivery.blockages(1)) {
 }
 
 void Reader::stop() {
@@ -70,6 +71,7 @@ Task<> Reader::run() {
             continue;
         }
         database_failures_ = 0;
+        for (const auto blockage : kOfDatabase) blockages_.clear(blockage);
     }
     // The answer of a page that nobody wants any more ends with the session.
 }
@@ -310,6 +312,7 @@ Task<> Reader::recover(const Error& error) {
     gate_.nothing_sent();
     ++database_failures_;
     metrics_.failed(telemetry::Failure::database_error, "");
+    tell_of(error, database_failures_, blockages_);
     const auto pause =
         std::min(kReconnectMax, kReconnectMin * (1U << std::min(database_failures_ - 1, 6U)));
     log::warn(

@@ -82,6 +82,7 @@ private:
     Clock::time_point poll_at_{};
     Clock::time_point earliest_poll_{};
     bool is_nudged_ = false;  ///< since the last poll began
+    WorkerBlockages blockages_;
     unsigned database_failures_ = 0;
     bool are_large_ = false;  ///< events, so that shares of a page do not do
 };

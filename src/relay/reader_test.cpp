@@ -74,8 +74,9 @@ protected:
          .probe_timeout = 1h},
         breaker_
     };
+    Blockages blockages_{nullptr};
     Delivery delivery_{
-        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, wakeup_, keeper_, "t"},
+        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, wakeup_, keeper_, "t", blockages_},
         {.lane = {}, .refused_retry_delay = 1h, .topic_retry_delay = 5ms, .reports_grace = 0ms}
     };
     Reader reader_{

@@ -9,6 +9,7 @@ Worker::Worker(
     std::string owner,
     const Ports& ports,
     SharedBreaker& breaker,
+    Blockages& blockages,
     telemetry::Metrics& metrics,
     WorkerOptions options,
     Keeper::OnStatus on_status
@@ -25,7 +26,10 @@ Worker::Worker(
            metrics,
            reader_wakeup_,
            keeper_wakeup_,
-           std::move(options.topic)},
+           std::move(options.topic),
+           blockages,
+           options.number,
+           ports.kafka_doubted},
           options.delivery
       ),
       reader_(delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits),

@@ -11,6 +11,7 @@ namespace txstream::relay {
 
 struct WorkerOptions {
     std::string topic;
+    std::size_t number = 0;  ///< of the worker in its process
     DeliveryGate::Limits gate;
     Delivery::Limits delivery;
     WorkerLimits limits;
@@ -28,6 +29,7 @@ public:
         std::string owner,
         const Ports& ports,
         SharedBreaker& breaker,
+        Blockages& blockages,
         telemetry::Metrics& metrics,
         WorkerOptions options,
         Keeper::OnStatus on_status

@@ -37,7 +37,7 @@ protected:
         options.limits.statement_timeout = 1h;
         options.limits.lease = 3h;
         worker_ = std::make_unique<Worker>(
-            loop_.get_executor(), "w", ports, breaker_, metrics_, options, [](auto) {}
+            loop_.get_executor(), "w", ports, breaker_, blockages_, metrics_, options, [](auto) {}
         );
         tasks_.spawn(worker_->run());
     }
@@ -57,6 +57,7 @@ protected:
     SharedBreaker breaker_{
         {.failure_threshold = 1, .success_threshold = 1, .reset_timeout = 0ms}, nullptr
     };
+    Blockages blockages_{nullptr};
     std::unique_ptr<Worker> worker_;
     int polls_ = 0;
     std::optional<std::size_t> sent_at_release_;

@@ -22,6 +22,7 @@ constexpr std::chrono::milliseconds kLook{5};
 // The first workers take one lane more when they cannot share evenly.
 WorkerOptions part_of(const WorkerPool::Options& options, std::size_t place) {
     auto worker = options.worker;
+    worker.number = place;
     const auto part = options.lanes / options.workers;
     worker.limits.lanes_max = place < options.lanes % options.workers ? part + 1 : part;
     worker.delivery.in_flight_bytes_max /= options.workers;
@@ -42,9 +43,12 @@ struct WorkerPool::Seat {
     std::thread thread;  // last: it uses all of the above
 };
 
-WorkerPool::WorkerPool(Options options, Ports ports, telemetry::Metrics& metrics)
+WorkerPool::WorkerPool(
+    Options options, Ports ports, Blockages& blockages, telemetry::Metrics& metrics
+)
     : options_(std::move(options)),
       ports_(std::move(ports)),
+      blockages_(blockages),
       metrics_(metrics),
       breaker_(options_.breaker, [this](policy::CircuitBreaker::Transition transition) {
           const auto from = policy::to_string(transition.from);
@@ -75,6 +79,7 @@ void WorkerPool::start() {
             seat->owner,
             ports_,
             breaker_,
+            blockages_,
             metrics_,
             part_of(options_, i),
             [this, place = seat.get()](Keeper::Status status) {

@@ -32,7 +32,7 @@ public:
         policy::BreakerState breaker = policy::BreakerState::closed;
     };
 
-    WorkerPool(Options options, Ports ports, telemetry::Metrics& metrics);
+    WorkerPool(Options options, Ports ports, Blockages& blockages, telemetry::Metrics& metrics);
     /// Asserts that it was stopped.
     ~WorkerPool();
     WorkerPool(const WorkerPool&) = delete;
@@ -56,6 +56,7 @@ private:
 
     Options options_;
     Ports ports_;
+    Blockages& blockages_;
     telemetry::Metrics& metrics_;
     SharedBreaker breaker_;
     std::vector<std::unique_ptr<Seat>> seats_;

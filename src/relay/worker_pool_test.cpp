@@ -53,7 +53,7 @@ protected:
         options.worker.topic = "t";
         options.worker.limits.poll_min = 1ms;
         options.worker.limits.poll_max = 1h;
-        pool_ = std::make_unique<WorkerPool>(options, ports, metrics_);
+        pool_ = std::make_unique<WorkerPool>(options, ports, blockages_, metrics_);
         pool_->start();
     }
     template <class Condition>
@@ -68,6 +68,7 @@ protected:
     std::mutex mutex_;
     std::map<std::string, std::size_t> asked_;  // guarded by mutex_
     std::atomic<int> polls_ = 0;
+    Blockages blockages_{nullptr};
     std::unique_ptr<WorkerPool> pool_;
 };
 

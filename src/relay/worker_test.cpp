@@ -83,7 +83,14 @@ private:
         options.limits.claim_interval = 10ms;
         options.limits.statement_timeout = 100ms;
         list_.push_back(std::make_unique<Worker>(
-            loop_.get_executor(), std::move(owner), ports, breaker_, metrics_, options, [](auto) {}
+            loop_.get_executor(),
+            std::move(owner),
+            ports,
+            breaker_,
+            blockages_,
+            metrics_,
+            options,
+            [](auto) {}
         ));
         workers_.spawn(list_.back()->run());
     }
@@ -153,6 +160,7 @@ private:
     World world_;
     telemetry::Metrics metrics_;
     SharedBreaker breaker_;
+    Blockages blockages_{nullptr};
     std::map<std::int64_t, std::int64_t> locked_;  ///< key, whose transaction
     std::int64_t locks_ = 0;
     bool is_quiet_ = false;

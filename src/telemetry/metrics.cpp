@@ -311,6 +311,12 @@ struct Metrics::Impl {
     Series<Gauge> paused{
         registry, "txstream_relay_paused", "1 while an operator paused this relay.", {}
     };
+    Series<Gauge> delivery_blocked{
+        registry,
+        "txstream_delivery_blocked",
+        "1 while this process does not deliver for this reason; the same as in /health.",
+        {"reason"}
+    };
     Series<Gauge> lanes_owned{
         registry, "txstream_lanes_owned", "Lanes this process holds a lease on.", {}
     };
@@ -529,6 +535,10 @@ void Metrics::active_workers(std::size_t workers) {
 void Metrics::relay_paused(bool paused) {
     const std::lock_guard lock(impl_->mutex);
     impl_->paused.at({}).Set(paused ? 1 : 0);
+}
+
+void Metrics::delivery_blocked(std::string_view reason, bool is_blocked) {
+    impl_->delivery_blocked.at({reason}).Set(is_blocked ? 1 : 0);
 }
 
 void Metrics::lanes_owned(std::size_t lanes) {

@@ -146,6 +146,8 @@ public:
 
     // --- relay ----------------------------------------------------------------------------------
     void breaker_moved(std::string_view from_state, std::string_view to_state);
+    /// A way in which events are not delivered (relay/blockages.hpp has the reasons).
+    void delivery_blocked(std::string_view reason, bool is_blocked);
     void breaker_state(int state);  ///< 0 closed, 1 half-open, 2 open
     void worker_pool_size(std::size_t workers);
     void active_workers(std::size_t workers);

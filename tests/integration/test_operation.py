@@ -207,7 +207,12 @@ def test_the_breaker_opens_pauses_probes_and_closes_and_counts_nothing(world):
     assert relay.stop() == 0
 
 
-def test_a_restored_database_publishes_nothing_until_its_cursors_are_reset_as_documented(world):
+# As after a restore into another cluster: its ids are far below those that the cursors know, or far above.
+@pytest.mark.parametrize("moved", [
+    "UPDATE txstream.lanes SET cursor = '3000000000:3000000000:'",
+    "UPDATE txstream.instance SET system_identifier = 1; UPDATE txstream.lanes SET cursor = '3:3:'",
+], ids=["cursors-beyond", "cursors-below"])
+def test_a_restored_database_publishes_nothing_until_somebody_decides_as_documented(world, moved):
     database, topic = world.database(), world.topic()
     relay = world.start("relay", database, topic)
     old = [str(database.publish(f"key-{n}")) for n in range(50)]
@@ -215,23 +220,30 @@ def test_a_restored_database_publishes_nothing_until_its_cursors_are_reset_as_do
     assert relay.stop() == 0
     new = [str(database.publish(f"key-{n}")) for n in range(50)]
     first_pending = database.one("SELECT min(id) FROM txstream.events WHERE status = 'pending'")
-    # As after a restore into a younger cluster: its ids are far below those that the cursors know.
-    database.run("UPDATE txstream.lanes SET cursor = '3000000000:3000000000:'")
-    relay = world.start("relay", database, topic, ready=False)
-    told = eventually(lambda: relay.logs("cannot reach the lanes; trying again"), "it says why")
-    assert "come from another cluster" in told[0]["error"] and "docs/schema.md" in told[0]["error"]
-    assert database.one("SELECT count(owner) FROM txstream.lanes") == 0 and topic.count() == 50
-    assert relay.stop() == 0
+    database.run(moved)
+    for _ in range(2):  # a restart changes nothing
+        relay = world.start("relay", database, topic, ready=False)
+        eventually(lambda: database.one("SELECT refused_why FROM txstream.instance"), "the refusal is remembered")
+        told = eventually(lambda: relay.logs("events are not delivered"), "it says why")
+        assert told[0]["reason"] == "foreign_instance" and "docs/schema.md" in told[0]["error"]
+        eventually(lambda: relay.request("GET", "/health")[0] == 503, "and is not healthy")
+        assert "foreign_instance" in relay.request("GET", "/health")[2]
+        assert relay.metric("txstream_delivery_blocked", reason="foreign_instance") == 1
+        assert database.one("SELECT count(owner) FROM txstream.lanes") == 0 and topic.count() == 50
+        assert relay.stop() == 0
+        database.run("UPDATE txstream.lanes SET cursor = '3:3:'")  # as if ids had caught up
 
-    statements = re.findall(r"^UPDATE .*?;", (ROOT / "docs/schema.md").read_text(), re.M | re.S)
-    assert len(statements) == 2
-    for statement in statements:
-        database.run(statement.replace(":first_pending", str(first_pending)))
+    section = (ROOT / "docs/schema.md").read_text().partition("## After a restore")[2]
+    scripts = re.findall(r"```sql\n(.*?)```", section, re.S)[1:]
+    assert len(scripts) == 2
+    for script in scripts:
+        database.run(script.replace(":first_pending", str(first_pending)))
     relay = world.start("relay", database, topic)
     topic.read_ids(new)
     newest = str(database.publish("key-1"))
     topic.read_ids([newest])
     assert topic.count() == 101, "what had been published did not come again"
+    assert relay.metric("txstream_delivery_blocked", reason="foreign_instance") == 0
     assert relay.stop() == 0
 
 

@@ -1,0 +1,120 @@
+#pragma once
+
+#include "base/error.hpp"
+#include "runtime/deadline.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace txstream::relay {
+
+/// Each way in which committed events are not delivered. The names are labels of
+/// txstream_delivery_blocked and reasons in /health.
+enum class Blockage : std::uint8_t {
+    database_unavailable,  ///< no session, or its statements fail
+    foreign_instance,      ///< the outbox was restored or copied (outbox/instance.hpp)
+    outbox_unusable,       ///< its tables, or our rights on them, are not what they must be
+    cannot_acknowledge,    ///< cursors cannot be moved: nothing new is sent
+    cannot_park,           ///< an event cannot be put among the dead letters: its lane stands still
+    kafka_unavailable,     ///< no broker, or none that acknowledges
+    topic_missing,         ///< the configured topic does not exist and cannot be made
+    topic_refused,         ///< an event's own topic takes nothing: its lane stands still
+    no_worker,             ///< no worker of this relay is alive
+    stalled,               ///< events wait, nothing is published, and none of the others is known
+};
+inline constexpr std::array kBlockages{
+    Blockage::database_unavailable,
+    Blockage::foreign_instance,
+    Blockage::outbox_unusable,
+    Blockage::cannot_acknowledge,
+    Blockage::cannot_park,
+    Blockage::kafka_unavailable,
+    Blockage::topic_missing,
+    Blockage::topic_refused,
+    Blockage::no_worker,
+    Blockage::stalled,
+};
+
+std::string_view to_string(Blockage blockage);
+/// What it means and what to do, in a sentence; names no host, user or key.
+std::string_view explain(Blockage blockage);
+/// It ends when a server is back, and nobody has to do anything here.
+bool heals_by_itself(Blockage blockage);
+
+/// Those that an error of the database may be.
+inline constexpr std::array kOfDatabase{
+    Blockage::database_unavailable, Blockage::foreign_instance, Blockage::outbox_unusable
+};
+
+/// What keeps this process from delivering, as its workers and its owner tell it. Thread-safe.
+///
+/// A blockage begins when the first tells of it and ends when the last has taken it back. Beginning
+/// and end are logged once each, with the detail, and shown as a metric.
+class Blockages {
+public:
+    /// Called under the lock, in the order of the changes; it must not come back here.
+    using OnChange = std::function<void(Blockage, bool is_blocked)>;
+    /// Who tells: a worker's number, or kOwner.
+    using Teller = std::size_t;
+    static constexpr Teller kOwner = ~Teller{0};
+
+    explicit Blockages(OnChange on_change) : on_change_(std::move(on_change)) {}
+
+    void set(Teller teller, Blockage blockage, std::string_view detail);
+    void clear(Teller teller, Blockage blockage);
+    /// The teller has ended.
+    void forget(Teller teller);
+
+    struct Current {
+        Blockage blockage;
+        std::chrono::system_clock::time_point since;
+    };
+    std::vector<Current> current() const;
+    bool contains(Blockage blockage) const;
+
+private:
+    struct Entry {
+        std::chrono::system_clock::time_point since;
+        std::vector<Teller> tellers;
+    };
+    void erase(std::map<Blockage, Entry>::iterator entry, Teller teller);
+
+    OnChange on_change_;
+    mutable std::mutex mutex_;
+    std::map<Blockage, Entry> entries_;  // guarded by mutex_
+};
+
+/// One worker's side of it.
+class WorkerBlockages {
+public:
+    WorkerBlockages(Blockages& all, Blockages::Teller teller) : all_(all), teller_(teller) {}
+    ~WorkerBlockages() { all_.forget(teller_); }
+    WorkerBlockages(const WorkerBlockages&) = delete;
+    WorkerBlockages& operator=(const WorkerBlockages&) = delete;
+
+    void set(Blockage blockage, std::string_view detail);
+    bool contains(Blockage blockage) const;
+    /// True when it was told.
+    bool clear(Blockage blockage);
+    void set_if(bool is_blocked, Blockage blockage, std::string_view detail);
+
+private:
+    Blockages& all_;
+    Blockages::Teller teller_;
+    std::uint32_t told_ = 0;  ///< a bit for each, so that what is as before costs nothing
+};
+
+/// Of a statement that failed, the `failures`th in a row. One that may pass is told of when it
+/// does not.
+void tell_of(const Error& error, unsigned failures, WorkerBlockages& blockages);
+
+}  // namespace txstream::relay

@@ -1,0 +1,81 @@
+#include "relay/blockages.hpp"
+
+#include "outbox/instance.hpp"
+#include "relay/fake_kafka.hpp"
+#include "relay/stall_detector.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace txstream::relay {
+namespace {
+
+using namespace std::chrono_literals;
+
+class BlockagesTest : public testing::Test {
+protected:
+    BlockagesTest() { silence_log(); }
+
+    std::vector<std::pair<Blockage, bool>> changes_;
+    Blockages all_{[this](Blockage blockage, bool is_blocked) {
+        changes_.emplace_back(blockage, is_blocked);
+    }};
+};
+
+TEST_F(BlockagesTest, EachHasANameAndSaysWhatToDo) {
+    std::set<std::string_view> names;
+    for (const auto blockage : kBlockages) {
+        EXPECT_TRUE(names.insert(to_string(blockage)).second) << to_string(blockage);
+        EXPECT_FALSE(explain(blockage).empty()) << to_string(blockage);
+    }
+    EXPECT_EQ(names.size(), static_cast<std::size_t>(Blockage::stalled) + 1);
+}
+
+TEST_F(BlockagesTest, OneBeginsWithTheFirstWhoTellsAndEndsWithTheLast) {
+    {
+        WorkerBlockages first(all_, 0);
+        WorkerBlockages second(all_, 1);
+        for (int i = 0; i < 2; ++i) first.set(Blockage::cannot_park, "a trigger");
+        second.set(Blockage::cannot_park, "another");
+        first.clear(Blockage::cannot_park);
+        EXPECT_TRUE(all_.contains(Blockage::cannot_park));
+        EXPECT_EQ(all_.current().size(), 1U);
+    }
+    EXPECT_FALSE(all_.contains(Blockage::cannot_park)) << "a worker that ended tells nothing";
+    using Changes = decltype(changes_);
+    EXPECT_EQ(changes_, (Changes{{Blockage::cannot_park, true}, {Blockage::cannot_park, false}}));
+}
+
+TEST_F(BlockagesTest, AnErrorOfTheDatabaseIsToldAsWhatItIsAndOneThatPassesIsNot) {
+    WorkerBlockages mine(all_, 0);
+    const Error gone(Code::unavailable, "gone");
+    tell_of(gone, 1, mine);
+    EXPECT_TRUE(all_.current().empty());
+    tell_of(gone, 3, mine);
+    EXPECT_TRUE(all_.contains(Blockage::database_unavailable));
+    tell_of(Error(Code::corrupt, "copied", outbox::kForeignInstance), 1, mine);
+    EXPECT_TRUE(all_.contains(Blockage::foreign_instance));
+    tell_of(Error(Code::rejected, "permission denied", "42501"), 1, mine);
+    EXPECT_TRUE(all_.contains(Blockage::outbox_unusable));
+}
+
+TEST(StallDetectorTest, EventsThatWaitWithoutProgressAreAStallAndAnyProgressEndsIt) {
+    StallDetector stall;
+    StallDetector::Clock::time_point now{};
+    EXPECT_FALSE(stall.observe(now, 5, 10));
+    now += StallDetector::kPatience - 1s;
+    EXPECT_FALSE(stall.observe(now, 6, 10));
+    now += 1s;
+    EXPECT_TRUE(stall.observe(now, 6, 10));
+    EXPECT_FALSE(stall.observe(now, 5, 11)) << "one left";
+    now += StallDetector::kPatience;
+    EXPECT_TRUE(stall.observe(now, 5, 11));
+    EXPECT_FALSE(stall.observe(now, 0, 11)) << "nothing waits";
+    now += StallDetector::kPatience * 2;
+    EXPECT_FALSE(stall.observe(now, 0, 11));
+    EXPECT_FALSE(stall.observe(now, 1, 11)) << "it has only just come";
+}
+
+}  // namespace
+}  // namespace txstream::relay
