@@ -2,6 +2,7 @@
 
 #include "outbox/instance.hpp"
 #include "outbox/reader.hpp"
+#include "outbox/structure.hpp"
 #include "pg/connection.hpp"
 
 #include <utility>
@@ -30,15 +31,19 @@ public:
           conninfo_(for_writing(std::move(conninfo))),
           settings_(std::move(settings)) {}
 
+    /// Two sessions need not lead to the same server: each sees for itself that it is the one whose
+    /// cursors are in the table, and that nothing in it can hide an event.
     Task<Result<>> open(Deadline deadline) {
         connection_.reset();
         TXS_CO_TRY(
-            connection_, co_await pg::Connection::open(executor_, conninfo_, settings_, deadline)
+            auto opened, co_await pg::Connection::open(executor_, conninfo_, settings_, deadline)
         );
+        TXS_CO_CHECK(co_await outbox::check_instance(*opened, deadline));
+        TXS_CO_CHECK(co_await outbox::check_structure(*opened, deadline));
+        connection_ = std::move(opened);
         co_return Result<>();
     }
     bool is_open() const { return connection_ && connection_->is_open(); }
-    void close() { connection_.reset(); }
     pg::Connection& operator*() const { return *connection_; }
 
 private:
@@ -58,13 +63,7 @@ public:
                   "SET application_name = 'txstream reader'"
           ) {}
 
-    // Here too, since two sessions need not lead to the same server.
-    Task<Result<>> open(Deadline deadline) override {
-        TXS_CO_CHECK(co_await session_.open(deadline));
-        auto checked = co_await outbox::check_instance(*session_, deadline);
-        if (!checked) session_.close();
-        co_return checked;
-    }
+    Task<Result<>> open(Deadline deadline) override { return session_.open(deadline); }
     bool is_open() const override { return session_.is_open(); }
 
     Task<Result<outbox::Snapshot>> current_snapshot(Deadline deadline) override {

@@ -8,6 +8,7 @@
 #include "outbox/backlog.hpp"
 #include "outbox/lane_store.hpp"
 #include "outbox/reader.hpp"
+#include "outbox/structure.hpp"
 #include "pg/connection.hpp"
 #include "telemetry/log.hpp"
 
@@ -33,6 +34,9 @@ constexpr std::chrono::seconds kBacklogInterval{2};
 constexpr std::chrono::seconds kBacklogTimeout{60};
 constexpr std::chrono::seconds kBacklogOpenTimeout{5};
 constexpr unsigned kBacklogFailures = 2;
+// The structure of the outbox is looked at each fifth time.
+constexpr unsigned kLooksPerStructure = 5;
+constexpr std::chrono::seconds kStructureStopTimeout{2};
 // One attempt; short, since stopping waits for it.
 constexpr std::chrono::milliseconds kTopicTimeout{2000};
 constexpr std::chrono::milliseconds kTopicPause{500};
@@ -212,8 +216,13 @@ Task<> RelayApp::run_when_topic_is_there() {
          {"partitions", facts.partitions},
          {"message_bytes_max", limits.topic_bytes_max}}
     );
+    limits_ = limits;
+    start_pool();
+}
+
+void RelayApp::start_pool() {
     pool_ = std::make_unique<relay::WorkerPool>(
-        pool_options(lanes_), ports(limits), blockages_, metrics_
+        pool_options(lanes_), ports(*limits_), blockages_, metrics_
     );
     pool_->start();
 }
@@ -282,6 +291,7 @@ Task<> RelayApp::measure_backlog() {
     const auto settings =
         std::string(outbox::kReaderSettings) + "SET application_name = 'txstream backlog'";
     unsigned failures = 0;
+    unsigned looks = 0;
     while (!is_stopping_) {
         Result<> measured;
         if (!connection || !connection->is_open()) {
@@ -296,6 +306,8 @@ Task<> RelayApp::measure_backlog() {
             meter.forget();  // the server may have crashed; see relay::Delivery about trust
         }
         if (connection) measured = co_await measure_backlog_once(*connection, meter);
+        if (connection && measured && looks++ % kLooksPerStructure == 0)
+            measured = co_await look_at_structure(*connection);
         if (measured) {
             failures = 0;
             blockages_.clear(kOwner, Blockage::database_unavailable);
@@ -330,6 +342,25 @@ Task<Result<>> RelayApp::measure_backlog_once(
         blockages_.set(
             kOwner, relay::Blockage::stalled, fmt::format("{} events wait", backlog.pending)
         );
+    }
+    co_return Result<>();
+}
+
+// What changes under the workers' sessions does not end them: a cursor must not pass what it cannot
+// see.
+Task<Result<>> RelayApp::look_at_structure(pg::Connection& connection) {
+    constexpr auto kOwner = relay::Blockages::kOwner;
+    auto checked = co_await outbox::check_structure(connection, Deadline::in(kBacklogTimeout));
+    if (checked) {
+        blockages_.clear(kOwner, relay::Blockage::outbox_unusable);
+        if (limits_ && !pool_ && !is_stopping_) start_pool();
+        co_return checked;
+    }
+    if (checked.error().retryable()) co_return checked;
+    blockages_.set(kOwner, relay::Blockage::outbox_unusable, checked.error().what());
+    if (pool_) {
+        co_await pool_->stop(Deadline::in(kStructureStopTimeout));
+        pool_.reset();
     }
     co_return Result<>();
 }

@@ -54,7 +54,9 @@ private:
     Task<> run_when_topic_is_there();
     Task<> measure_backlog();
     Task<Result<>> measure_backlog_once(pg::Connection& connection, outbox::BacklogMeter& meter);
+    Task<Result<>> look_at_structure(pg::Connection& connection);
     void look_at_workers();
+    void start_pool();
     relay::WorkerPool::Options pool_options(std::size_t lanes) const;
     relay::Ports ports(const RecordLimits& limits) const;
 
@@ -68,6 +70,7 @@ private:
     relay::Blockages blockages_;
     relay::StallDetector stall_;
     std::unique_ptr<TopicWatch> topic_;
+    std::optional<RecordLimits> limits_;
     std::unique_ptr<relay::WorkerPool> pool_;
     std::size_t lanes_ = 0;
     bool were_dead_ = false;  ///< all workers, at the last look
