@@ -29,6 +29,7 @@ constexpr std::chrono::milliseconds kStartPause{250};
 // For what ends at the deadline of a stop, and needs a moment to do so.
 constexpr std::chrono::seconds kStopGrace{2};
 constexpr int kOutOfTime = 7;
+constexpr std::chrono::seconds kRepeatsInterval{1};
 
 class Service {
 public:
@@ -40,6 +41,8 @@ public:
           up_(std::move(up)),
           metrics_page_(executor_, metrics_),
           signals_(executor_),
+          hangups_(executor_),
+          ending_(executor_),
           stopping_(executor_, asio::steady_timer::time_point::max()) {
         const auto limit = raise_descriptor_limit();
         const auto plan = plan_descriptors(limit, config_, roles);
@@ -89,6 +92,8 @@ public:
     Task<Result<>> run() {
         runtime::TaskGroup tasks(executor_);
         tasks.spawn(watch_signals());
+        tasks.spawn(watch_hangups());
+        tasks.spawn(count_repeated_lines());
         auto started = co_await start();
         if (started && !is_stopped_) {
             if (up_) up_(listening_);
@@ -96,6 +101,9 @@ public:
         }
         co_await stop(started.has_value());
         signals_.cancel();
+        hangups_.cancel();
+        is_ended_ = true;
+        ending_.cancel();
         (void)co_await tasks.join();  // watching does not fail
         // Told to stop while it waited for the database: that is no failure.
         if (is_stopped_ && !started && started.error().retryable()) co_return Result<>();
@@ -175,10 +183,25 @@ private:
                 "flight is published again by the next relay",
                 {{"limit_ms", limit.count()}}
             );
+            log::flush();
         });
         log::info("txstream", "stopping", {{"signal", signal}});
         stopping_.cancel();
-        if (co_await signals_.next() != 0) std::_Exit(130);
+        if (co_await signals_.next() == 0) co_return;
+        log::flush();
+        std::_Exit(130);
+    }
+
+    Task<> watch_hangups() {
+        while (co_await hangups_.next() != 0) log::reopen();
+    }
+
+    Task<> count_repeated_lines() {
+        while (!is_ended_) {
+            ending_.expires_after(kRepeatsInterval);
+            co_await ending_.async_wait(asio::as_tuple(asio::use_awaitable));
+            log::tell_repeats();
+        }
     }
 
     Task<> stop(bool was_up) {
@@ -205,6 +228,8 @@ private:
     telemetry::Metrics metrics_;
     MetricsPage metrics_page_;
     runtime::StopSignals signals_;
+    runtime::HangupSignals hangups_;
+    asio::steady_timer ending_;    ///< cancelled when the service has stopped
     asio::steady_timer stopping_;  ///< cancelled when it is time to stop
     std::optional<RelayApp> relay_;
     std::optional<ApiApp> api_;
@@ -212,6 +237,7 @@ private:
     Listening listening_;
     bool is_stopped_ = false;
     bool is_api_off_ = false;
+    bool is_ended_ = false;
 };
 
 }  // namespace

@@ -186,8 +186,11 @@ Task<Result<>> Keeper::claim() {
         claim_at_ = next_claim;
     }
     delivery_.trust(doubts);
-    if (!std::exchange(is_alive_, true)) tell();
-    if (claimed.empty()) co_return Result<>();
+    const bool is_news = !std::exchange(is_alive_, true);
+    if (claimed.empty()) {
+        if (is_news) tell();
+        co_return Result<>();
+    }
     const bool was_empty = delivery_.lane_count() == 0;
     if (was_empty) renew_at_ = asked + limits_.lease / kRenewalsPerLease;
     const auto count = claimed.size();

@@ -55,7 +55,6 @@ WorkerPool::WorkerPool(
           const auto to = policy::to_string(transition.to);
           metrics_.breaker_moved(from, to);
           metrics_.breaker_state(static_cast<int>(transition.to));
-          metrics_.relay_paused(transition.to == policy::BreakerState::open);
           log::warn("breaker", "circuit breaker moved", {{"from", from}, {"to", to}});
       }) {
     TXS_ASSERT(
@@ -108,6 +107,7 @@ void WorkerPool::work(Seat& seat) {
 }
 
 Task<> WorkerPool::stop(Deadline deadline) {
+    is_stopping_ = true;
     for (auto& seat : seats_) {
         asio::post(seat->loop, [place = seat.get(), deadline] {
             if (place->worker) place->worker->stop(deadline);
@@ -150,12 +150,17 @@ WorkerPool::Status WorkerPool::status() const {
 void WorkerPool::publish_status() {
     std::size_t lanes = 0;
     std::size_t active = 0;
+    std::size_t alive = 0;
     for (const auto& seat : seats_) {
         lanes += seat->lanes;
         active += seat->lanes > 0 ? 1 : 0;
+        alive += seat->is_alive ? 1 : 0;
     }
     metrics_.lanes_owned(lanes);
     metrics_.active_workers(active);
+    const bool is_standing_by = lanes == 0 && alive == seats_.size() && !is_stopping_;
+    if (is_standing_by_.exchange(is_standing_by) != is_standing_by && is_standing_by)
+        log::info("relay", "standing by: other relays hold all lanes");
 }
 
 }  // namespace txstream::relay

@@ -59,6 +59,8 @@ private:
     Blockages& blockages_;
     telemetry::Metrics& metrics_;
     SharedBreaker breaker_;
+    std::atomic<bool> is_standing_by_{false};
+    std::atomic<bool> is_stopping_{false};
     std::vector<std::unique_ptr<Seat>> seats_;
 };
 

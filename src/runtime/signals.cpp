@@ -7,16 +7,24 @@
 
 namespace txstream::runtime {
 
-StopSignals::StopSignals(const asio::any_io_executor& executor)
-    : signals_(executor, SIGINT, SIGTERM) {
+Signals::Signals(const asio::any_io_executor& executor, std::initializer_list<int> numbers)
+    : signals_(executor) {
+    for (const int number : numbers) signals_.add(number);
 }
 
-Task<int> StopSignals::next() {
+StopSignals::StopSignals(const asio::any_io_executor& executor)
+    : Signals(executor, {SIGINT, SIGTERM}) {
+}
+
+HangupSignals::HangupSignals(const asio::any_io_executor& executor) : Signals(executor, {SIGHUP}) {
+}
+
+Task<int> Signals::next() {
     const auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
     co_return error ? 0 : number;
 }
 
-void StopSignals::cancel() {
+void Signals::cancel() {
     signals_.cancel();
 }
 

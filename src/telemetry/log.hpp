@@ -20,6 +20,11 @@
 ///
 /// The process has one log, because a line may come from any thread and any room; all functions
 /// may be called from any thread. Before setup() lines go to standard output as JSON from info up.
+///
+/// A failure that lasts says the same again and again. Of lines of one kind (component, level,
+/// message, error_type, status, route, topic) the first three are written at once; then one line in
+/// five seconds stands for all of them, with `repeats` and `repeats_ms`. Debug lines are not
+/// limited.
 namespace txstream::log {
 
 enum class Level : std::uint8_t { debug, info, warn, error, fatal };
@@ -73,6 +78,14 @@ struct Options {
 /// Applies to the lines that follow. Fails, and changes nothing, when the file cannot be opened.
 Result<> setup(const Options& options);
 
+/// On SIGHUP: opens the log file under its name again, and says so. Without a file it only says so.
+void reopen();
+
+/// Writes the counts that are due. Call it every second: a kind may have gone quiet.
+void tell_repeats();
+/// Writes all counts. Called at exit(); call it before _Exit().
+void flush();
+
 /// Ask before building costly fields (a debug line per event).
 bool enabled(Level level) noexcept;
 
@@ -104,6 +117,11 @@ inline void fatal(std::string_view component, std::string_view message, Fields f
 
 /// Lines written so far, for the metric txstream_log_messages_total.
 std::uint64_t count(Level level) noexcept;
+
+/// Lines that were only counted, for txstream_log_repeats_total.
+std::uint64_t repeat_count(Level level) noexcept;
+/// Lines that the output did not take, for txstream_log_lines_lost_total.
+std::uint64_t lost_count() noexcept;
 
 /// The line without its line break; what write() writes. For tests and for tools that format alike.
 std::string format_line(

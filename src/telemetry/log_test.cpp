@@ -2,12 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <limits>
+#include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace txstream::log {
@@ -74,6 +81,18 @@ TEST(LogFormatTest, TextQuotesOnlyWhatNeedsIt) {
     );
 }
 
+TEST(LogFormatTest, ATextIsCutBetweenTwoCharacters) {
+    std::string umlauts = "x";
+    for (int i = 0; i < 20'000; ++i) umlauts += "\xC3\xA4";
+    for (const auto format : {Format::json, Format::text}) {
+        const std::string text = line(format, "m", {{"e", umlauts}, {"next", 1}});
+        EXPECT_LT(text.size(), 9000U);
+        EXPECT_NE(text.find("\xC3\xA4...\""), std::string::npos) << text.substr(text.size() - 60);
+        EXPECT_NE(text.find("next"), std::string::npos);
+    }
+    EXPECT_LT(line(Format::text, "m", {{"e", std::string(20'000, 'x')}}).size(), 9000U);
+}
+
 TEST(LogFormatTest, TimesBeforeTheEpochAreStillTimes) {
     EXPECT_EQ(
         format_line(Format::json, -1, Level::info, "c", "m", {}).substr(0, 40),
@@ -108,12 +127,13 @@ TEST_F(LogFileTest, LinesBelowTheLevelAreNeitherWrittenNorCounted) {
 }
 
 TEST_F(LogFileTest, LinesOfManyThreadsStayWhole) {
-    ASSERT_TRUE(setup({.format = Format::json, .output_path = path_.string()}));
+    ASSERT_TRUE(setup({.level = Level::debug, .format = Format::json, .output_path = path_.string()}
+    ));
     const std::string filler(3000, 'x');
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([&filler] {
-            for (int i = 0; i < 50; ++i) info("test", filler, {{"i", i}});
+            for (int i = 0; i < 50; ++i) debug("test", filler, {{"i", i}});
         });
     }
     for (std::thread& thread : threads) thread.join();
@@ -131,6 +151,117 @@ TEST_F(LogFileTest, AFileThatCannotBeOpenedIsAnErrorThatNamesIt) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code(), Code::invalid_input);
     EXPECT_NE(result.error().what().find("/nonexistent/dir/x.log"), std::string::npos);
+}
+
+TEST_F(LogFileTest, RepeatedLinesAreCountedAndTheCountIsWritten) {
+    ASSERT_TRUE(setup({.format = Format::json, .output_path = path_.string()}));
+    const auto before = repeat_count(Level::error);
+    for (int i = 0; i < 1000; ++i) error("test", "it happens", {{"i", i}, {"error_type", "e"}});
+    EXPECT_EQ(lines().size(), 3U);
+    EXPECT_EQ(repeat_count(Level::error), before + 997);
+    error("test", "it happens", {{"error_type", "another"}});
+    EXPECT_EQ(lines().size(), 4U);
+    flush();
+    const auto found = lines();
+    ASSERT_EQ(found.size(), 5U);
+    EXPECT_NE(found[4].find(R"("msg":"it happens","component":"test","i":3,)"), std::string::npos)
+        << found[4];
+    EXPECT_NE(found[4].find(R"("repeats":997,"repeats_ms":)"), std::string::npos) << found[4];
+    EXPECT_EQ(found[4].back(), '}');
+}
+
+TEST_F(LogFileTest, AfterARotationLinesGoToTheNewFile) {
+    ASSERT_TRUE(setup({.output_path = path_.string()}));
+    warn("test", "before the rotation");
+    const auto old = path_.string() + ".1";
+    std::filesystem::rename(path_, old);
+    warn("test", "between");
+    reopen();
+    warn("test", "after the rotation");
+    const auto found = lines();
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_NE(found[0].find("opened the log file again"), std::string::npos);
+    EXPECT_NE(found[1].find("after the rotation"), std::string::npos);
+    std::filesystem::remove(old);
+}
+
+TEST_F(LogFileTest, AFileThatCannotBeOpenedAgainLeavesTheOldOneInUse) {
+    const auto directory = path_.string() + ".d";
+    std::filesystem::create_directory(directory);
+    const auto file = directory + "/log";
+    ASSERT_TRUE(setup({.output_path = file}));
+    std::filesystem::rename(directory, path_);
+    reopen();
+    warn("test", "still here");
+    std::ifstream moved(path_ / "log");
+    std::string text((std::istreambuf_iterator<char>(moved)), {});
+    EXPECT_NE(text.find("cannot open the log file again"), std::string::npos) << text;
+    EXPECT_NE(text.find("still here"), std::string::npos) << text;
+    ASSERT_TRUE(setup({}));
+    std::filesystem::remove_all(path_);
+}
+
+class LogPipeTest : public testing::Test {
+protected:
+    void SetUp() override {
+        ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+        reader_ = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK);
+        ASSERT_TRUE(setup({.level = Level::debug, .format = Format::json, .output_path = path_}));
+    }
+    void TearDown() override {
+        if (reader_ >= 0) ::close(reader_);
+        ASSERT_TRUE(setup({.output_path = "/dev/null"}));
+        warn("test", "takes along what is to be told of lost lines");
+        ASSERT_TRUE(setup({}));
+        std::filesystem::remove(path_);
+    }
+    std::string read_all() const {
+        std::string text;
+        std::array<char, 65536> buffer{};
+        for (ssize_t n = 0; (n = ::read(reader_, buffer.data(), buffer.size())) > 0;)
+            text.append(buffer.data(), static_cast<std::size_t>(n));
+        return text;
+    }
+    std::string path_ =
+        std::filesystem::temp_directory_path() / ("txstream-log-pipe-" + std::to_string(getpid()));
+    int reader_ = -1;
+};
+
+TEST_F(LogPipeTest, AReaderThatDoesNotReadHoldsUpNobodyAndIsToldWhatItMissed) {
+    const auto lost_before = lost_count();
+    const std::string filler(3000, 'x');
+    constexpr int kLines = 1000;
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < kLines; ++i) debug("test", filler);
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+    const auto lost = lost_count() - lost_before;
+    EXPECT_GT(lost, 900U);
+    (void)read_all();
+    debug("test", "it reads again");
+    const auto text = read_all();
+    EXPECT_NE(text.find("\"it reads again\""), std::string::npos) << text;
+    EXPECT_NE(text.find("\"lines\":" + std::to_string(lost)), std::string::npos) << text;
+}
+
+TEST_F(LogPipeTest, AClosedReaderIsNoReasonToEnd) {
+    const auto before = std::signal(SIGPIPE, SIG_IGN);  // as serve() does
+    const auto lost = lost_count();
+    ::close(std::exchange(reader_, -1));
+    debug("test", "nobody reads");
+    EXPECT_EQ(lost_count(), lost + 1);
+    (void)std::signal(SIGPIPE, before);
+}
+
+TEST_F(LogFileTest, AFullDiskCostsLinesAndTheNextLineTellsHowMany) {
+    ASSERT_TRUE(setup({.output_path = "/dev/full"}));
+    const auto lost = lost_count();
+    warn("test", "no room for this");
+    EXPECT_EQ(lost_count(), lost + 1);
+    ASSERT_TRUE(setup({.format = Format::json, .output_path = path_.string()}));
+    warn("test", "there is room again");
+    const auto found = lines();
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_NE(found[1].find(R"("lines":1)"), std::string::npos) << found[1];
 }
 
 TEST(LogNamesTest, EachNameLeadsBackToItsLevel) {

@@ -1,6 +1,7 @@
 #include "telemetry/metrics.hpp"
 
 #include "base/version.hpp"
+#include "telemetry/detail/labels.hpp"
 #include "telemetry/detail/process_stats.hpp"
 #include "telemetry/log.hpp"
 
@@ -14,7 +15,6 @@
 #include <initializer_list>
 #include <map>
 #include <mutex>
-#include <set>
 #include <unordered_map>
 
 namespace txstream::telemetry {
@@ -55,30 +55,9 @@ std::string_view to_string(Failure kind) {
     return "unknown";
 }
 
-std::string bounded_count(unsigned n) {
-    return n > 10 ? "10+" : fmt::to_string(n);
-}
-
-// A client may send any word as its method; only these become label values.
-std::string_view bounded_method(std::string_view method) {
-    for (const std::string_view known :
-         {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}) {
-        if (method == known) return known;
-    }
-    return "other";
-}
-
-// The first `max` distinct values keep their names; later ones share "other". Not thread-safe.
-class LabelGuard {
-public:
-    std::string_view admit(std::string_view value) {
-        if (const auto found = seen_.find(value); found != seen_.end()) return *found;
-        if (seen_.size() >= kLabelValuesMax) return "other";
-        return *seen_.emplace(value).first;
-    }
-
-private:
-    std::set<std::string, std::less<>> seen_;
+struct TopicAndType {
+    std::string_view topic;
+    std::string_view type;
 };
 
 struct KeyHash {
@@ -164,6 +143,11 @@ double to_double(std::uint64_t n) {
     return static_cast<double>(n);
 }
 
+void catch_up(Counter& counter, std::uint64_t total) {
+    const double grown = to_double(total) - counter.Value();
+    if (grown > 0) counter.Increment(grown);
+}
+
 }  // namespace
 
 PageTally::PageTally() = default;
@@ -183,12 +167,12 @@ void PageTally::published(
     std::string_view topic,
     std::string_view event_type,
     double publishing_seconds,
-    double end_to_end_seconds
+    std::optional<double> end_to_end_seconds
 ) {
     Entry& e = entry(topic, event_type);
     ++e.count;
     e.publishing.observe(publishing_seconds);
-    end_to_end_.observe(end_to_end_seconds);
+    if (end_to_end_seconds) end_to_end_.observe(*end_to_end_seconds);
     ++events_;
 }
 
@@ -207,8 +191,10 @@ void PageTally::clear() noexcept {
 struct Metrics::Impl {
     mutable std::mutex mutex;  // guards all below
     prometheus::Registry registry;
-    LabelGuard event_types;
-    LabelGuard topics;
+    LabelGuard event_types{kLabelValuesMax};
+    LabelGuard topics{kLabelValuesMax};
+    LabelGuard pairs{kLabelPairsMax};
+    std::string pair;  // reused
 
     Series<Counter> processed{
         registry,
@@ -265,7 +251,7 @@ struct Metrics::Impl {
         registry, "txstream_worker_pool_size", "Workers that may publish lanes in parallel.", {}
     };
     Series<Gauge> active_workers{
-        registry, "txstream_active_workers", "Workers that are publishing a page right now.", {}
+        registry, "txstream_active_workers", "Workers that hold lanes and publish their events.", {}
     };
     Series<Gauge> in_queue{
         registry,
@@ -307,9 +293,6 @@ struct Metrics::Impl {
     };
     Series<Counter> dead_lettered{
         registry, "txstream_dead_letters_total", "Events that were parked.", {}
-    };
-    Series<Gauge> paused{
-        registry, "txstream_relay_paused", "1 while an operator paused this relay.", {}
     };
     Series<Gauge> delivery_blocked{
         registry,
@@ -391,10 +374,29 @@ struct Metrics::Impl {
     Series<Counter> log_messages{
         registry, "txstream_log_messages_total", "Log lines written.", {"level"}
     };
+    Series<Counter> log_repeats{
+        registry,
+        "txstream_log_repeats_total",
+        "Log lines that were only counted, since others of their kind had just been written.",
+        {"level"}
+    };
+    Series<Counter> log_lost{
+        registry,
+        "txstream_log_lines_lost_total",
+        "Log lines that the output did not take: disk full, pipe closed or not read.",
+        {}
+    };
+
+    TopicAndType admit(std::string_view topic_value, std::string_view event_type_value) {
+        const auto topic = topics.admit(topic_value);
+        const auto type = event_types.admit(event_type_value);
+        pair.assign(topic).append(1, '\0').append(type);
+        if (!pairs.has_room_for(pair)) return {"other", "other"};
+        return {topic, type};
+    }
 
     void expect(std::string_view topic_value, std::string_view event_type_value) {
-        const std::string_view topic = topics.admit(topic_value);
-        const std::string_view type = event_types.admit(event_type_value);
+        const auto [topic, type] = admit(topic_value, event_type_value);
         for (const auto status : {Processed::published, Processed::permanently_failed}) {
             processed.at({to_string(status), type});
         }
@@ -438,8 +440,7 @@ void Metrics::published(const PageTally& page) {
     const std::lock_guard lock(impl_->mutex);
     for (const PageTally::Entry& entry : page.entries_) {
         if (entry.count == 0) continue;
-        const std::string_view topic = impl_->topics.admit(entry.topic);
-        const std::string_view type = impl_->event_types.admit(entry.event_type);
+        const auto [topic, type] = impl_->admit(entry.topic, entry.event_type);
         impl_->published.at({topic, type}).Increment(to_double(entry.count));
         flush(entry.publishing, impl_->publishing.at({topic, type}));
     }
@@ -532,12 +533,8 @@ void Metrics::active_workers(std::size_t workers) {
     impl_->active_workers.at({}).Set(to_double(workers));
 }
 
-void Metrics::relay_paused(bool paused) {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->paused.at({}).Set(paused ? 1 : 0);
-}
-
 void Metrics::delivery_blocked(std::string_view reason, bool is_blocked) {
+    const std::lock_guard lock(impl_->mutex);
     impl_->delivery_blocked.at({reason}).Set(is_blocked ? 1 : 0);
 }
 
@@ -614,10 +611,10 @@ std::string Metrics::expose() const {
         // The log counts by itself: it must work before there are metrics and after.
         for (std::size_t i = 0; i < log::kLevels; ++i) {
             const auto level = static_cast<log::Level>(i);
-            Counter& counter = impl_->log_messages.at({log::to_string(level)});
-            const double grown = to_double(log::count(level)) - counter.Value();
-            if (grown > 0) counter.Increment(grown);
+            catch_up(impl_->log_messages.at({log::to_string(level)}), log::count(level));
+            catch_up(impl_->log_repeats.at({log::to_string(level)}), log::repeat_count(level));
         }
+        catch_up(impl_->log_lost.at({}), log::lost_count());
         families = impl_->registry.Collect();
     }
     append_process_stats(families);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,6 +30,10 @@ inline constexpr std::array<double, 8> kRetryDelayBuckets{0.1, 0.5, 1, 2, 5, 10,
 
 /// Label values beyond this many distinct event types (or topics) are counted as "other".
 inline constexpr std::size_t kLabelValuesMax = 200;
+/// And so are pairs of topic and event type, each of which has a histogram.
+inline constexpr std::size_t kLabelPairsMax = 1000;
+/// The rest of a longer label value is cut off.
+inline constexpr std::size_t kLabelBytesMax = 128;
 
 /// Observations of one histogram, gathered without locks by one owner.
 template <std::size_t Bounds>
@@ -65,12 +70,13 @@ class PageTally {
 public:
     PageTally();
 
-    /// Kafka acknowledged an event; both times end at the acknowledgement.
+    /// Kafka acknowledged an event; both times end at the acknowledgement. Without the second one
+    /// the event's age is unknown.
     void published(
         std::string_view topic,
         std::string_view event_type,
         double publishing_seconds,
-        double end_to_end_seconds
+        std::optional<double> end_to_end_seconds
     );
     std::uint64_t events() const noexcept { return events_; }
     void clear() noexcept;
@@ -150,8 +156,7 @@ public:
     void delivery_blocked(std::string_view reason, bool is_blocked);
     void breaker_state(int state);  ///< 0 closed, 1 half-open, 2 open
     void worker_pool_size(std::size_t workers);
-    void active_workers(std::size_t workers);
-    void relay_paused(bool paused);
+    void active_workers(std::size_t workers);  ///< those that hold lanes
     void lanes_owned(std::size_t lanes);
     void lane_lease_lost(std::uint64_t lanes = 1);
 

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <sstream>
+#include <string>
 #include <thread>
 
 namespace txstream::telemetry {
@@ -41,7 +43,6 @@ TEST(MetricsTest, EveryMetricOfTheOriginalIsThereFromTheStart) {
           "txstream_event_end_to_end_duration_seconds histogram",
           "txstream_dead_letters gauge",
           "txstream_dead_letters_total counter",
-          "txstream_relay_paused gauge",
           "txstream_lanes_owned gauge",
           "txstream_lane_leases_lost_total counter",
           "txstream_http_request_duration_seconds histogram",
@@ -181,6 +182,50 @@ TEST(MetricsTest, LogLinesAreCountedByLevel) {
         "txstream_log_messages_total{level=\"warn\"} " + std::to_string(before + 1)
     ));
     ASSERT_TRUE(log::setup({}));
+}
+
+TEST(MetricsTest, LabelValuesAreBoundedInLength) {
+    Metrics metrics;
+    std::string umlauts = "x";  // so that the limit lies inside a character
+    while (umlauts.size() < 100'000) umlauts += "\xC3\xA4";
+    metrics.failed(Failure::publish_error, umlauts);
+    metrics.failed(Failure::publish_error, umlauts + "another end");
+    metrics.expect(std::string(100'000, 't'), "type");
+    const auto page = metrics.expose();
+    EXPECT_LT(page.size(), 40'000U);
+    const auto kept = umlauts.substr(0, kLabelBytesMax - 1);
+    EXPECT_TRUE(has_line(
+        page,
+        "txstream_events_failed_total{error_type=\"publish_error\",event_type=\"" + kept + "\"} 2"
+    ));
+}
+
+TEST(MetricsTest, PairsOfTopicAndEventTypeAreBoundedInNumber) {
+    Metrics metrics;
+    for (int topic = 0; topic < 60; ++topic) {
+        PageTally page;
+        for (int type = 0; type < 60; ++type)
+            page.published("t" + std::to_string(topic), "e" + std::to_string(type), 0.001, 0.001);
+        metrics.published(page);
+    }
+    std::size_t series = 0;
+    double events = 0;
+    std::istringstream page(metrics.expose());
+    for (std::string line; std::getline(page, line);) {
+        if (!line.starts_with("txstream_events_published_total{")) continue;
+        ++series;
+        events += std::stod(line.substr(line.rfind(' ')));
+    }
+    EXPECT_EQ(series, kLabelPairsMax + 1);
+    EXPECT_EQ(events, 3600);
+}
+
+TEST(MetricsTest, LabelValuesThatAreNoTextDoNotSpoilThePage) {
+    Metrics metrics;
+    metrics.failed(Failure::publish_error, "a\x80z\x01");
+    EXPECT_NE(
+        metrics.expose().find("event_type=\"a\xEF\xBF\xBDz\xEF\xBF\xBD\""), std::string::npos
+    );
 }
 
 TEST(MetricsTest, LabelValuesAreEscaped) {

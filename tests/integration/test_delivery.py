@@ -237,7 +237,9 @@ def test_a_missing_topic_holds_its_lane_and_nothing_else_and_each_try_sends_noth
     relay = world.start("relay", database, topic, WORKER_TOPIC_RETRY_DELAY="100ms",
                         KAFKA_PROPERTY_allow__auto__create__topics="false")
     told = "Kafka takes nothing for a topic; the lane waits until the topic exists and we may write"
-    eventually(lambda: len(relay.logs(told)) >= 8, "it is tried again and again", timeout=60)
+    eventually(lambda: relay.metric("txstream_events_failed_total", error_type="publish_error") >= 8,
+               "it is tried again and again", timeout=60)
+    assert relay.logs(told)
     others = append(database, 50)
     lane = database.one("SELECT lane FROM txstream.outbox WHERE event_id = %s", lost)
     there = {one for one in others

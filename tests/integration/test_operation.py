@@ -1,7 +1,10 @@
 """What the operator sees: exit codes and messages, metrics, the circuit breaker, secrets."""
 import json
+import os
 import re
+import signal
 import subprocess
+import threading
 import time
 
 from support.world import BINARY, ROOT, clean_environment, eventually, free_ports, run
@@ -252,3 +255,99 @@ def test_a_taken_port_is_named_with_the_variable_that_changes_it(world):
     first = world.start("api", database, topic)
     done = run(["api"], {**database.environment(), **topic.environment(), "SERVER_PORT": str(first.port)})
     assert done.returncode == 1 and str(first.port) in done.stderr and "SERVER_PORT" in done.stderr, done.stderr
+
+
+def test_without_a_database_the_log_grows_by_kinds_and_time_not_by_requests(world):
+    postgres = world.postgres()
+    database, topic = world.database(server=postgres.dsn), world.topic()
+    server = world.start("serve", database, topic)
+    postgres.kill()
+    written = server.log_path.stat().st_size
+    seconds = float(os.environ.get("TXSTREAM_LOG_FLOOD_SECONDS", "6"))
+    order = (ROOT / "tests/data/original-examples/create-simple.json").read_text()
+    deadline = time.monotonic() + seconds
+    answers = []
+
+    def flood():
+        while time.monotonic() < deadline:
+            answers.append(server.request("POST", "/api/v1/orders", order)[0])
+
+    threads = [threading.Thread(target=flood) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    written = server.log_path.stat().st_size - written
+    failed = sum(status >= 500 for status in answers)
+    print(f"{written} bytes of log in {seconds} s without a database, {failed} failed requests")
+    assert failed > 100
+    assert written < 60_000 + 10_000 * seconds, server.log_text()[-3000:]
+    lines = eventually(lambda: (found := server.logs("request failed")) and any("repeats" in one for one in found) and found,
+                       "the repeated lines are counted")
+    assert len(lines) <= (3 + seconds / 5 + 2) * len({one["status"] for one in lines})
+    assert server.metric("txstream_log_repeats_total", level="error") >= failed - len(lines)
+    postgres.start()
+    eventually(server.is_ready, "it works again")
+    assert server.stop() == 0
+    told = sum(one.get("repeats", 1) for one in server.logs("request failed"))
+    assert told == failed, "each failed request is a line or in a count"
+
+
+def test_a_log_file_can_be_rotated_and_hup_ends_nothing(world, tmp_path):
+    database, topic = world.database(), world.topic()
+    log = tmp_path / "relay-output.log"
+    relay = world.start("relay", database, topic, LOGGING_OUTPUT_PATH=str(log))
+    api = world.start("api", database, topic)
+    log.rename(tmp_path / "relay-output.log.1")
+    for process in (relay, api):
+        process.process.send_signal(signal.SIGHUP)
+    eventually(lambda: log.exists() and "opened the log file again" in log.read_text(), "the relay opens a new file")
+    eventually(lambda: api.logs("SIGHUP changes nothing: the log is not written to a file"), "the API says that it has no file")
+    one = str(database.publish("key"))
+    topic.read_ids([one])
+    for process in (relay, api):
+        assert process.is_ready() and process.stop() == 0
+    assert '"msg":"stopped"' in log.read_text()
+
+
+def test_a_log_that_nobody_takes_neither_stops_nor_blocks_the_relay(world):
+    database, topic = world.database(), world.topic()
+    full = world.start("relay", database, topic, LOGGING_OUTPUT_PATH="/dev/full")
+    topic.read_ids([str(database.publish("key"))])
+    assert full.metric("txstream_log_lines_lost_total") > 0
+    assert full.stop() == 0
+    environment = {**full.environment, "LOGGING_OUTPUT_PATH": "stdout", "LOGGING_LEVEL": "debug"}
+    reading, writing = os.pipe()
+    try:
+        # Nobody reads the pipe: it is full after 64 kB.
+        relay = subprocess.Popen([BINARY, "relay"], env=environment, cwd="/", stdout=writing, stderr=writing)
+        os.close(writing)
+        try:
+            rows = database.run("SELECT txstream.publish('Test', 'key-' || n, 'Tested', '{}') FROM generate_series(1, 1000) n")
+            topic.read_ids({str(event_id) for event_id, in rows})
+            os.close(reading)  # from here on, writing is EPIPE
+            reading = None
+            topic.read_ids([str(database.publish("key"))])
+            relay.send_signal(signal.SIGTERM)
+            assert relay.wait(30) == 0
+        finally:
+            relay.kill()
+            relay.wait()
+    finally:
+        if reading is not None:
+            os.close(reading)
+
+
+def test_a_relay_without_lanes_logs_once_that_it_stands_by(world):
+    database, topic = world.database(), world.topic()
+    first = world.start("relay", database, topic)
+    eventually(lambda: first.metric("txstream_lanes_owned") == 32, "the first relay holds all lanes")
+    second = world.start("relay", database, topic, WORKER_POOL_SIZE="2")
+    told = "standing by: other relays hold all lanes"
+    eventually(lambda: second.logs(told), "the second one stands by")
+    assert second.metric("txstream_active_workers") == 0
+    assert first.stop() == 0
+    eventually(lambda: second.metric("txstream_lanes_owned") == 32, "it takes over")
+    assert second.metric("txstream_active_workers") == 2
+    assert second.stop() == 0
+    assert len(second.logs(told)) == 1 and not first.logs(told)

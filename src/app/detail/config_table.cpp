@@ -496,7 +496,7 @@ std::vector<Setting> other_settings() {
          {},
          "",
          k::word("a file, stdout or stderr", TXS_MEMBER(logging.output_path)),
-         "Empty: standard output."},
+         "Empty: standard output. SIGHUP opens a file again, for rotation."},
         {"Shutdown",
          "SHUTDOWN_TIMEOUT",
          {},
