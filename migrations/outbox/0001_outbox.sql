@@ -53,7 +53,11 @@ CREATE TABLE txstream.outbox (
     -- A lane's pages go by it.
     PRIMARY KEY (lane, id, xid),
     CONSTRAINT one_payload CHECK (payload IS NULL OR payload_bytes IS NULL),
-    CONSTRAINT headers_are_an_object CHECK (headers IS NULL OR json_typeof(headers) = 'object'),
+    -- The casts refuse what is no text (half a surrogate pair, \u0000); json alone keeps it as it was written. JSON null
+    -- is how some client libraries say "none".
+    CONSTRAINT headers_are_an_object CHECK (jsonb_typeof(headers::jsonb) IN ('object', 'null')),
+    CONSTRAINT metadata_is_an_object CHECK (json_typeof(metadata) IN ('object', 'null')),
+    CONSTRAINT content_type_is_printable_ascii CHECK (content_type <> '' AND content_type !~ '[^ -~]'),
     -- The relay holds these in memory, and in the table of dead letters, whatever else it leaves out.
     CONSTRAINT aggregate_type_has_at_most_255_bytes CHECK (octet_length(aggregate_type) <= 255),
     CONSTRAINT aggregate_id_has_at_most_4096_bytes CHECK (octet_length(aggregate_id) <= 4096),

@@ -120,6 +120,7 @@ JsonWriter& JsonWriter::money(Money amount) {
 }
 
 JsonWriter& JsonWriter::timestamp(Timestamp time) {
+    if (!has_rfc3339(time)) return null();
     comma_before_value();
     out_.push_back('"');
     append_rfc3339(out_, time);

@@ -30,7 +30,7 @@ public:
     JsonWriter& boolean(bool value);
     JsonWriter& null();
     JsonWriter& money(Money amount);         ///< a number with two decimals
-    JsonWriter& timestamp(Timestamp time);   ///< RFC 3339
+    JsonWriter& timestamp(Timestamp time);   ///< RFC 3339; null when it cannot express it
     JsonWriter& raw(std::string_view json);  ///< a value that is JSON already
 
 private:

@@ -106,7 +106,6 @@ Verdict verdict_of(int code) noexcept {
         case RD_KAFKA_RESP_ERR_INVALID_MSG:
         case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
         case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-        case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
         case RD_KAFKA_RESP_ERR__INVALID_ARG:
         // A name that no topic can have: nobody will ever make it.
         case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
@@ -115,6 +114,8 @@ Verdict verdict_of(int code) noexcept {
         case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+        // The timestamp is ours and not the event's: the clocks of relay and broker disagree.
+        case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
         case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
             return Verdict::permanent_topic;

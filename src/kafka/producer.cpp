@@ -32,6 +32,11 @@ std::pair<std::string, std::string> login_of(const Properties& properties) {
     return login;
 }
 
+// To Kafka an empty text and none are different things: a tombstone, a record without a key.
+void* memory_of(std::string_view text) {
+    return const_cast<char*>(text.data() == nullptr ? "" : text.data());
+}
+
 }  // namespace
 
 class Producer::Impl : public std::enable_shared_from_this<Producer::Impl> {
@@ -106,10 +111,10 @@ public:
         next(RD_KAFKA_VTYPE_MSGFLAGS).i =
             0;  // neither copied nor freed: the caller's until the report
         auto& value = next(RD_KAFKA_VTYPE_VALUE).mem;
-        value.ptr = record.is_tombstone ? nullptr : const_cast<char*>(record.value.data());
+        value.ptr = record.is_tombstone ? nullptr : memory_of(record.value);
         value.size = record.value.size();
         auto& key = next(RD_KAFKA_VTYPE_KEY).mem;
-        key.ptr = const_cast<char*>(record.key.data());
+        key.ptr = memory_of(record.key);
         key.size = record.key.size();
         next(RD_KAFKA_VTYPE_TIMESTAMP).i64 = record.timestamp_ms;
         next(RD_KAFKA_VTYPE_OPAQUE).ptr = record.context;

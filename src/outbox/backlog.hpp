@@ -16,7 +16,9 @@ struct Backlog {
     std::int64_t settled = 0;  ///< published and parked so far, as the lanes count
     std::uint64_t parked = 0;
     std::vector<std::pair<std::string, std::uint64_t>> parked_by_event_type;
-    double oldest_pending = 0;  ///< Unix time of the oldest event that is not published; 0: none
+    /// Unix time of the oldest event that is not published; 0: none. Of an event whose created_at
+    /// cannot be true (in the future, a month ago) the time since nothing was published.
+    double oldest_pending = 0;
 };
 
 /// Knows how many events wait, without counting the table again and again.
@@ -34,6 +36,8 @@ public:
 private:
     std::optional<Snapshot> seen_;  ///< up to here events are in `appended_`
     std::int64_t appended_ = 0;
+    std::int64_t settled_ = -1;  ///< at the last measure()
+    double waiting_since_ = 0;   ///< Unix time when something was last seen to be published
 };
 
 }  // namespace txstream::outbox

@@ -54,6 +54,49 @@ TEST_F(BacklogPgTest, TheOldestIsOfASlowTransactionThatTheCursorDoesNotKnow) {
     EXPECT_NEAR(both.oldest_pending, time_of(0), kMicrosecond);
 }
 
+TEST_F(BacklogPgTest, AWritersClockDoesNotMoveTheOldest) {
+    for (const char* time :
+         {"infinity",
+          "-infinity",
+          "4713-01-01 BC",
+          "0001-01-01",
+          "294276-12-31",
+          "2 hours from now",
+          "a year ago"}) {
+        script(
+            *superuser_, "UPDATE txstream.lanes SET cursor = pg_current_snapshot(), published = 0"
+        );
+        meter_.forget();
+        const std::string text = time;
+        const auto created_at = text == "2 hours from now" ? "now() + interval '2 hours'"
+                                : text == "a year ago"     ? "now() - interval '1 year'"
+                                                           : "'" + text + "'::timestamptz";
+        script(
+            *superuser_,
+            "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload,"
+            " created_at) VALUES ('T', 'k', 'E', '{}', " +
+                std::string(created_at) + ")"
+        );
+        const auto before = std::stod(one("SELECT extract(epoch FROM now())::text"));
+        EXPECT_NEAR(measured().oldest_pending, before, 60) << time;
+    }
+}
+
+TEST_F(BacklogPgTest, AnEventOfWrongTimeThatIsStuckGrowsOld) {
+    script(
+        *superuser_,
+        "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload, "
+        "created_at)"
+        " VALUES ('T', 'k', 'E', '{}', 'infinity')"
+    );
+    const auto first = measured().oldest_pending;
+    EXPECT_GT(first, 0);
+    EXPECT_DOUBLE_EQ(measured().oldest_pending, first) << "nothing was published in between";
+    script(*superuser_, publish());
+    script(*superuser_, "UPDATE txstream.lanes SET published = 1 WHERE lane = 0");
+    EXPECT_GT(measured().oldest_pending, first);
+}
+
 // A crash of the server, a restore or somebody's SQL may move cursors and their counters.
 TEST_F(BacklogPgTest, WhenMoreIsSettledThanWasSeenItCountsAnew) {
     for (int i = 0; i < 3; ++i) script(*superuser_, publish());

@@ -222,6 +222,44 @@ TEST_F(SchemaPgTest, AnEventThatMakesNoSenseIsRefused) {
     }
 }
 
+TEST_F(SchemaPgTest, HeadersAndMetadataThatNoRecordCanCarryAreRefusedWhereTheyAreWritten) {
+    const auto insert = [&](const std::string& column, const std::string& value) {
+        const auto done = try_script(
+            *superuser_,
+            "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload, " +
+                column + ") VALUES ('T', 'k', 'E', '{}', " + value + ")"
+        );
+        return done ? "done" : done.error().origin();
+    };
+    const std::string at_limit = "json_build_object('a', repeat('x', 65536 - 10))";
+    for (const std::string good :
+         {"NULL",
+          "'null'",
+          "'{}'",
+          R"('{"pair":"\ud83d\ude00","n":1,"o":{"a":[null]},"":"x"}')",
+          R"('{"a":1,"a":2}')"})
+        EXPECT_EQ(insert("headers", good), "done") << good;
+    EXPECT_EQ(insert("headers", at_limit), "done");
+    for (const auto& [bad, sqlstate] : std::vector<std::pair<std::string, std::string>>{
+             {R"('{"half":"\ud83d"}')", "22P02"},
+             {R"('{"half":{"deep":["\ude00"]}}')", "22P02"},
+             {R"('{"\ud83d":"name"}')", "22P02"},
+             {R"('{"zero":"a\u0000b"}')", "22P05"},
+             {"'[1]'", "23514"},
+             {"'\"text\"'", "23514"},
+             {"json_build_object('a', repeat('x', 65536))", "23514"}
+         })
+        EXPECT_EQ(insert("headers", bad), sqlstate) << bad;
+    EXPECT_EQ(insert("metadata", "'null'"), "done");
+    EXPECT_EQ(insert("metadata", R"('{"as":"\ud83d it was written"}')"), "done");
+    for (const char* bad : {"'[1]'", "'1'", "'\"text\"'"})
+        EXPECT_EQ(insert("metadata", bad), "23514") << bad;
+    for (const char* good : {"'application/avro'", "'text/plain; charset=utf-8'"})
+        EXPECT_EQ(insert("content_type", good), "done") << good;
+    for (const char* bad : {"''", "E'a\nb'", "E'a\x01'", "'\u00e9'", "repeat('x', 256)"})
+        EXPECT_EQ(insert("content_type", bad), "23514") << bad;
+}
+
 TEST_F(SchemaPgTest, ATopicThatKafkaCannotHaveIsRefusedWhereItIsWritten) {
     const auto publish = [&](const std::string& topic) {
         return try_script(

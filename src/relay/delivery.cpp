@@ -299,8 +299,11 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
     record.value = event.value;
     record.is_tombstone = event.is_tombstone;
     record.headers = headers_.of(event);
+    // Never the writer's clock: the broker refuses, or deletes as too old, what it does not like.
     record.timestamp_ms =
-        std::chrono::floor<std::chrono::milliseconds>(event.created_at).time_since_epoch().count();
+        std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())
+            .time_since_epoch()
+            .count();
     record.context = &page.slots[page.next];
     auto taken = publisher_->publish(record);
     if (taken) {

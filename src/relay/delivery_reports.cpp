@@ -74,11 +74,15 @@ void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const 
     lane.machine.published(page.number);
     if (lane.held_topic == event.topic) lane.held_topic.clear();
     page.note(event.topic, report.partition, report.offset);
+    const auto age = plausible_age(
+        event.created_at,
+        std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())
+    );
     page.tally.published(
         event.topic,
         event.event_type,
         seconds(Clock::now() - page.handed_over_at),
-        seconds(std::chrono::system_clock::now() - event.created_at)
+        age ? std::optional(seconds(*age)) : std::nullopt
     );
     if (log::enabled(log::Level::debug)) {
         log::debug(

@@ -1,6 +1,7 @@
 #include "relay/record_format.hpp"
 
 #include "base/assert.hpp"
+#include "domain/json_members.hpp"
 #include "domain/json_value.hpp"
 #include "domain/json_writer.hpp"
 #include "domain/timestamp.hpp"
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <utility>
 
 namespace txstream::relay {
 
@@ -16,15 +18,24 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 
-// The envelope's member names and punctuation, the event id and a time with microseconds.
-constexpr std::size_t kEnvelopeBytes = 256;
+constexpr std::string_view kNull = "null";  // how some client libraries say "none"
+
+// The envelope's member names and punctuation; twice the event id and a time with microseconds.
+constexpr std::size_t kEnvelopeBytes = 320;
 // "\u00XX" for one byte.
 constexpr std::size_t kEscapedMax = 6;
 
 // Names that only we write: consumers trust them.
-constexpr std::array<std::string_view, 4> kOwnHeaders{
-    "event_type", "aggregate_type", "event_id", "content-type"
+constexpr std::array<std::string_view, 5> kOwnHeaders{
+    "event_type", "aggregate_type", "event_id", "content-type", "created_at"
 };
+constexpr std::string_view kReservedPrefix = "txstream-";
+// A JSON array of names, as the writer wrote them.
+constexpr std::string_view kMissingHeaders = "txstream-missing-headers";
+
+// Beyond it the writer's clock is no measure of anything.
+constexpr std::chrono::minutes kClockAheadMax{1};
+constexpr std::chrono::days kAgeMax{30};
 
 std::size_t envelope_bytes_max(const outbox::Event& event) {
     return kEnvelopeBytes + event.payload.size() + event.metadata.size() +
@@ -32,7 +43,7 @@ std::size_t envelope_bytes_max(const outbox::Event& event) {
                (event.aggregate_id.size() + event.aggregate_type.size() + event.event_type.size());
 }
 
-void append_envelope(const outbox::Event& event, std::string& out) {
+void append_envelope(const outbox::Event& event, std::string_view created_at, std::string& out) {
     out += R"({"event_id":")";
     out += event.event_id;
     out += R"(","aggregate_id":)";
@@ -43,60 +54,43 @@ void append_envelope(const outbox::Event& event, std::string& out) {
     domain::append_json_string(out, event.event_type);
     out += R"(,"event_data":)";
     out += event.payload;
-    out += R"(,"created_at":")";
-    domain::append_rfc3339(out, event.created_at);
-    out += '"';
-    if (!event.metadata.empty()) {
+    if (!created_at.empty()) {
+        out += R"(,"created_at":")";
+        out += created_at;
+        out += '"';
+    }
+    if (!event.metadata.empty() && event.metadata != kNull) {
         out += R"(,"event_metadata":)";
         out += event.metadata;
     }
     out += '}';
 }
 
-// Numbers as they were written.
-void write_json(domain::JsonWriter& out, const domain::JsonValue& value) {
-    switch (value.kind()) {
-        case domain::JsonKind::null:
-            out.null();
-            break;
-        case domain::JsonKind::boolean:
-            out.raw(value.boolean() ? "true" : "false");
-            break;
-        case domain::JsonKind::number:
-            out.raw(value.number_text());
-            break;
-        case domain::JsonKind::string:
-            out.string(value.string());
-            break;
-        case domain::JsonKind::array:
-            out.begin_array();
-            for (const auto& element : value.array()) write_json(out, element);
-            out.end_array();
-            break;
-        case domain::JsonKind::object:
-            out.begin_object();
-            for (const auto& [name, member] : value.object()) {
-                out.key(name);
-                write_json(out, member);
-            }
-            out.end_object();
-            break;
-    }
+// Nothing when no text in UTF-8 can be what the token says (half a surrogate pair).
+std::optional<std::string> text_of(std::string_view string_token) {
+    auto text = domain::parse_json(string_token);
+    if (!text || !text->is(domain::JsonKind::string)) return std::nullopt;
+    return text->string();
 }
 
-std::string header_text(const domain::JsonValue& value) {
-    if (value.is(domain::JsonKind::string)) return value.string();
-    std::string text;
-    domain::JsonWriter out(text);
-    write_json(out, value);
-    return text;
+bool is_reserved(std::string_view name) {
+    return name.starts_with(kReservedPrefix) ||
+           std::ranges::find(kOwnHeaders, name) != kOwnHeaders.end();
 }
 
 }  // namespace
 
 std::size_t WireEvent::bytes() const noexcept {
     return key.size() + value.size() + event_id.size() + event_type.size() + aggregate_type.size() +
-           content_type.size() + extra_headers.size();
+           content_type.size() + created_at_text.size() + extra_headers.size();
+}
+
+std::optional<std::chrono::microseconds> plausible_age(
+    std::chrono::sys_time<std::chrono::microseconds> created_at,
+    std::chrono::sys_time<std::chrono::microseconds> now
+) noexcept {
+    if (created_at > now + kClockAheadMax || created_at < now - kAgeMax) return std::nullopt;
+    return std::max(now - created_at, std::chrono::microseconds(0));
 }
 
 void append_wire_events(
@@ -122,15 +116,20 @@ void append_wire_events(
         record.key = event.key;
         record.event_type = event.event_type;
         record.aggregate_type = event.aggregate_type;
-        record.extra_headers = event.headers;
+        if (event.headers != kNull) record.extra_headers = event.headers;
         record.created_at = event.created_at;
         if (!event.has_content) record.oversize = event.size;
         const auto id_at = arena.size();
         arena += event.event_id;
         record.event_id = since(id_at);
+        if (domain::has_rfc3339(event.created_at)) {
+            const auto time_at = arena.size();
+            domain::append_rfc3339(arena, event.created_at);
+            record.created_at_text = since(time_at);
+        }
         if (event.payload_is_json && !event.payload_is_null) {
             const auto value_at = arena.size();
-            append_envelope(event, arena);
+            append_envelope(event, record.created_at_text, arena);
             record.value = since(value_at);
             record.content_type = kJson;
         } else {
@@ -149,30 +148,47 @@ std::span<const Header> RecordHeaders::of(const WireEvent& event) {
     headers_.push_back({kOwnHeaders[1], event.aggregate_type});
     headers_.push_back({kOwnHeaders[2], event.event_id});
     headers_.push_back({kOwnHeaders[3], event.content_type});
+    if (!event.created_at_text.empty()) headers_.push_back({kOwnHeaders[4], event.created_at_text});
     if (!event.extra_headers.empty()) append_extra(event);
     return headers_;
 }
 
+// What cannot be sent is named on the record: a consumer that needs it must be able to see that it
+// is missing. The table's CHECK refuses most of it when it is written.
 void RecordHeaders::append_extra(const WireEvent& event) {
-    const auto json = domain::parse_json(event.extra_headers);
-    // The table's CHECK says that it is an object. What PostgreSQL takes for JSON and is no text in
-    // UTF-8 (half a surrogate pair), no header can hold.
-    if (!json || !json->is(domain::JsonKind::object)) {
-        log::warn(
-            "relay",
-            "the headers of an event cannot be read; it goes without them",
-            {{"event_id", event.event_id}, {"error", json ? "no object" : json.error().origin()}}
-        );
-        return;
-    }
     texts_.clear();
-    texts_.reserve(2 * json->object().size());
-    for (const auto& [name, value] : json->object()) {
-        if (std::ranges::find(kOwnHeaders, name) != kOwnHeaders.end()) continue;
-        texts_.push_back(name);
-        texts_.push_back(header_text(value));
-        headers_.push_back({texts_[texts_.size() - 2], texts_.back()});
+    missing_.clear();
+    domain::JsonMembers members(event.extra_headers);
+    const auto leave_out = [&](std::string_view name_token) {
+        missing_ += missing_.empty() ? '[' : ',';
+        missing_ += name_token;
+    };
+    while (members.next()) {
+        auto name = text_of(members.name());
+        if (!name || is_reserved(*name)) {
+            leave_out(members.name());
+            continue;
+        }
+        const bool is_text = members.value().starts_with('"');
+        auto text = is_text ? text_of(members.value()) : std::nullopt;
+        if (is_text && !text) {
+            leave_out(members.name());
+            continue;
+        }
+        const std::string_view name_kept = texts_.emplace_back(std::move(*name));
+        const std::string_view value =
+            is_text ? std::string_view(texts_.emplace_back(std::move(*text))) : members.value();
+        headers_.push_back({name_kept, value});
     }
+    if (!members.is_whole()) leave_out("null");  // no object: how many are missing is unknown
+    if (missing_.empty()) return;
+    missing_ += ']';
+    headers_.push_back({kMissingHeaders, missing_});
+    log::warn(
+        "relay",
+        "an event has headers that cannot be sent; its record names them",
+        {{"event_id", event.event_id}, {"topic", event.topic}, {"headers", missing_}}
+    );
 }
 
 }  // namespace txstream::relay

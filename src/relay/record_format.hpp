@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +24,8 @@ struct WireEvent {
     std::string_view event_type;
     std::string_view aggregate_type;
     std::string_view content_type;
-    std::string_view extra_headers;  ///< JSON object, empty: none
+    std::string_view created_at_text;  ///< RFC 3339; empty when it cannot express the time
+    std::string_view extra_headers;    ///< JSON object, empty: none
     std::chrono::sys_time<std::chrono::microseconds> created_at;
     std::size_t oversize = 0;  ///< so many bytes that it was not fetched; there is no record
 
@@ -33,9 +36,10 @@ struct WireEvent {
 /// Turns the events [begin, end) into records of the format `txstream`, the earlier system's:
 ///
 ///     key     aggregate_id (or the event's own key)
-///     headers event_type, aggregate_type, event_id, content-type, then the event's own
+///     headers event_type, aggregate_type, event_id, content-type, created_at?, then the event's
+///             own, then txstream-missing-headers when some of them cannot be sent
 ///     value   {"event_id","aggregate_id","aggregate_type","event_type","event_data":<payload as it
-///             was written>,"created_at","event_metadata"?}
+///             was written>,"created_at"?,"event_metadata"?}
 ///
 /// A payload that is not JSON travels as it is, without envelope, under its own content type; no
 /// payload is a null value (a tombstone). Appends to `wire` and writes into `arena`, which must not
@@ -49,6 +53,13 @@ void append_wire_events(
     std::vector<WireEvent>& wire
 );
 
+/// How long before `now` the event was created, by its writer's clock. Nothing when that clock is
+/// no measure: more than a minute ahead, or a month ago. Metrics must not follow it then.
+std::optional<std::chrono::microseconds> plausible_age(
+    std::chrono::sys_time<std::chrono::microseconds> created_at,
+    std::chrono::sys_time<std::chrono::microseconds> now
+) noexcept;
+
 /// The headers of a record, for the duration of one publish(). Reused from event to event.
 class RecordHeaders {
 public:
@@ -58,7 +69,8 @@ private:
     void append_extra(const WireEvent& event);
 
     std::vector<Header> headers_;
-    std::vector<std::string> texts_;
+    std::deque<std::string> texts_;  ///< does not move what headers_ point to
+    std::string missing_;
 };
 
 }  // namespace txstream::relay

@@ -4,6 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
 namespace txstream::relay {
 namespace {
 
@@ -48,8 +55,47 @@ TEST(RecordFormatTest, TheEnvelopeIsTheOneOfTheEarlierSystem) {
     EXPECT_EQ(
         text_of(headers.of(record)),
         "event_type=OrderCreated;aggregate_type=Test;event_id=11111111-1111-1111-0000-000000000007;"
-        "content-type=application/json;"
+        "content-type=application/json;created_at=2023-11-14T22:13:20Z;"
     );
+}
+
+TEST(RecordFormatTest, ATimeThatRfc3339CannotExpressIsLeftOut) {
+    constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
+    constexpr auto kMin = std::numeric_limits<std::int64_t>::min();
+    constexpr std::int64_t kPostgresEpoch = 946'684'800'000'000;
+    const auto at = [](int year) {
+        const std::chrono::sys_time<std::chrono::microseconds> time =
+            std::chrono::sys_days(std::chrono::year(year) / 1 / 1);
+        return time.time_since_epoch().count();
+    };
+    // PostgreSQL's infinities as it sends them, its first and last year, and the two beside ours.
+    for (const auto time :
+         {kMax, kMin + kPostgresEpoch, at(-4712), at(0), at(10'000), at(32'000)}) {
+        const Wire wire({{.metadata = R"({"a":1})", .created_at_us = time}});
+        EXPECT_NE(
+            wire.records[0].value.find(R"("event_data":{},"event_metadata":{"a":1}})"),
+            std::string_view::npos
+        ) << wire.records[0].value;
+        RecordHeaders headers;
+        EXPECT_EQ(text_of(headers.of(wire.records[0])).find("created_at"), std::string::npos);
+    }
+    for (const auto& [year, text] : std::map<int, std::string>{{1, "0001"}, {9999, "9999"}}) {
+        const Wire wire({{.created_at_us = at(year)}});
+        const auto expected = R"("created_at":")" + text + R"(-01-01T00:00:00Z"})";
+        EXPECT_TRUE(wire.records[0].value.ends_with(expected)) << wire.records[0].value;
+    }
+}
+
+TEST(PlausibleAgeTest, AWrongClockIsNoAge) {
+    using Time = std::chrono::sys_time<std::chrono::microseconds>;
+    using namespace std::chrono_literals;
+    const Time now(std::chrono::seconds(1'700'000'000));
+    EXPECT_EQ(plausible_age(now - 3s, now), 3s);
+    EXPECT_EQ(plausible_age(now + 59s, now), 0s) << "clocks differ a little";
+    EXPECT_EQ(plausible_age(now - 24h * 29, now), 24h * 29);
+    for (const Time time :
+         {now + 2h, now - 24h * 31, Time::max(), Time::min(), Time(-62'135'596'800s)})
+        EXPECT_FALSE(plausible_age(time, now));
 }
 
 TEST(RecordFormatTest, NamesAreEscapedAndUtf8GoesThrough) {
@@ -82,23 +128,45 @@ TEST(RecordFormatTest, OwnHeadersFollowOursAndCannotReplaceThem) {
     const Wire wire({{.headers = R"({"z":"1","event_id":"forged","a":5,"o":{"x":[1]}})"}});
     RecordHeaders headers;
     const auto text = text_of(headers.of(wire.records[0]));
-    EXPECT_TRUE(text.ends_with(R"(content-type=application/json;z=1;a=5;o={"x":[1]};)")) << text;
+    EXPECT_TRUE(text.ends_with(R"(20Z;z=1;a=5;o={"x":[1]};txstream-missing-headers=["event_id"];)"))
+        << text;
     EXPECT_EQ(text.find("forged"), std::string::npos);
 }
 
 TEST(RecordFormatTest, ValuesOfOwnHeadersThatAreNoTextsArriveAsTheirJson) {
     const Wire wire(
-        {{.headers = R"({"n": 12345678901234567890123, "f":1.50, "n":[true,null], "s":"\u00e9"})"}}
+        {{.headers = R"({"n": 12345678901234567890123, "f":1.50, "n":[true,null] , "s":"\u00e9"})"}}
     );
     RecordHeaders headers;
     const auto text = text_of(headers.of(wire.records[0]));
     EXPECT_TRUE(text.ends_with("n=12345678901234567890123;f=1.50;n=[true,null];s=\u00e9;")) << text;
 }
 
-TEST(RecordFormatTest, HeadersThatNoTextCanHoldDoNotHoldUpTheEvent) {
-    const Wire wire({{.headers = R"({"half":"\ud800"})"}});
+TEST(RecordFormatTest, OneHeaderThatCannotBeSentIsNamedAndTheOthersArrive) {
+    const std::string deep = std::string(500, '[') + std::string(500, ']');
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {R"({"a":"1","half":"\ud83d","z":"2"})", R"(a=1;z=2;txstream-missing-headers=["half"];)"},
+        {R"({"\udc00":"1","z":"2"})", R"(z=2;txstream-missing-headers=["\udc00"];)"},
+        {R"({"txstream-x":"1","content-type":"2","created_at":"3"})",
+         R"(txstream-missing-headers=["txstream-x","content-type","created_at"];)"},
+        {R"({"a":"1","b":1e400,"":"no name","a":"again","n":null})",
+         "a=1;b=1e400;=no name;a=again;n=null;"},
+        {R"({"deep":)" + deep + R"(,"z":""})", "deep=" + deep + ";z=;"},
+        {R"({"pair":"\ud83d\ude00"})", "pair=\xF0\x9F\x98\x80;"},
+        {"[1]", "txstream-missing-headers=[null];"},
+        {R"({"a":"1","b)", "a=1;txstream-missing-headers=[null];"},
+    };
     RecordHeaders headers;
-    EXPECT_TRUE(text_of(headers.of(wire.records[0])).ends_with("content-type=application/json;"));
+    for (const auto& [written, arrived] : cases) {
+        const Wire wire({{.headers = written}});
+        const auto text = text_of(headers.of(wire.records[0]));
+        EXPECT_TRUE(text.ends_with("created_at=2023-11-14T22:13:20Z;" + arrived)) << text;
+    }
+}
+
+TEST(RecordFormatTest, MetadataThatIsNullIsNone) {
+    const Wire wire({{.metadata = "null"}});
+    EXPECT_EQ(wire.records[0].value.find("event_metadata"), std::string_view::npos);
 }
 
 TEST(RecordFormatTest, EachEventHasItsOwnHeadersOnly) {
@@ -107,7 +175,7 @@ TEST(RecordFormatTest, EachEventHasItsOwnHeadersOnly) {
     const std::vector<std::string> own{"a=1;", "b=2;c=3;", ""};
     for (std::size_t i = 0; i < own.size(); ++i) {
         const auto text = text_of(headers.of(wire.records[i]));
-        EXPECT_TRUE(text.ends_with("content-type=application/json;" + own[i])) << text;
+        EXPECT_TRUE(text.ends_with("created_at=2023-11-14T22:13:20Z;" + own[i])) << text;
     }
 }
 

@@ -75,7 +75,7 @@ def read_back(stack):
     event = json.loads(value)
     assert key == "key " + event["aggregate_id"]
     assert headers == (f"headers event_type=OrderCreated,aggregate_type=Order,event_id={event['event_id']},"
-                       "content-type=application/json")
+                       f"content-type=application/json,created_at={event['created_at']}")
     assert event["event_data"]["order_number"] == "ORD-001"
 
 
