@@ -3,9 +3,15 @@
 #include "kafka/kafka_error.hpp"
 #include "telemetry/log.hpp"
 
+#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +23,25 @@ namespace {
 // away is its error and our warning: events wait, nothing has failed yet.
 constexpr int kSyslogWarning = 4;
 constexpr std::string_view kTooLarge = "MSG_SIZE_TOO_LARGE";
+constexpr std::string_view kBatchSize = "batch.size";
+constexpr std::size_t kFramingBytes = 128;
+// An answer of the cluster on which no event is parked.
+constexpr std::chrono::seconds kOldAnswer{10};
+constexpr std::chrono::seconds kAskAgain{30};
+// However short a topic keeps its records.
+constexpr std::chrono::seconds kWaitingMin{2};
+
+bool is_size_error(std::string_view error) {
+    return error == kTooLarge || error == "RECORD_LIST_TOO_LARGE" || error == "INVALID_MSG_SIZE";
+}
+
+std::string_view advice_of(std::string_view error) {
+    if (error == "INVALID_TIMESTAMP")
+        return ": the clock of this machine is outside the topic's message.timestamp.*.max.ms";
+    if (error == "INVALID_RECORD")
+        return ": the topic's configuration or the broker's validation does not allow it";
+    return "";
+}
 
 relay::Outcome outcome_of(int error) {
     if (error == 0) return relay::Outcome::acknowledged;
@@ -35,12 +60,34 @@ relay::Outcome outcome_of(int error) {
 class KafkaPublisher final : public relay::Publisher {
 public:
     KafkaPublisher(
-        RecordLimits limits, relay::PublisherEvents events, std::shared_ptr<KafkaTrouble> trouble
+        asio::any_io_executor executor,
+        KafkaProperties source,
+        std::shared_ptr<TopicLimits> limits,
+        relay::PublisherEvents events,
+        std::shared_ptr<KafkaTrouble> trouble
     )
-        : limits_(std::move(limits)), events_(std::move(events)), trouble_(std::move(trouble)) {}
+        : executor_(std::move(executor)),
+          source_(std::move(source)),
+          limits_(std::move(limits)),
+          events_(std::move(events)),
+          trouble_(std::move(trouble)) {
+        // The last call may be on its way through the loop when this is destroyed.
+        subscription_ = limits_->subscribe([executor = executor_, alive = std::weak_ptr(alive_)] {
+            wake(executor, alive);
+        });
+    }
+    ~KafkaPublisher() override { limits_->unsubscribe(subscription_); }
+    KafkaPublisher(const KafkaPublisher&) = delete;
+    KafkaPublisher& operator=(const KafkaPublisher&) = delete;
 
-    Result<> open(const asio::any_io_executor& executor, const KafkaProperties& source) {
-        TXS_TRY(const auto properties, source());
+    Result<> open() {
+        TXS_TRY(auto properties, source_());
+        batch_bytes_ = limits_->batch_bytes_max();
+        for (auto& [name, value] : properties) {
+            if (name != kBatchSize) continue;
+            batch_bytes_ = std::min<std::size_t>(batch_bytes_, std::stoull(value));
+            value = std::to_string(batch_bytes_);
+        }
         kafka::Producer::Events events;
         events.reports = [this](std::span<const kafka::Report> reports) { forward(reports); };
         events.fatal = events_.fatal;
@@ -49,17 +96,32 @@ public:
             events_.brokers_down(std::move(error));
         };
         events.still_down = [this](const Error& error) { note(error); };
-        events.renew = source;
+        events.renew = source_;
+        producer_.reset();
         TXS_TRY(
-            producer_, kafka::Producer::create(executor, properties, std::move(events), kafka_log())
+            producer_,
+            kafka::Producer::create(executor_, properties, std::move(events), kafka_log())
         );
         return {};
     }
 
     Result<> publish(const relay::Record& record) override {
-        const auto bytes = record.key.size() + record.value.size();
-        if (bytes > limits_.topic_bytes_max && record.topic == limits_.topic)
-            return refusal(kTooLarge, record);
+        const auto* limit = limit_of(record.topic);
+        if (limit == nullptr) return wait("the topic's limits are being looked up");
+        if (limit->bytes_max < batch_bytes_) {
+            // Batches have one size for all topics, and a client keeps the size it was made with.
+            // Nor may a producer end in the middle of its own report.
+            if (in_flight_ > 0 || is_reporting_)
+                return wait("the records in flight go before smaller batches");
+            TXS_CHECK(open());
+        }
+        if (const auto bytes = record.key.size() + record.value.size(); bytes > limit->bytes_max) {
+            // The topic's limit may have been raised since.
+            limits_->doubt(record.topic, kOldAnswer, Clock::now());
+            limit = limit_of(record.topic);
+            if (limit == nullptr) return wait("the topic's limits are being looked up");
+            if (limit->is_told && bytes > limit->bytes_max) return refusal(kTooLarge, record);
+        }
         headers_.clear();
         for (const auto& header : record.headers) headers_.push_back({header.name, header.value});
         kafka::Record out;
@@ -71,24 +133,84 @@ public:
         out.timestamp_ms = record.timestamp_ms;
         out.context = record.context;
         auto taken = producer_->produce(out);
+        if (taken) ++in_flight_;
         if (taken || taken.error().code() != Code::rejected) return taken;
         return refusal(taken.error().origin(), record);
     }
 
     std::string explain(std::string_view error, std::string_view topic, std::size_t bytes)
         const override {
-        const bool is_known = topic == limits_.topic;
+        if (is_size_error(error)) return explain_size(error, topic, bytes);
+        return fmt::format("Kafka refuses the record with {}{}", error, advice_of(error));
+    }
+
+    bool blames_batch(std::string_view error, std::string_view topic, std::size_t bytes) override {
+        // Beside key, value and headers a batch has its own header, a record some numbers.
+        return is_size_error(error) &&
+               limits_->refused(topic, batch_bytes_, bytes + kFramingBytes, Clock::now());
+    }
+
+    std::optional<std::chrono::milliseconds> waiting_max() const override {
+        std::optional<std::chrono::milliseconds> shortest;
+        for (const auto& [topic, known] : known_) {
+            const auto age = known.limit.record_age_max;
+            if (age && (!shortest || *age < *shortest)) shortest = age;
+        }
+        if (!shortest) return std::nullopt;
+        return std::max<std::chrono::milliseconds>(*shortest / 2, kWaitingMin);
+    }
+
+private:
+    using Clock = TopicLimits::Clock;
+    struct Known {
+        TopicLimit limit;
+        std::uint64_t version;
+        Clock::time_point asked_at;
+    };
+
+    // Asks the shared limits rarely: their lock is every worker's.
+    const TopicLimit* limit_of(std::string_view topic) {
+        const auto now = Clock::now();
+        auto found = known_.find(topic);
+        if (found != known_.end() && found->second.version == limits_->version() &&
+            now - found->second.asked_at < kAskAgain)
+            return &found->second.limit;
+        const auto version = limits_->version();
+        const auto limit = limits_->of(topic, now);
+        if (!limit) return nullptr;
+        if (known_.size() >= TopicLimits::kTopicsMax && found == known_.end()) known_.clear();
+        return &known_.insert_or_assign(std::string(topic), Known{*limit, version, now})
+                    .first->second.limit;
+    }
+
+    tl::unexpected<Error> wait(const char* what) {
+        is_waiting_ = true;
+        return fail(Code::overloaded, what);
+    }
+
+    static void wake(
+        const asio::any_io_executor& executor, const std::weak_ptr<KafkaPublisher*>& alive
+    ) {
+        asio::post(executor, [alive] {
+            const auto self = alive.lock();
+            if (self && std::exchange((*self)->is_waiting_, false)) (*self)->events_.ready();
+        });
+    }
+
+    std::string explain_size(std::string_view error, std::string_view topic, std::size_t bytes)
+        const {
+        const auto known = known_.find(topic);
+        const bool is_told = known != known_.end() && known->second.limit.is_told;
         return fmt::format(
             "Kafka refuses the record of {} bytes with {}; at most {} bytes are allowed ({})",
             bytes,
             error,
-            is_known ? limits_.topic_bytes_max : limits_.bytes_max,
-            is_known ? "the lower of KAFKA_MESSAGE_BYTES_MAX and the topic's max.message.bytes"
-                     : "KAFKA_MESSAGE_BYTES_MAX; the topic's max.message.bytes may be lower"
+            known != known_.end() ? known->second.limit.bytes_max : batch_bytes_,
+            is_told ? "the lower of KAFKA_MESSAGE_BYTES_MAX and the topic's max.message.bytes"
+                    : "KAFKA_MESSAGE_BYTES_MAX; the topic's max.message.bytes may be lower"
         );
     }
 
-private:
     tl::unexpected<Error> refusal(std::string_view error, const relay::Record& record) const {
         const auto bytes = record.key.size() + record.value.size();
         return fail(Code::rejected, explain(error, record.topic, bytes), std::string(error));
@@ -105,6 +227,7 @@ private:
     }
 
     void forward(std::span<const kafka::Report> reports) {
+        in_flight_ -= reports.size();
         reports_.clear();
         for (const auto& report : reports) {
             if (report.error == 0) trouble_->is_over();
@@ -116,7 +239,10 @@ private:
                  report.error == 0 ? std::string_view() : name_of(report.error)}
             );
         }
+        is_reporting_ = true;
         events_.reports(reports_);
+        is_reporting_ = false;
+        if (in_flight_ == 0 && is_waiting_) wake(executor_, alive_);
     }
 
     std::string_view name_of(int error) {
@@ -125,9 +251,18 @@ private:
         return place->second;
     }
 
-    RecordLimits limits_;
+    asio::any_io_executor executor_;
+    KafkaProperties source_;
+    std::shared_ptr<TopicLimits> limits_;
     relay::PublisherEvents events_;
     std::shared_ptr<KafkaTrouble> trouble_;
+    std::shared_ptr<KafkaPublisher*> alive_ = std::make_shared<KafkaPublisher*>(this);
+    std::uint64_t subscription_ = 0;
+    std::map<std::string, Known, std::less<>> known_;
+    std::size_t batch_bytes_ = 0;  ///< of the producer
+    std::size_t in_flight_ = 0;
+    bool is_reporting_ = false;
+    bool is_waiting_ = false;  ///< publish() answered so, and nothing was said since
     std::vector<kafka::Header> headers_;
     std::vector<relay::Report> reports_;
     std::map<int, std::string> names_;
@@ -177,13 +312,14 @@ kafka::Properties to_kafka(const Config::Properties& properties) {
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     const asio::any_io_executor& executor,
     const KafkaProperties& properties,
-    RecordLimits limits,
+    std::shared_ptr<TopicLimits> limits,
     relay::PublisherEvents events,
     std::shared_ptr<KafkaTrouble> trouble
 ) {
-    auto publisher =
-        std::make_unique<KafkaPublisher>(std::move(limits), std::move(events), std::move(trouble));
-    TXS_CHECK(publisher->open(executor, properties));
+    auto publisher = std::make_unique<KafkaPublisher>(
+        executor, properties, std::move(limits), std::move(events), std::move(trouble)
+    );
+    TXS_CHECK(publisher->open());
     return publisher;
 }
 

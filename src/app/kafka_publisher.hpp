@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/config.hpp"
+#include "app/topic_limits.hpp"
 #include "kafka/producer.hpp"
 #include "relay/ports.hpp"
 
@@ -45,19 +46,12 @@ private:
     std::atomic<bool> has_any_{false};  // so that a report costs no lock
 };
 
-/// Bytes of key and value. What a topic is known to refuse is refused here, where it names its
-/// event.
-struct RecordLimits {
-    std::size_t bytes_max;        ///< KAFKA_MESSAGE_BYTES_MAX, for every topic
-    std::string topic;            ///< the one whose max.message.bytes was looked up
-    std::size_t topic_bytes_max;  ///< the lower of its limit and bytes_max
-};
-
-/// The relay's port to Kafka.
+/// The relay's port to Kafka. A record that its topic is known to refuse is refused here, where the
+/// refusal names its event; batches are as large as every topic seen so far accepts.
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     const asio::any_io_executor& executor,
     const KafkaProperties& properties,
-    RecordLimits limits,
+    std::shared_ptr<TopicLimits> limits,
     relay::PublisherEvents events,
     std::shared_ptr<KafkaTrouble> trouble
 );

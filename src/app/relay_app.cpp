@@ -48,6 +48,21 @@ std::string process_name() {
     return fmt::format("{}:{}:{:08x}", host.data(), getpid(), std::random_device{}());
 }
 
+// The development broker cannot be asked.
+TopicLimits::Look topic_look(const Config& config) {
+    if (config.kafka.is_development_broker) return nullptr;
+    return [&kafka = config.kafka](const std::vector<std::string>& topics) {
+        const auto now = kafka.renewed();
+        if (!now)
+            return std::vector<Result<kafka::TopicConfig>>(
+                topics.size(), tl::unexpected<Error>(now.error())
+            );
+        return kafka::describe_topics(
+            to_kafka(now->client), topics, Deadline::in(kTopicTimeout), kafka_log()
+        );
+    };
+}
+
 }  // namespace
 
 /// Looks the topic up, and creates it where it is missing, until that has worked; and again when no
@@ -130,7 +145,7 @@ private:
 
     Result<kafka::TopicFacts> look() const {
         if (config_.is_development_broker)
-            return kafka::TopicFacts{config_.topic_partitions, false, 0};
+            return kafka::TopicFacts{config_.topic_partitions, false, {}};
         TXS_TRY(const auto now, config_.renewed());
         return kafka::ensure_topic(
             to_kafka(now.client),
@@ -206,24 +221,21 @@ Task<> RelayApp::run_when_topic_is_there() {
         co_await topic_wakeup_.wait(Deadline::Clock::time_point::max());
     if (is_stopping_) co_return;
     const auto facts = *topic_->facts();
-    const RecordLimits limits{
-        config_.kafka.message_bytes_max, config_.kafka.topic, record_bytes_max()
-    };
+    limits_ = std::make_shared<TopicLimits>(config_.kafka.message_bytes_max, topic_look(config_));
+    if (facts.config) limits_->put(config_.kafka.topic, *facts.config, Deadline::Clock::now());
     log::info(
         kComponent,
         facts.created ? "created the topic" : "found the topic",
         {{"topic", config_.kafka.topic},
          {"partitions", facts.partitions},
-         {"message_bytes_max", limits.topic_bytes_max}}
+         {"message_bytes_max", limits_->batch_bytes_max()}}
     );
-    limits_ = limits;
     start_pool();
 }
 
 void RelayApp::start_pool() {
-    pool_ = std::make_unique<relay::WorkerPool>(
-        pool_options(lanes_), ports(*limits_), blockages_, metrics_
-    );
+    pool_ =
+        std::make_unique<relay::WorkerPool>(pool_options(lanes_), ports(), blockages_, metrics_);
     pool_->start();
 }
 
@@ -257,7 +269,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     return options;
 }
 
-relay::Ports RelayApp::ports(const RecordLimits& limits) const {
+relay::Ports RelayApp::ports() const {
     relay::Ports ports;
     const auto conninfo = config_.database.connect_info();
     ports.source = [conninfo](asio::any_io_executor executor) {
@@ -266,15 +278,11 @@ relay::Ports RelayApp::ports(const RecordLimits& limits) const {
     ports.keeper = [conninfo](asio::any_io_executor executor, std::string owner) {
         return make_pg_lane_keeper(std::move(executor), conninfo, std::move(owner));
     };
-    const auto properties = [&kafka = config_.kafka, limits]() -> Result<kafka::Properties> {
-        TXS_TRY(auto now, kafka.renewed());
-        // A batch that the topic would refuse is not put together.
-        auto& batch_bytes = now.producer.at("batch.size");
-        batch_bytes =
-            std::to_string(std::min<std::size_t>(std::stoull(batch_bytes), limits.topic_bytes_max));
+    const auto properties = [&kafka = config_.kafka]() -> Result<kafka::Properties> {
+        TXS_TRY(const auto now, kafka.renewed());
         return to_kafka(now.producer);
     };
-    ports.publisher = [properties, limits, trouble = kafka_trouble_](
+    ports.publisher = [properties, limits = limits_, trouble = kafka_trouble_](
                           asio::any_io_executor executor, relay::PublisherEvents events
                       ) {
         return make_kafka_publisher(executor, properties, limits, std::move(events), trouble);
@@ -385,6 +393,7 @@ Task<> RelayApp::stop(Deadline deadline) {
     tasks_.cancel();               // a measurement under way, which nobody reads any more
     (void)co_await tasks_.join();  // none ends with an error
     pool_.reset();
+    limits_.reset();
     topic_.reset();
 }
 
@@ -393,10 +402,9 @@ void RelayApp::nudge() {
 }
 
 std::size_t RelayApp::record_bytes_max() const {
-    const auto configured = config_.kafka.message_bytes_max;
-    const auto facts = topic_ ? topic_->facts() : std::nullopt;
-    if (!facts || facts->message_bytes_max <= 0) return configured;
-    return std::min(configured, static_cast<std::size_t>(facts->message_bytes_max));
+    const auto limit =
+        limits_ ? limits_->of(config_.kafka.topic, Deadline::Clock::now()) : std::nullopt;
+    return limit ? limit->bytes_max : config_.kafka.message_bytes_max;
 }
 
 RelayHealth RelayApp::health() const {

@@ -58,7 +58,7 @@ private:
     void look_at_workers();
     void start_pool();
     relay::WorkerPool::Options pool_options(std::size_t lanes) const;
-    relay::Ports ports(const RecordLimits& limits) const;
+    relay::Ports ports() const;
 
     asio::any_io_executor executor_;
     const Config& config_;
@@ -70,7 +70,7 @@ private:
     relay::Blockages blockages_;
     relay::StallDetector stall_;
     std::unique_ptr<TopicWatch> topic_;
-    std::optional<RecordLimits> limits_;
+    std::shared_ptr<TopicLimits> limits_;
     std::unique_ptr<relay::WorkerPool> pool_;
     std::size_t lanes_ = 0;
     bool were_dead_ = false;  ///< all workers, at the last look

@@ -1,5 +1,6 @@
 #include "kafka/admin.hpp"
 
+#include "kafka/detail/describe_topics.hpp"
 #include "kafka/detail/handles.hpp"
 
 #include <algorithm>
@@ -15,8 +16,6 @@ namespace {
 using detail::Destroy;
 using Metadata = std::unique_ptr<const rd_kafka_metadata_t, Destroy<rd_kafka_metadata_destroy>>;
 using NewTopic = std::unique_ptr<rd_kafka_NewTopic_t, Destroy<rd_kafka_NewTopic_destroy>>;
-using ConfigResource =
-    std::unique_ptr<rd_kafka_ConfigResource_t, Destroy<rd_kafka_ConfigResource_destroy>>;
 using Options = std::unique_ptr<rd_kafka_AdminOptions_t, Destroy<rd_kafka_AdminOptions_destroy>>;
 
 int milliseconds_left(Deadline deadline) {
@@ -105,30 +104,6 @@ Result<> create(
     );
 }
 
-/// 0 when the broker would not tell: the limit is then learned from its refusals.
-std::int64_t message_bytes_max(rd_kafka_t* client, const std::string& topic, Deadline deadline) {
-    ConfigResource resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str()));
-    detail::Queue queue(rd_kafka_queue_new(client));
-    auto options = options_for(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, deadline);
-    auto* list = resource.get();
-    rd_kafka_DescribeConfigs(client, &list, 1, options.get(), queue.get());
-    detail::Event event(rd_kafka_queue_poll(queue.get(), milliseconds_left(deadline) + 1000));
-    if (!event || rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR) return 0;
-    std::size_t resources = 0;
-    const auto* result = rd_kafka_event_DescribeConfigs_result(event.get());
-    const auto** described = rd_kafka_DescribeConfigs_result_resources(result, &resources);
-    if (resources != 1) return 0;
-    std::size_t entries = 0;
-    const auto** configs = rd_kafka_ConfigResource_configs(described[0], &entries);
-    for (std::size_t i = 0; i < entries; ++i) {
-        if (std::string_view(rd_kafka_ConfigEntry_name(configs[i])) != "max.message.bytes")
-            continue;
-        const char* value = rd_kafka_ConfigEntry_value(configs[i]);
-        return value == nullptr ? 0 : std::strtoll(value, nullptr, 10);
-    }
-    return 0;
-}
-
 }  // namespace
 
 Result<TopicFacts> ensure_topic(
@@ -171,7 +146,8 @@ Result<TopicFacts> ensure_topic(
         facts.partitions = partitions;
         facts.created = true;
     }
-    facts.message_bytes_max = message_bytes_max(client.get(), topic, deadline);
+    auto described = detail::describe_topics(client.get(), {topic}, deadline);
+    if (described.front()) facts.config = *described.front();
     return facts;
 }
 

@@ -1,9 +1,10 @@
 #pragma once
 
 #include "kafka/producer.hpp"
+#include "kafka/topic_config.hpp"
 #include "runtime/deadline.hpp"
 
-#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace txstream::kafka {
@@ -11,8 +12,7 @@ namespace txstream::kafka {
 struct TopicFacts {
     int partitions = 0;
     bool created = false;
-    /// The largest batch the topic takes (max.message.bytes); 0 when the broker would not tell.
-    std::int64_t message_bytes_max = 0;
+    std::optional<TopicConfig> config;  ///< nothing when the broker would not tell
 };
 
 /// Looks the topic up, and creates it where it is missing. Blocks until the deadline at most: call

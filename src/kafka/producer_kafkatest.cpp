@@ -187,7 +187,7 @@ TEST(AdminTest, AMissingTopicIsCreatedOnceAndItsLimitIsKnown) {
     ASSERT_TRUE(first) << first.error().what();
     EXPECT_TRUE(first->created);
     EXPECT_EQ(first->partitions, 5);
-    EXPECT_EQ(first->message_bytes_max, 1048588);  // the broker's default
+    EXPECT_EQ(first->config->batch_bytes_max, 1048588U);  // the broker's default
     const auto second =
         ensure_topic(properties_for(real_broker()), topic, 9, 1, Deadline::in(20s), nullptr);
     ASSERT_TRUE(second) << second.error().what();

@@ -357,6 +357,10 @@ Result<> Delivery::ensure_publisher() {
     if (publisher_) return {};
     PublisherEvents events;
     events.reports = [this](std::span<const Report> reports) { on_reports(reports); };
+    events.ready = [this] {
+        if (blocked_ && !needs_restart_) pump();
+        dependencies_.reader.notify();
+    };
     events.fatal = [this](const Error& error) {
         // The record that caused it is not known yet: its report is on its way.
         needs_restart_ = true;
@@ -379,6 +383,31 @@ Result<> Delivery::ensure_publisher() {
     };
     TXS_TRY(publisher_, dependencies_.publisher(dependencies_.executor, std::move(events)));
     return {};
+}
+
+std::optional<Delivery::Clock::time_point> Delivery::stale_at() const {
+    if (!publisher_ || in_flight_events_ == 0 || needs_restart_) return std::nullopt;
+    const auto waiting_max = publisher_->waiting_max();
+    if (!waiting_max) return std::nullopt;
+    std::optional<Clock::time_point> oldest;
+    for (const auto& [id, lane] : lanes_) {
+        for (const auto& page : lane.pages) {
+            if (page->next == 0 || page->open == 0) continue;
+            if (!oldest || page->handed_over_at < *oldest) oldest = page->handed_over_at;
+        }
+    }
+    if (!oldest) return std::nullopt;
+    return *oldest + *waiting_max;
+}
+
+void Delivery::take_back_stale() {
+    needs_restart_ = true;
+    log::warn(
+        kComponent,
+        "records have waited too long in the producer; they are sent again with a new timestamp",
+        {{"events", in_flight_events_}}
+    );
+    dependencies_.reader.notify();
 }
 
 void Delivery::fail(std::string_view kind, const Error& error) {

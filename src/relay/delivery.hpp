@@ -143,6 +143,10 @@ public:
     /// Not before this: other reports may be on their way, and a refused event is not tried in a
     /// hot loop.
     Clock::time_point restart_at() const noexcept { return restart_at_; }
+    /// When the oldest record in flight has waited too long (Publisher::waiting_max).
+    std::optional<Clock::time_point> stale_at() const;
+    /// Takes back what is in flight, to be published again with a new timestamp.
+    void take_back_stale();
     /// Ends the publisher and sends all lanes back to their last acknowledged page. No
     /// acknowledgement may be under way.
     void restart();
@@ -196,6 +200,7 @@ private:
     void on_reports(std::span<const Report> reports);
     void on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report);
     void on_refused(Lane& lane, Page& page, std::size_t index, const Report& report);
+    void on_batch_refused(const Page& page, std::size_t index, const Report& report);
     void on_topic_refused(Lane& lane, Page& page, std::size_t index, std::string_view error);
     void hold(Lane& lane, const WireEvent& event, std::string_view error);
     void cut(Lane& lane, Page& page, std::size_t from);

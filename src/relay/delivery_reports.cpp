@@ -14,6 +14,7 @@ namespace txstream::relay {
 namespace {
 
 constexpr std::string_view kComponent = "relay";
+constexpr std::string_view kPurged = "_PURGE_";
 
 double seconds(std::chrono::nanoseconds duration) {
     return std::chrono::duration<double>(duration).count();
@@ -35,12 +36,26 @@ void Delivery::on_reports(std::span<const Report> reports) {
                 on_acknowledged(*page.lane, page, slot.index, report);
                 break;
             case Outcome::refused_event:
+                if (!is_alone_ &&
+                    publisher_->blames_batch(
+                        report.error, page.wire[slot.index].topic, page.wire[slot.index].bytes()
+                    )) {
+                    on_batch_refused(page, slot.index, report);
+                    break;
+                }
                 on_refused(*page.lane, page, slot.index, report);
                 break;
             case Outcome::refused_topic:
                 on_topic_refused(*page.lane, page, slot.index, report.error);
                 break;
             case Outcome::retryable:
+                if (report.error.starts_with(kPurged)) {
+                    // It was queued behind a record that was refused. That one's own report says
+                    // why, and may come later.
+                    needs_restart_ = true;
+                    restart_at_ = std::max(restart_at_, Clock::now() + limits_.reports_grace);
+                    break;
+                }
                 // The producer goes down with it, and takes along what was queued behind it: a
                 // later event of the key must not pass.
                 unexplained_.reset();
@@ -120,6 +135,17 @@ void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Repor
     restart_at_ = Clock::now() + limits_.refused_retry_delay;
 }
 
+// No attempt is counted: the record goes again, in a smaller batch.
+void Delivery::on_batch_refused(const Page& page, std::size_t index, const Report& report) {
+    log::info(
+        kComponent,
+        "Kafka refused a batch as too large; its records are sent again in smaller ones",
+        {{"topic", page.wire[index].topic}, {"error_type", report.error}}
+    );
+    unexplained_.reset();
+    needs_restart_ = true;
+}
+
 void Delivery::on_topic_refused(Lane& lane, Page& page, std::size_t index, std::string_view error) {
     unexplained_.reset();
     lane.machine.topic_refused(page.number, page.wire[index].id);
@@ -149,6 +175,7 @@ void Delivery::hold(Lane& lane, const WireEvent& event, std::string_view error) 
          {"event_id", event.event_id},
          {"lane", lane.machine.lane().value()},
          {"error_type", error},
+         {"error", publisher_->explain(error, event.topic, event.bytes())},
          {"delay_ms", limits_.topic_retry_delay.count()}}
     );
 }

@@ -402,6 +402,91 @@ TEST_F(DeliveryTest, NobodyWaitsForReportsOfAProducerThatWasEnded) {
     EXPECT_FALSE(gate_.times_out_at());
 }
 
+TEST_F(DeliveryTest, ABatchThatIsTooLargeIsNoFaultOfItsRecords) {
+    kafka_.blames_batch = true;
+    const auto read_all = [&] {
+        read(1, {"a", "b"});
+        hand_over();
+    };
+    read_all();
+    kafka_.give_up();
+    kafka_.report(Outcome::refused_event, "MSG_SIZE_TOO_LARGE");
+    ASSERT_TRUE(delivery_.needs_restart());
+    EXPECT_LT(delivery_.restart_at(), Delivery::Clock::now() + kRefusedDelay / 2);
+    delivery_.restart();
+    read_all();
+    EXPECT_EQ(kafka_.keys(), (Keys{"a", "b"})) << "none is a suspect";
+    const auto page = metrics_.expose();
+    EXPECT_EQ(page.find("txstream_events_failed_total{"), std::string::npos) << page;
+    EXPECT_EQ(page.find("txstream_events_retried_total{"), std::string::npos) << page;
+    EXPECT_EQ(breaker_.state(), BreakerState::closed);
+    kafka_.report(Outcome::acknowledged);
+}
+
+TEST_F(DeliveryTest, WhatWasQueuedBehindARefusedBatchIsNoFailureEither) {
+    kafka_.blames_batch = true;
+    read(1, {"refused"});
+    read(2, {"queued"});
+    hand_over();
+    kafka_.give_up();
+    kafka_.report_each([](const FakeKafka::Sent& one) {
+        using Verdict = std::pair<Outcome, std::string_view>;
+        return one.key == "queued" ? Verdict(Outcome::retryable, "_PURGE_QUEUE")
+                                   : Verdict(Outcome::refused_event, "MSG_SIZE_TOO_LARGE");
+    });
+    ASSERT_TRUE(delivery_.needs_restart());
+    delivery_.restart();
+    EXPECT_EQ(breaker_.state(), BreakerState::closed);
+    EXPECT_EQ(gate_.state(), DeliveryGate::State::flowing);
+}
+
+TEST_F(DeliveryTest, ARecordThatWasAloneInItsBatchIsToBlame) {
+    read(1, {"a"});
+    hand_over();
+    kafka_.report(Outcome::refused_event, "MSG_SIZE_TOO_LARGE");
+    delivery_.restart();
+    kafka_.blames_batch = true;
+    read(1, {"a"});
+    hand_over();
+    kafka_.report(Outcome::refused_event, "MSG_SIZE_TOO_LARGE");
+    delivery_.restart();
+    read(1, {"a"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys()) << "it is parked";
+}
+
+TEST_F(DeliveryTest, WhatWaitsTooLongInTheProducerIsTakenBackAndSentAgain) {
+    kafka_.waiting_max = 1h;
+    EXPECT_FALSE(delivery_.stale_at());
+    const auto before = Delivery::Clock::now();
+    read(1, {"a"});
+    EXPECT_FALSE(delivery_.stale_at()) << "nothing is in flight";
+    hand_over();
+    ASSERT_TRUE(delivery_.stale_at());
+    EXPECT_GE(*delivery_.stale_at(), before + 1h);
+    delivery_.take_back_stale();
+    ASSERT_TRUE(delivery_.needs_restart());
+    delivery_.restart();
+    EXPECT_EQ(kafka_.keys(), Keys());
+    read(1, {"a"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"a"});
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_FALSE(delivery_.stale_at());
+    EXPECT_EQ(breaker_.state(), BreakerState::closed);
+}
+
+TEST_F(DeliveryTest, AProducerThatIsReadyAgainIsHandedWhatWaits) {
+    kafka_.refuses = Error(Code::overloaded, "the topic's limits are being looked up");
+    read(1, {"a", "b"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys());
+    EXPECT_FALSE(delivery_.has_room()) << "so that the reader hands over nothing";
+    kafka_.refuses.reset();
+    kafka_.events.ready();
+    EXPECT_EQ(kafka_.keys(), (Keys{"a", "b"}));
+}
+
 TEST_F(DeliveryTest, BrokersThatCloseIdleConnectionsAreNoFailure) {
     kafka_.events.brokers_down(Error(Code::unavailable, "idle"));
     EXPECT_EQ(breaker_.state(), BreakerState::closed);

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -35,6 +36,8 @@ struct FakeKafka {
     /// What publish() answers instead of taking the record.
     std::optional<Error> refuses;
     std::string unknown_topic_of;  ///< a key: known without asking
+    bool blames_batch = false;
+    std::optional<std::chrono::milliseconds> waiting_max;
 
     std::vector<std::string> keys() const {
         std::vector<std::string> all;
@@ -59,7 +62,6 @@ struct FakeKafka {
     /// What makes the publishers of a Delivery.
     Maker maker();
 
-private:
     template <class Verdicts>
     void report_each(Verdicts verdict_of) {
         std::vector<Report> reports;
@@ -87,6 +89,12 @@ public:
     }
     std::string explain(std::string_view error, std::string_view, std::size_t) const override {
         return std::string(error);
+    }
+    bool blames_batch(std::string_view, std::string_view, std::size_t) override {
+        return kafka_.blames_batch;
+    }
+    std::optional<std::chrono::milliseconds> waiting_max() const override {
+        return kafka_.waiting_max;
     }
 
 private:

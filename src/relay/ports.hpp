@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -130,17 +131,27 @@ struct Report {
 class Publisher {
 public:
     virtual ~Publisher() = default;
-    /// Code::overloaded: full, try again after a report. Code::rejected: this record is impossible
-    /// (what() names sizes and limit). Code::not_found: its topic takes nothing. origin() is
-    /// Kafka's name for it.
+    /// Code::overloaded: try again after a report, or when it is `ready`. Code::rejected: this
+    /// record is impossible (what() names sizes and limit). Code::not_found: its topic takes
+    /// nothing. origin() is Kafka's name for it.
     virtual Result<> publish(const Record& record) = 0;
-    /// For people: why Kafka refused a record of this size, with the limit if there is one.
+    /// For people: why Kafka refused a record of this size, with the limit if that is the reason.
     virtual std::string explain(std::string_view error, std::string_view topic, std::size_t bytes)
         const = 0;
+    /// True when the batch was to blame that Kafka refused, and not this record of it. The next
+    /// publisher makes smaller ones.
+    virtual bool blames_batch(std::string_view /*error*/, std::string_view /*topic*/, std::size_t) {
+        return false;
+    }
+    /// A record that has waited longer for its acknowledgement may be refused or deleted because of
+    /// its timestamp. Nothing: it may wait for ever.
+    virtual std::optional<std::chrono::milliseconds> waiting_max() const { return std::nullopt; }
 };
 
 struct PublisherEvents {
     std::function<void(std::span<const Report>)> reports;
+    /// After Code::overloaded: try again.
+    std::function<void()> ready;
     /// It cannot go on: destroy it and make another.
     std::function<void(Error)> fatal;
     /// No broker can be reached at the moment; it keeps trying by itself.

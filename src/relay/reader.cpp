@@ -85,6 +85,10 @@ Task<Result<bool>> Reader::step() {
             Error(Code::timed_out, "Kafka acknowledges nothing; the records stay queued")
         );
     }
+    if (const auto stale = delivery_.stale_at(); stale && now >= *stale) {
+        delivery_.take_back_stale();
+        co_return true;
+    }
     if (delivery_.lane_count() == 0) {
         gate_.nothing_sent();
         TXS_CO_CHECK(co_await drop_request());
@@ -116,6 +120,7 @@ Task<Result<bool>> Reader::step() {
     if (has_read || stopping_ || delivery_.needs_restart()) co_return has_read;
     auto until = gate_.times_out_at().value_or(kForever);
     if (const auto again = gate_.ask_again_at()) until = std::min(until, *again);
+    if (const auto stale = delivery_.stale_at()) until = std::min(until, *stale);
     if (may_read || gate_.state() == DeliveryGate::State::flowing)
         until = std::min(until, poll_at_);
     // Without room only a report or an acknowledgement changes anything, and both wake us.
