@@ -87,7 +87,7 @@ private:
         Clock::time_point read_at{};
         bool is_asked = false;
         bool is_logged = false;  ///< that it does not tell
-        bool must_wait = true;  ///< nothing known yet, or doubted
+        bool must_wait = true;   ///< nothing known yet, or doubted
     };
 
     // The caller holds the mutex.

@@ -84,7 +84,7 @@ constexpr pg::Statement kAsynchronousCommit{
     "  p.target::pg_snapshot, p.records::json"                                                    \
     " FROM unnest($9::text[], $10::bigint[], $11::bigint[], $12::integer[], $13::text[],"         \
     "  $14::text[], $15::text[]) AS p(lanes, first_id, last_id, events, cursor, target, records)" \
-    " CROSS JOIN LATERAL (SELECT array_agg(moved.lane ORDER BY moved.lane) AS lanes FROM moved"                       \
+    " CROSS JOIN LATERAL (SELECT array_agg(moved.lane ORDER BY moved.lane) AS lanes FROM moved"   \
     "  WHERE moved.lane = ANY (p.lanes::smallint[])) kept"                                        \
     " WHERE kept.lanes IS NOT NULL AND p.events > 0"
 
