@@ -368,7 +368,8 @@ Task<Result<>> RelayApp::look_at_structure(pg::Connection& connection) {
     blockages_.set(kOwner, relay::Blockage::outbox_unusable, checked.error().what());
     if (pool_) {
         co_await pool_->stop(Deadline::in(kStructureStopTimeout));
-        pool_.reset();
+        // stop() may be waiting for the same.
+        if (!is_stopping_) pool_.reset();
     }
     co_return Result<>();
 }

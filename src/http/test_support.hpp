@@ -62,7 +62,11 @@ public:
         boost::system::error_code ignored;  // the server may have closed: read() will tell
         asio::write(socket_, asio::buffer(bytes), ignored);
     }
-    void half_close() { socket_.shutdown(tcp::socket::shutdown_send); }
+    /// The server may have closed the connection before.
+    void half_close() {
+        boost::system::error_code closed_before;
+        socket_.shutdown(tcp::socket::shutdown_send, closed_before);
+    }
     void small_window() { socket_.set_option(asio::socket_base::receive_buffer_size(4096)); }
 
     /// Status 0 when the server closed instead.

@@ -33,7 +33,8 @@ constexpr Trouble kWrongLogin{
 };
 constexpr Trouble kLoginDemanded{
     "login_demanded",
-    "Kafka closes connections that do not log in on this port: set KAFKA_SECURITY_PROTOCOL to "
+    "Kafka closed the connection before a login: it is starting or stopping, or this port demands "
+    "one; then set KAFKA_SECURITY_PROTOCOL to "
     "sasl_plaintext or sasl_ssl, with KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and "
     "KAFKA_SASL_PASSWORD"
 };

@@ -139,14 +139,16 @@ TEST_F(EventLogPgTest, ALargeEventIsShownWithItsSizeAndWithoutItsPayload) {
     script(
         *superuser_,
         "SELECT txstream.publish('T', 'before', 'E', '1');"
-        "SELECT txstream.publish('T', 'payload', 'E', to_json(repeat('x', 5000)), metadata => '2');"
-        "SELECT txstream.publish('T', 'metadata', 'E', '3', metadata => to_json(repeat('x', "
-        "5000)));"
+        "SELECT txstream.publish('T', 'payload', 'E', to_json(repeat('x', 5000)), metadata => "
+        "'{}');"
+        "SELECT txstream.publish('T', 'metadata', 'E', '3', metadata => json_build_object('m', "
+        "repeat('x', "
+        "5000))));"
         "SELECT txstream.publish_bytes('T', 'bytes', 'E', convert_to(repeat('x', 5000), 'UTF8'), "
         "'x',"
-        " metadata => '4');"
+        " metadata => '{}');"
         "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, metadata)"
-        " VALUES ('T', 'gone', 'E', to_json(repeat('x', 5000)));"
+        " VALUES ('T', 'gone', 'E', json_build_object('m', repeat('x', 5000)));"
         "SELECT txstream.publish('T', 'after', 'E', '5')"
     );
     std::string seen;
@@ -160,7 +162,7 @@ TEST_F(EventLogPgTest, ALargeEventIsShownWithItsSizeAndWithoutItsPayload) {
         ) << event.aggregate_id;
     }
     EXPECT_EQ(
-        seen, "after:5: gone:::omitted bytes::4 metadata:::omitted payload:::omitted before:1: "
+        seen, "after:5: gone:::omitted bytes::{} metadata:::omitted payload:::omitted before:1: "
     );
     const auto whole =
         page({.limit = 10, .offset = 0, .bytes_max = 1 << 20, .event_bytes_max = 6000});

@@ -140,10 +140,6 @@ void WorkerBlockages::set(Blockage blockage, std::string_view detail) {
     all_.set(teller_, blockage, detail);
 }
 
-bool WorkerBlockages::contains(Blockage blockage) const {
-    return (told_ & bit(blockage)) != 0;
-}
-
 bool WorkerBlockages::clear(Blockage blockage) {
     if ((told_ & bit(blockage)) == 0) return false;
     told_ &= ~bit(blockage);

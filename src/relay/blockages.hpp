@@ -102,7 +102,6 @@ public:
     WorkerBlockages& operator=(const WorkerBlockages&) = delete;
 
     void set(Blockage blockage, std::string_view detail);
-    bool contains(Blockage blockage) const;
     /// True when it was told.
     bool clear(Blockage blockage);
     void set_if(bool is_blocked, Blockage blockage, std::string_view detail);

@@ -265,7 +265,7 @@ void Delivery::put_off(LaneId id) {
 }
 
 bool Delivery::expects_reports() const {
-    return in_flight_events_ > 0 && !blockages_.contains(Blockage::kafka_unavailable);
+    return in_flight_events_ > 0 && !dependencies_.blockages.contains(Blockage::kafka_unavailable);
 }
 
 void Delivery::count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page) {

@@ -417,6 +417,8 @@ Task<> Keeper::recover(const Error& error) {
     );
     auto until = Clock::now() + pause;
     if (const auto expiry = delivery_.first_expiry()) until = std::min(until, *expiry);
+    // What cannot be acknowledged must not cost the lanes, or it would be sent again.
+    if (delivery_.lane_count() > 0 && Clock::now() < renew_at_) until = std::min(until, renew_at_);
     if (stop_at_) until = std::min(until, stop_at_->at());
     while (Clock::now() < until && !(stop_at_ && stop_at_->passed())) co_await wakeup_.wait(until);
 }

@@ -114,6 +114,13 @@ Task<> WorkerPool::stop(Deadline deadline) {
         });
     }
     asio::steady_timer timer(co_await asio::this_coro::executor);
+    if (std::exchange(is_stopping_, true)) {
+        while (!seats_.empty()) {
+            timer.expires_after(kLook);
+            co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+        co_return;
+    }
     for (auto& seat : seats_) {
         while (!seat->has_ended) {
             timer.expires_after(kLook);

@@ -40,7 +40,8 @@ public:
 
     void start();
     /// Drains all workers at the same time; returns when all threads have ended, soon after the
-    /// deadline at the latest. May be called twice, and without start().
+    /// deadline at the latest. May be called twice, also while the first call waits, and without
+    /// start().
     Task<> stop(Deadline deadline);
 
     /// An event was committed in this process: polls now. Cheap; calls that come while one is on
@@ -62,6 +63,7 @@ private:
     std::atomic<bool> is_standing_by_{false};
     std::atomic<bool> is_stopping_{false};
     std::vector<std::unique_ptr<Seat>> seats_;
+    bool is_stopping_ = false;
 };
 
 }  // namespace txstream::relay

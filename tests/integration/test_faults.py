@@ -134,6 +134,25 @@ def test_an_event_that_cannot_be_parked_holds_up_its_lane_only_and_is_told_of(wo
     assert relay.stop() == 0
 
 
+def test_what_may_hide_events_stops_the_relay_until_it_is_gone(world):
+    database, topic = world.database(), world.topic()
+    relay = world.start("relay", database, topic)
+    first = append(database, 100)
+    topic.read_ids(first)
+    database.run("ALTER TABLE txstream.outbox ENABLE ROW LEVEL SECURITY;"
+                 " CREATE POLICY hide ON txstream.outbox USING (aggregate_id <> 'key-1')")
+    eventually(lambda: relay.metric("txstream_delivery_blocked", reason="outbox_unusable") == 1, "it says so", 15)
+    status, _, text = relay.request("GET", "/health")
+    assert status == 503 and "outbox_unusable" in text, text
+    eventually(lambda: database.one("SELECT count(owner) FROM txstream.lanes") == 0, "its workers stop")
+    hidden = append(database, 100)
+    assert topic.count() == 100
+    database.run("DROP POLICY hide ON txstream.outbox; ALTER TABLE txstream.outbox DISABLE ROW LEVEL SECURITY")
+    topic.read_ids(first | hidden)
+    eventually(lambda: relay.metric("txstream_delivery_blocked", reason="outbox_unusable") == 0, "it is over", 15)
+    assert relay.stop() == 0
+
+
 def test_the_longest_key_is_parked(world):
     database, topic = world.database(), world.topic(config={"max.message.bytes": "20000"})
     relay = world.start("relay", database, topic, WORKER_RETRY_DELAY="50ms")

@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 from support.world import BINARY, ROOT, clean_environment, eventually, free_ports, run
 
 METRICS_OF_THE_ORIGINAL = {
