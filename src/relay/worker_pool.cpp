@@ -107,14 +107,14 @@ void WorkerPool::work(Seat& seat) {
 }
 
 Task<> WorkerPool::stop(Deadline deadline) {
-    is_stopping_ = true;
+    const bool is_second = is_stopping_.exchange(true);
     for (auto& seat : seats_) {
         asio::post(seat->loop, [place = seat.get(), deadline] {
             if (place->worker) place->worker->stop(deadline);
         });
     }
     asio::steady_timer timer(co_await asio::this_coro::executor);
-    if (std::exchange(is_stopping_, true)) {
+    if (is_second) {
         while (!seats_.empty()) {
             timer.expires_after(kLook);
             co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));

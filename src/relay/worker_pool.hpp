@@ -63,7 +63,6 @@ private:
     std::atomic<bool> is_standing_by_{false};
     std::atomic<bool> is_stopping_{false};
     std::vector<std::unique_ptr<Seat>> seats_;
-    bool is_stopping_ = false;
 };
 
 }  // namespace txstream::relay
