@@ -143,7 +143,7 @@ TEST_F(EventLogPgTest, ALargeEventIsShownWithItsSizeAndWithoutItsPayload) {
         "'{}');"
         "SELECT txstream.publish('T', 'metadata', 'E', '3', metadata => json_build_object('m', "
         "repeat('x', "
-        "5000))));"
+        "5000)));"
         "SELECT txstream.publish_bytes('T', 'bytes', 'E', convert_to(repeat('x', 5000), 'UTF8'), "
         "'x',"
         " metadata => '{}');"
