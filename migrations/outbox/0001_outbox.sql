@@ -79,7 +79,7 @@ BEGIN
 END $$;
 
 -- Whose outbox this is. A cursor means nothing in another cluster or in a copy of the database: where the two numbers do
--- not fit, or a cursor knows transactions that have not been, nothing is published. The refusal stays until somebody has
+-- not fit, or a cursor knows transactions that have not been, nothing is published. The refusal stays until an operator has
 -- decided what was published and what was not (docs/schema.md, "After a restore").
 CREATE TABLE txstream.instance (
     is_the_one        boolean     PRIMARY KEY DEFAULT true CHECK (is_the_one),

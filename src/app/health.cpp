@@ -166,9 +166,9 @@ Task<http::Response> Health::health() {
     out.begin_object();
     const auto blocked =
         dependencies_.relay ? dependencies_.relay().blocked : decltype(RelayHealth::blocked)();
-    const bool needs_somebody =
+    const bool needs_operator =
         !std::ranges::all_of(blocked, relay::heals_by_itself, &relay::Blockages::Current::blockage);
-    const bool is_healthy = database_.is_ok && !needs_somebody;
+    const bool is_healthy = database_.is_ok && !needs_operator;
     out.key("status").string(!is_healthy ? "unhealthy" : blocked.empty() ? "healthy" : "degraded");
     out.key("timestamp").timestamp(now());
     out.key("version").string(version());

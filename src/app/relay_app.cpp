@@ -320,7 +320,7 @@ Task<> RelayApp::measure_backlog() {
             failures = 0;
             blockages_.clear(kOwner, Blockage::database_unavailable);
         } else {
-            // Without it nobody knows of events that wait.
+            // Without it events that wait go unnoticed.
             log::warn(
                 kComponent, "cannot measure the backlog", {{"error", measured.error().what()}}
             );

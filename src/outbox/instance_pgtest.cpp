@@ -64,7 +64,7 @@ TEST_F(InstancePgTest, AnOutboxWithoutAnIdentityIsRefused) {
     expect_refused("is empty");
 }
 
-TEST_F(InstancePgTest, ACursorFromTheFutureIsRefusedUntilSomebodyDecidesAndNotUntilIdsCatchUp) {
+TEST_F(InstancePgTest, ACursorFromTheFutureIsRefusedUntilAnOperatorDecidesAndNotUntilIdsCatchUp) {
     script(
         *superuser_,
         "UPDATE txstream.lanes SET cursor = format('%1$s:%1$s:',"

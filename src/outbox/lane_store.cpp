@@ -111,8 +111,8 @@ constexpr pg::Statement kPark{
     "    AS p(id, xid, attempts, error_class, error)"
     "  JOIN txstream.outbox o ON o.lane = ($1::smallint[])[1] AND o.id = p.id"
     "    AND o.xid = p.xid::xid8"
-    // The same event, parked by a write whose answer was lost; since then somebody may have decided
-    // about it.
+    // The same event, parked by a write whose answer was lost; since then an operator may have
+    // decided about it.
     "  ON CONFLICT (id, xid, event_id) DO NOTHING)"
     " SELECT lane FROM moved"
 };

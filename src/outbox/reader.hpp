@@ -59,7 +59,7 @@ struct PageLimit {
     };
     std::size_t rows;
     std::size_t bytes;
-    /// Of a larger event the content is left out too: nobody can send it. At most 1 GB.
+    /// Of a larger event the content is left out too: it can never be sent. At most 1 GB.
     std::size_t event_bytes;
     Count count = Count::shares;
 

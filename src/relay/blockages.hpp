@@ -27,7 +27,7 @@ enum class Blockage : std::uint8_t {
     cannot_park,           ///< an event cannot be put among the dead letters: its lane stands still
     kafka_unavailable,     ///< no broker, or none that acknowledges
     topic_missing,         ///< the configured topic does not exist and cannot be made
-    topic_refused,         ///< an event's own topic takes nothing: its lane stands still
+    topic_refused,         ///< an event's own topic is unknown or refuses us: its lane stands still
     no_worker,             ///< no worker of this relay is alive
     stalled,               ///< events wait, nothing is published, and none of the others is known
 };
@@ -47,7 +47,7 @@ inline constexpr std::array kBlockages{
 std::string_view to_string(Blockage blockage);
 /// What it means and what to do, in a sentence; names no host, user or key.
 std::string_view explain(Blockage blockage);
-/// It ends when a server is back, and nobody has to do anything here.
+/// It ends when a server is back, without an operator.
 bool heals_by_itself(Blockage blockage);
 
 /// Those that an error of the database may be.

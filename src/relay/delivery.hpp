@@ -41,7 +41,7 @@ public:
         /// the longest.
         std::chrono::milliseconds park_retry_delay{500};
         std::chrono::milliseconds park_retry_delay_max{15000};
-        /// Something in flight and no acknowledgement for so long is told as Kafka's being away,
+        /// Something in flight and no acknowledgement for so long is reported as Kafka being away,
         /// long before it is a failure.
         std::chrono::milliseconds silence_max{10000};
         /// After a producer gave up, the reports that say which record was to blame may be queued.

@@ -217,7 +217,7 @@ def test_the_breaker_opens_pauses_probes_and_closes_and_counts_nothing(world):
     "UPDATE txstream.lanes SET cursor = '3000000000:3000000000:'",
     "UPDATE txstream.instance SET system_identifier = 1; UPDATE txstream.lanes SET cursor = '3:3:'",
 ], ids=["cursors-beyond", "cursors-below"])
-def test_a_restored_database_publishes_nothing_until_somebody_decides_as_documented(world, moved):
+def test_a_restored_database_publishes_nothing_until_an_operator_decides_as_documented(world, moved):
     database, topic = world.database(), world.topic()
     relay = world.start("relay", database, topic)
     old = [str(database.publish(f"key-{n}")) for n in range(50)]
