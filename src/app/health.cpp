@@ -2,6 +2,7 @@
 
 #include "base/version.hpp"
 #include "domain/timestamp.hpp"
+#include "outbox/lane_store.hpp"
 #include "telemetry/log.hpp"
 
 #include <algorithm>
@@ -63,6 +64,12 @@ std::string_view Health::kafka_word() const {
     return flows && !is_away ? "ready" : "degraded";
 }
 
+std::vector<relay::Blockages::Current> Health::blocked() const {
+    if (dependencies_.relay) return dependencies_.relay().blocked;
+    if (!database_.unowned_since) return {};
+    return {{relay::Blockage::no_worker, *database_.unowned_since}};
+}
+
 // What is taken now is safe; whether it would be delivered is said here.
 void Health::write_delivery(
     domain::JsonWriter& out, const std::vector<relay::Blockages::Current>& blocked
@@ -93,6 +100,13 @@ Task<> Health::look_at_database() {
         const auto answer = co_await (*session)->run(kPing, {}, deadline);
         found.is_ok = answer && !answer->boolean(0, 0);
         if (!found.is_ok) found.detail = answer ? "it is read-only" : answer.error().what();
+        if (found.is_ok && !dependencies_.relay) {
+            // A database without the outbox, or a login without the right, says nothing.
+            const auto unowned = co_await outbox::has_unowned_lanes(**session, deadline);
+            if (unowned && *unowned)
+                found.unowned_since =
+                    database_.unowned_since.value_or(std::chrono::system_clock::now());
+        }
     } else {
         // A pool whose sessions are all in use says nothing new of the database. One that cannot
         // open a session, or where all wait for those who try, does.
@@ -164,9 +178,10 @@ Task<http::Response> Health::health() {
     std::string json;
     domain::JsonWriter out(json);
     out.begin_object();
-    const auto blocked =
-        dependencies_.relay ? dependencies_.relay().blocked : decltype(RelayHealth::blocked)();
+    const auto blocked = this->blocked();
+    // Elsewhere a relay may be on its way.
     const bool needs_operator =
+        dependencies_.relay &&
         !std::ranges::all_of(blocked, relay::heals_by_itself, &relay::Blockages::Current::blockage);
     const bool is_healthy = database_.is_ok && !needs_operator;
     out.key("status").string(!is_healthy ? "unhealthy" : blocked.empty() ? "healthy" : "degraded");
@@ -190,8 +205,8 @@ Task<http::Response> Health::health() {
         out.key("lanes").integer(static_cast<std::int64_t>(relay.lanes));
         out.key("circuit_breaker").string(policy::to_string(relay.breaker));
         out.end_object();
-        write_delivery(out, blocked);
     }
+    write_delivery(out, blocked);
     out.end_object();
     co_return http::json(is_healthy ? 200 : 503, std::move(json));
 }

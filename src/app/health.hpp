@@ -47,6 +47,8 @@ private:
     struct Database {
         bool is_ok = false;
         std::string detail;
+        /// Some lane has no owner; only looked at where no relay is in this process.
+        std::optional<std::chrono::system_clock::time_point> unowned_since;
         Deadline::Clock::time_point checked_at{};
     };
 
@@ -56,6 +58,7 @@ private:
     Task<> look_at_database();
     bool is_relay_ready() const;
     std::string_view kafka_word() const;
+    std::vector<relay::Blockages::Current> blocked() const;
     static void write_delivery(
         domain::JsonWriter& out, const std::vector<relay::Blockages::Current>& blocked
     );

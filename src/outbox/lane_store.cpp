@@ -30,6 +30,12 @@ constexpr pg::Statement kClaim{
 
 constexpr pg::Statement kLaneCount{"txs_lane_count", "SELECT count(*) FROM txstream.lanes"};
 
+constexpr pg::Statement kUnowned{
+    "txs_unowned_lanes",
+    "SELECT EXISTS (SELECT FROM txstream.lanes"
+    " WHERE owner IS NULL OR lease_ends_at < clock_timestamp())"
+};
+
 constexpr pg::Statement kHeldKeys{
     "txs_held_keys",
     "SELECT DISTINCT lane, key FROM txstream.dead_letters"
@@ -203,6 +209,11 @@ Task<Result<std::vector<ClaimedLane>>> claim_lanes(
 Task<Result<std::size_t>> lane_count(pg::Connection& connection, Deadline deadline) {
     TXS_CO_TRY(const auto rows, co_await connection.run(kLaneCount, {}, deadline));
     co_return static_cast<std::size_t>(rows.integer(0, 0));
+}
+
+Task<Result<bool>> has_unowned_lanes(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kUnowned, {}, deadline));
+    co_return rows.boolean(0, 0);
 }
 
 Task<Result<std::vector<LaneId>>> renew_lanes(

@@ -56,6 +56,9 @@ struct Publication {
 /// How many lanes the outbox has; fixed when it was migrated.
 Task<Result<std::size_t>> lane_count(pg::Connection& connection, Deadline deadline);
 
+/// Some lane has no owner whose lease has not ended: its events wait.
+Task<Result<bool>> has_unowned_lanes(pg::Connection& connection, Deadline deadline);
+
 /// Claims up to `limit` lanes that are free or whose lease has ended, by the database's clock, and
 /// those that the table holds for the owner beside the `owned` ones.
 /// Fails as check_instance() does, without claiming anything.

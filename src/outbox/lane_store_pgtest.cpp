@@ -275,6 +275,15 @@ TEST_F(LaneStorePgTest, BytesAndTombstonesAreParkedAsTheyAre) {
     EXPECT_EQ(of_lane(mine.lane, "parked"), "2");
 }
 
+TEST_F(LaneStorePgTest, ALaneWithoutAnOwnerOrWithAnEndedLeaseIsUnowned) {
+    const auto unowned = [&] { return must(wait(has_unowned_lanes(*superuser_, soon()))); };
+    EXPECT_TRUE(unowned());
+    const auto lanes = claim("a", 32);
+    EXPECT_FALSE(unowned());
+    end_lease(lanes[7].lane);
+    EXPECT_TRUE(unowned());
+}
+
 TEST_F(LaneStorePgTest, ReleasedLanesAreFreeAtOnce) {
     claim("a", 32);
     must(wait(release_lanes(*superuser_, "a", soon())));

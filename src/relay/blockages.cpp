@@ -67,7 +67,7 @@ std::string_view explain(Blockage blockage) {
             return "an event's own topic does not exist or refuses us; its lane waits, others go "
                    "on";
         case Blockage::no_worker:
-            return "no worker of this relay is alive; see its log";
+            return "no worker is alive that holds the lanes; start a relay, or see its log";
         case Blockage::stalled:
             return "events wait and none is published; see the log of all relays";
     }

@@ -28,7 +28,7 @@ enum class Blockage : std::uint8_t {
     kafka_unavailable,     ///< no broker, or none that acknowledges
     topic_missing,         ///< the configured topic does not exist and cannot be made
     topic_refused,         ///< an event's own topic is unknown or refuses us: its lane stands still
-    no_worker,             ///< no worker of this relay is alive
+    no_worker,             ///< no worker of this relay is alive, or for an API: lanes have no owner
     stalled,               ///< events wait, nothing is published, and none of the others is known
 };
 inline constexpr std::array kBlockages{

@@ -268,6 +268,18 @@ def test_each_metrics_page_of_a_process_tells_of_the_pool_of_the_api(api):
         assert "txstream_http_requests_in_flight 1" in page
 
 
+def test_an_api_alone_tells_whether_a_relay_holds_the_lanes(world):
+    database, topic = world.database(), world.topic()
+    api = world.start("api", database, topic)
+    health = json.loads(api.request("GET", "/health")[2])
+    assert health["status"] == "degraded" and health["delivery"]["reasons"][0]["reason"] == "no_worker", health
+    assert api.request("GET", "/ready")[0] == 200, "what it takes is safe"
+    relay = world.start("relay", database, topic, WORKER_LEASE="2s")
+    eventually(lambda: json.loads(api.request("GET", "/health")[2])["status"] == "healthy", "the lanes have an owner")
+    relay.kill()
+    eventually(lambda: json.loads(api.request("GET", "/health")[2])["status"] == "degraded", "their leases end", 15)
+
+
 def test_health_tells_of_the_parts_and_of_no_hosts(world, api):
     health = json.loads(api.request("GET", "/health")[2])
     assert health["status"] == "healthy" and health["version"] and health["database_stats"]["status"] == "up"
