@@ -491,7 +491,9 @@ def test_headers_without_end_take_no_memory(api):
                 connection.sendall(b"a: bbbbbbbbbb\r\n" * 4096)
         with contextlib.suppress(ConnectionError):
             assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
-    assert resident(api) - before < 20 * 2**20
+    grown = resident(api) - before
+    print(f"57 MB of header fields on one connection: {grown / 2**20:.1f} MiB resident more than before")
+    assert grown < 20 * 2**20
     assert api.request("GET", "/livez")[0] == 200
 
 
