@@ -223,7 +223,8 @@ remembered() {
 # All that is wrong with them is said here, before anything is built or started for minutes.
 read_ports() {
     local name names=(STACK_PG_PORT STACK_KAFKA_PORT STACK_PROMETHEUS_PORT)
-    : "${STACK_PG_PORT:=54320}" "${STACK_KAFKA_PORT:=9092}" "${STACK_PROMETHEUS_PORT:=9090}"
+    # Below the ports that the kernel gives to outgoing connections, or one of them holds ours now and then.
+    : "${STACK_PG_PORT:=15432}" "${STACK_KAFKA_PORT:=9092}" "${STACK_PROMETHEUS_PORT:=9090}"
     keep_running_port postgres STACK_PG_PORT
     keep_running_port kafka STACK_KAFKA_PORT
     keep_running_port prometheus STACK_PROMETHEUS_PORT

@@ -43,7 +43,7 @@ class Stack:
         assert migrated.returncode == 0, migrated.stderr
         self.txstream = world.start("serve", self, self)
         self.ports = {"8080": str(self.txstream.port), "9092": broker.bootstrap.split(":")[1],
-                      "54320": postgres.dsn["port"]}
+                      "15432": postgres.dsn["port"]}
         self.directory = world.directory / "checkout"
         (self.directory / "var/stack").mkdir(parents=True)
         (self.directory / "var/stack/txstream_user.password").write_text(PASSWORD + "\n")
