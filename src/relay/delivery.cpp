@@ -32,11 +32,12 @@ Delivery::~Delivery() = default;
 
 void Delivery::look(Clock::time_point now) {
     const auto waiting_since = dependencies_.gate.waiting_since();
-    if (waiting_since && now - *waiting_since > limits_.silence_max)
+    if (!lanes_.empty() && waiting_since && now - *waiting_since > limits_.silence_max)
         blockages_.set(Blockage::kafka_unavailable, "Kafka acknowledges nothing");
     // Nothing is left of ours that would show when it is back.
-    if (!waiting_since && dependencies_.gate.state() == DeliveryGate::State::flowing &&
-        blockages_.clear(Blockage::kafka_unavailable) && dependencies_.kafka_doubted) {
+    const bool is_idle = lanes_.empty() || (!waiting_since && dependencies_.gate.state() ==
+                                                                  DeliveryGate::State::flowing);
+    if (is_idle && blockages_.clear(Blockage::kafka_unavailable) && dependencies_.kafka_doubted) {
         dependencies_.kafka_doubted();
     }
     const auto held = std::ranges::find_if(lanes_, [](const auto& entry) {

@@ -189,6 +189,8 @@ Task<Result<>> Keeper::claim() {
     const bool is_news = !std::exchange(is_alive_, true);
     if (claimed.empty()) {
         if (is_news) tell();
+        // Who has the lanes tells how it is with them.
+        if (delivery_.lane_count() == 0) blockages_.clear(Blockage::cannot_acknowledge);
         co_return Result<>();
     }
     const bool was_empty = delivery_.lane_count() == 0;

@@ -214,6 +214,28 @@ TEST_F(KeeperTest, NoLaneIsPublishedBeforeAnAcknowledgementHasWorked) {
     EXPECT_EQ(delivery_.machine(LaneId(1)).epoch(), Epoch(3));
 }
 
+TEST_F(KeeperTest, AWorkerWhoseLanesOthersHaveBlocksNothing) {
+    lanes_.unproven = 1;
+    lanes_.free = {1};
+    lanes_.on_claim = [&](auto) {
+        if (lanes_.unproven == 0) lanes_.free.clear();  // another relay was faster
+    };
+    tasks_.spawn(keeper_.run());
+    ASSERT_TRUE(until([&] { return blockages_.contains(Blockage::cannot_acknowledge); }));
+    EXPECT_TRUE(until([&] { return blockages_.current().empty(); }));
+    EXPECT_EQ(delivery_.lane_count(), 0U);
+}
+
+TEST_F(KeeperTest, AWorkerWithoutLanesTellsNothingOfKafka) {
+    start({1});
+    hand_over({1});
+    delivery_.fail("brokers_down", Error(Code::unavailable, "no broker"));
+    ASSERT_TRUE(blockages_.contains(Blockage::kafka_unavailable));
+    delivery_.lose_all();
+    delivery_.look(Clock::now());
+    EXPECT_TRUE(blockages_.current().empty());
+}
+
 TEST_F(KeeperTest, WhatCannotBeParkedWholeIsParkedBareAndItsKeyIsHeld) {
     start({1});
     lanes_.cannot_park = {{1, false}};
