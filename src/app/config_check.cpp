@@ -139,7 +139,7 @@ private:
     Result<> try_left() const { return kafka::check_properties(to_kafka(left_)); }
 
     // What contradicts each other is found only when a client is made. Which of them is it? Those
-    // that somebody set are taken out, and put back one after the other.
+    // that were set are taken out, and put back one after the other.
     void check_together() {
         if (try_left()) return;
         std::vector<Effective> given;
@@ -175,7 +175,7 @@ private:
     Checked found_;
 };
 
-/// As libpq finds it, when nobody names another.
+/// As libpq finds it, when no other is named.
 std::string libpq_default(const char* variable, std::string_view file) {
     if (const char* named = std::getenv(variable)) return named;
     const char* home = std::getenv("HOME");

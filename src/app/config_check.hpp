@@ -5,11 +5,11 @@
 namespace txstream::app {
 
 /// What load() cannot know of a configuration, since it is in librdkafka, in files, or in the
-/// environment of libpq. Connects to nobody, changes nothing. `known` are problems that were found
+/// environment of libpq. Opens no connection, changes nothing. `known` are problems that were found
 /// already: what follows from them is not reported again.
 struct Checked {
     Problems problems;
-    Problems warnings;  ///< allowed, but somebody should know
+    Problems warnings;  ///< allowed, but worth knowing
 };
 
 /// Whether librdkafka makes a producer of these properties, and can read the files that they name.

@@ -288,10 +288,9 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
             break;
     }
     if (event.oversize > 0) {
-        auto why = publisher_->explain(kTooLarge, event.topic, event.oversize);
-        lane.machine.park(page.number, event.id, event.key, std::string(kTooLarge), std::move(why));
-        ++page.next;
-        settled(page);
+        park_next(
+            lane, page, kTooLarge, publisher_->explain(kTooLarge, event.topic, event.oversize)
+        );
         return true;
     }
     Record record;
@@ -314,11 +313,7 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
         return true;
     }
     if (taken.error().code() == Code::rejected) {
-        lane.machine.park(
-            page.number, event.id, event.key, taken.error().origin(), taken.error().what()
-        );
-        ++page.next;
-        settled(page);
+        park_next(lane, page, taken.error().origin(), taken.error().what());
         return true;
     }
     if (taken.error().code() == Code::not_found) {
@@ -333,6 +328,13 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
         needs_restart_ = true;
     }
     return false;
+}
+
+void Delivery::park_next(Lane& lane, Page& page, std::string_view error_class, std::string error) {
+    const auto& event = page.wire[page.next];
+    lane.machine.park(page.number, event.id, event.key, std::string(error_class), std::move(error));
+    ++page.next;
+    settled(page);
 }
 
 // Nothing of the lane from there on was handed over: the lane goes back to it, and no further.

@@ -196,6 +196,8 @@ private:
     void pump(Lane& lane);
     bool hand_over(Lane& lane, Page& page);
     bool publish_next(Lane& lane, Page& page);
+    /// The next event was admitted and can never be taken.
+    void park_next(Lane& lane, Page& page, std::string_view error_class, std::string error);
     bool can_acknowledge(const Lane& lane) const;
     void on_reports(std::span<const Report> reports);
     void on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report);

@@ -250,8 +250,10 @@ Task<Result<>> Reader::receive_page() {
         machine.end_window();
         co_return Result<>();
     }
-    (void)sizes_left_out(events, request.limit);  // what was left out comes with the next page
-    const auto whole = outbox::whole_events(events, request.limit);
+    // What was left out comes with the next page.
+    const auto whole = sizes_left_out(events, request.limit)
+                           ? outbox::whole_events(events, request.limit)
+                           : events.size();
     if (whole == 0) co_return Result<>();
     const bool ends_window = !outbox::is_cut(events, request.limit);
     const auto target = machine.target();

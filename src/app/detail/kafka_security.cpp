@@ -51,7 +51,7 @@ private:
         problems_.push_back({std::move(name), std::move(message)});
     }
 
-    /// The variables of properties with that beginning that somebody has set.
+    /// The variables of properties with that beginning that are set.
     std::vector<std::string> given(std::string_view prefix) const {
         std::vector<std::string> variables;
         for (const auto& [property, text] : client_) {
