@@ -45,6 +45,22 @@ protected:
         }
         return all;
     }
+    /// Claims all lanes; the one that has the events, which are of one key.
+    ClaimedLane claim_theirs() {
+        const LaneId lane(static_cast<std::int16_t>(
+            std::stoi(one("SELECT DISTINCT lane::text FROM txstream.outbox"))
+        ));
+        const auto lanes = claim("a", 32);
+        return *std::ranges::find(lanes, lane, &ClaimedLane::lane);
+    }
+    bool park(
+        const LaneProgress& to,
+        std::vector<ParkedEvent> parked,
+        const Publication& what,
+        DeadLetter form = DeadLetter::whole
+    ) {
+        return must(wait(park_and_advance(*superuser_, to, std::move(parked), what, form, soon())));
+    }
     LaneProgress progress(const ClaimedLane& lane, const Snapshot& to, std::int64_t published) {
         return {lane.lane, lane.epoch, to, std::nullopt, EventSeq(0), published};
     }
@@ -154,28 +170,16 @@ TEST_F(LaneStorePgTest, AWindowThatIsBeingPagedGoesOnWhereItWas) {
 TEST_F(LaneStorePgTest, ParkingAndTheCursorAreOneAndTheKeyIsHeldFromThenOn) {
     const auto event = one("SELECT txstream.publish('T', 'bad', 'Happened', '{\"x\": 1}')::text");
     const auto id = events().front();
-    const LaneId lane(
-        static_cast<std::int16_t>(std::stoi(one("SELECT lane::text FROM txstream.outbox")))
-    );
-    const auto lanes = claim("a", 32);
-    const auto mine = *std::ranges::find(lanes, lane, &ClaimedLane::lane);
+    const auto mine = claim_theirs();
+    const auto lane = mine.lane;
     const auto target = now();
     const std::vector<ParkedEvent> parked{{id, 3, "MSG_SIZE_TOO_LARGE", "too large"}};
     auto stale = progress(mine, target, 0);
     stale.epoch = Epoch(mine.epoch.value() - 1);
-    EXPECT_FALSE(must(wait(park_and_advance(
-        *superuser_, stale, parked, publication(mine, target, 0), DeadLetter::whole, soon()
-    ))));
+    EXPECT_FALSE(park(stale, parked, publication(mine, target, 0)));
     EXPECT_EQ(one("SELECT count(*)::text FROM txstream.dead_letters"), "0");
     for (int i = 0; i < 2; ++i) {
-        EXPECT_TRUE(must(wait(park_and_advance(
-            *superuser_,
-            progress(mine, target, 0),
-            parked,
-            publication(mine, target, 0),
-            DeadLetter::whole,
-            soon()
-        ))));
+        EXPECT_TRUE(park(progress(mine, target, 0), parked, publication(mine, target, 0)));
     }
     EXPECT_EQ(
         one("SELECT event_id || ' ' || key || ' ' || payload || ' ' || attempts || ' ' || "
@@ -249,21 +253,11 @@ TEST_F(LaneStorePgTest, BytesAndTombstonesAreParkedAsTheyAre) {
         "'Gone')"
     );
     const auto ids = events();
-    const auto number = std::stoi(one("SELECT txstream.lane_of('k')::text"));
-    const auto lanes = claim("a", 32);
-    const auto mine =
-        *std::ranges::find(lanes, LaneId(static_cast<std::int16_t>(number)), &ClaimedLane::lane);
+    const auto mine = claim_theirs();
     const auto target = now();
     std::vector<ParkedEvent> parked;
     for (const auto& id : ids) parked.push_back({id, 0, "HELD", "held"});
-    EXPECT_TRUE(must(wait(park_and_advance(
-        *superuser_,
-        progress(mine, target, 0),
-        parked,
-        publication(mine, target, 0),
-        DeadLetter::whole,
-        soon()
-    ))));
+    EXPECT_TRUE(park(progress(mine, target, 0), parked, publication(mine, target, 0)));
     EXPECT_EQ(
         one("SELECT count(*)::text FROM txstream.dead_letters d JOIN txstream.outbox o USING (id, "
             "event_id, lane, aggregate_type, aggregate_id, event_type, content_type, created_at)"
@@ -291,38 +285,25 @@ TEST_F(LaneStorePgTest, ReleasedLanesAreFreeAtOnce) {
 }
 
 TEST_F(LaneStorePgTest, AnEventWhoseIdWasGivenBeforeIsParkedBesideTheOther) {
-    const std::string park = "SELECT txstream.publish('T', 'k', 'E', '1')";
-    script(*superuser_, park);
+    const std::string append = "SELECT txstream.publish('T', 'k', 'E', '1')";
+    script(*superuser_, append);
     script(*superuser_, "ALTER TABLE txstream.outbox ALTER COLUMN id RESTART WITH 1");
-    script(*superuser_, park);
+    script(*superuser_, append);
     const auto both = events();
     ASSERT_EQ(both.size(), 2U);
     ASSERT_EQ(both[0].id(), both[1].id());
-    const auto lane =
-        static_cast<std::int16_t>(std::stoi(one("SELECT txstream.lane_of('k')::text")));
-    const auto lanes = claim("a", 32);
-    const auto mine = *std::ranges::find(lanes, LaneId(lane), &ClaimedLane::lane);
+    const auto mine = claim_theirs();
     const auto target = now();
-    EXPECT_TRUE(must(wait(park_and_advance(
-        *superuser_,
-        progress(mine, target, 1),
-        {{both[1], 4, "X", "the second"}},
-        publication(mine, target, 1),
-        DeadLetter::whole,
-        soon()
-    ))));
+    EXPECT_TRUE(park(
+        progress(mine, target, 1), {{both[1], 4, "X", "the second"}}, publication(mine, target, 1)
+    ));
     EXPECT_EQ(
         rows("SELECT status || ' ' || coalesce(last_error, '-') FROM txstream.events ORDER BY xid"),
         (std::vector<std::string>{"published -", "parked the second"})
     );
-    EXPECT_TRUE(must(wait(park_and_advance(
-        *superuser_,
-        progress(mine, target, 0),
-        {{both[0], 4, "X", "the first"}},
-        publication(mine, target, 0),
-        DeadLetter::whole,
-        soon()
-    ))));
+    EXPECT_TRUE(park(
+        progress(mine, target, 0), {{both[0], 4, "X", "the first"}}, publication(mine, target, 0)
+    ));
     EXPECT_EQ(one("SELECT count(*)::text FROM txstream.dead_letters"), "2");
 }
 
@@ -337,20 +318,12 @@ TEST_F(LaneStorePgTest, ParkingFailsForNoTextOfAWritersOrABrokers) {
         " FROM generate_series(1, 200) n) texts"
     );
     const auto id = events().front();
-    const auto lane =
-        static_cast<std::int16_t>(std::stoi(one("SELECT lane::text FROM txstream.outbox")));
-    const auto lanes = claim("a", 32);
-    const auto mine = *std::ranges::find(lanes, LaneId(lane), &ClaimedLane::lane);
+    const auto mine = claim_theirs();
     const std::string nonsense =
         std::string("\0\xff\xed\xa0\x80\"\\{},", 10) + std::string(100'000, 'e');
-    EXPECT_TRUE(must(wait(park_and_advance(
-        *superuser_,
-        progress(mine, now(), 0),
-        {{id, 1, nonsense, nonsense}},
-        publication(mine, now(), 0),
-        DeadLetter::whole,
-        soon()
-    ))));
+    EXPECT_TRUE(
+        park(progress(mine, now(), 0), {{id, 1, nonsense, nonsense}}, publication(mine, now(), 0))
+    );
     EXPECT_EQ(
         one("SELECT length(key) || ' ' || octet_length(error_class) || ' ' || octet_length(error)"
             " FROM txstream.dead_letters"),
@@ -362,18 +335,10 @@ TEST_F(LaneStorePgTest, ParkingFailsForNoTextOfAWritersOrABrokers) {
 TEST_F(LaneStorePgTest, ABareDeadLetterHoldsTheKeyAndLeavesTheContentWhereItIs) {
     script(*superuser_, "SELECT txstream.publish('T', 'k', 'E', '1', '{\"h\": \"v\"}')");
     const auto id = events().front();
-    const auto lane =
-        static_cast<std::int16_t>(std::stoi(one("SELECT txstream.lane_of('k')::text")));
-    const auto lanes = claim("a", 32);
-    const auto mine = *std::ranges::find(lanes, LaneId(lane), &ClaimedLane::lane);
-    EXPECT_TRUE(must(wait(park_and_advance(
-        *superuser_,
-        progress(mine, now(), 0),
-        {{id, 1, "X", "x"}},
-        publication(mine, now(), 0),
-        DeadLetter::bare,
-        soon()
-    ))));
+    const auto mine = claim_theirs();
+    EXPECT_TRUE(park(
+        progress(mine, now(), 0), {{id, 1, "X", "x"}}, publication(mine, now(), 0), DeadLetter::bare
+    ));
     EXPECT_EQ(
         one("SELECT key || ' ' || (payload IS NULL AND headers IS NULL) FROM txstream.dead_letters"
         ),
