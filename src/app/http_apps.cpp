@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <utility>
+#include <vector>
 
 namespace txstream::app {
 
@@ -49,16 +50,27 @@ http::Observer observer_of(telemetry::Metrics& metrics, const Health& health) {
         const bool is_failure = request.status >= 500 && !is_probe;
         if (!is_failure && (is_probe || !log::enabled(log::Level::debug))) return;
         const auto duration = std::chrono::duration<double, std::milli>(request.duration).count();
+        const auto trace_id =
+            request.trace ? telemetry::to_string(request.trace->context.trace_id) : std::string();
+        const auto span_id =
+            request.trace ? telemetry::to_string(request.trace->context.span_id) : std::string();
+        std::vector<log::Field> fields{
+            {"method", http::to_string(request.method)},
+            {"route", request.route},
+            {"status", request.status},
+            {"duration_ms", duration},
+            {"request_id", request.request_id}
+        };
+        if (request.trace) {
+            fields.emplace_back("trace_id", trace_id);
+            fields.emplace_back("span_id", span_id);
+        }
+        fields.emplace_back("error", request.failure);
         log::write(
             is_failure ? log::Level::error : log::Level::debug,
             "http",
             is_failure ? "request failed" : "request",
-            {{"method", http::to_string(request.method)},
-             {"route", request.route},
-             {"status", request.status},
-             {"duration_ms", duration},
-             {"request_id", request.request_id},
-             {"error", request.failure}}
+            fields
         );
     };
     observer.trouble = [](std::string_view what) { log::error("http", what); };

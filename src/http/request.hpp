@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "runtime/deadline.hpp"
+#include "telemetry/trace_context.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -64,6 +65,7 @@ public:
     std::string body;
     std::string id;     ///< X-Request-Id, the client's if it is a sane one, else ours
     Deadline deadline;  ///< when the answer must be on its way
+    std::optional<telemetry::Trace> trace;  ///< that it belongs to
 
     /// What stands in the place of `{name}` in the route's template; empty if there is none.
     std::string_view param(std::string_view name) const noexcept;

@@ -43,7 +43,8 @@ struct RequestLog {
     /// From the request's first byte to the response's last. One that was sent before its
     /// predecessor was answered begins when its turn comes.
     std::chrono::nanoseconds duration;
-    std::string_view failure;  ///< what the client was not told; usually empty
+    std::string_view failure;       ///< what the client was not told; usually empty
+    const telemetry::Trace* trace;  ///< that it belongs to; may be none
 };
 
 /// What a server counts as it happens.

@@ -320,5 +320,29 @@ TEST_F(ServerTest, ATakenPortIsNamed) {
     EXPECT_NE(taken.error().what().find(std::to_string(port_)), std::string::npos);
 }
 
+TEST_F(ServerTest, ARequestBelongsToTheTraceThatItsClientNames) {
+    constexpr std::string_view kParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const auto with = [](std::string_view lines) {
+        return "GET /hello HTTP/1.1\r\nHost: x\r\n" + std::string(lines) + "\r\n";
+    };
+    const auto parent = "TraceParent: " + std::string(kParent) + "\r\n";
+    Client client(start());
+    client.ask(with(parent + "tracestate: a=1\r\nTraceState: b=2\r\n"));
+    client.ask(with(parent + "tracestate: not a member\r\n"));
+    client.ask(with(parent + parent));
+    client.ask(with("traceparent: 00-1-2-3\r\ntracestate: a=1\r\n"));
+    client.ask(with("tracestate: a=1\r\n"));
+    const auto all = seen(5);
+    EXPECT_EQ(all[0].traceparent, kParent);
+    EXPECT_EQ(all[0].tracestate, "a=1,b=2");
+    EXPECT_EQ(all[1].traceparent, kParent) << "for a bad tracestate it alone is ignored";
+    EXPECT_EQ(all[1].tracestate, "");
+    for (std::size_t i = 2; i < 5; ++i) {
+        EXPECT_EQ(all[i].status, 200);
+        EXPECT_EQ(all[i].traceparent, "") << i;
+        EXPECT_EQ(all[i].tracestate, "") << i;
+    }
+}
+
 }  // namespace
 }  // namespace txstream::http

@@ -116,6 +116,7 @@ struct Seen {
     std::string route, id, failure;
     int status;
     std::chrono::nanoseconds duration;
+    std::string traceparent, tracestate;
 };
 
 /// What the server counted.
@@ -178,7 +179,9 @@ protected:
                  std::string(log.request_id),
                  std::string(log.failure),
                  log.status,
-                 log.duration}
+                 log.duration,
+                 log.trace ? log.trace->context.traceparent() : "",
+                 log.trace ? log.trace->state : ""}
             );
             told_.notify_all();
         };

@@ -1,6 +1,7 @@
 #include "orders/order_repository.hpp"
 
 #include "base/assert.hpp"
+#include "domain/json_writer.hpp"
 #include "domain/order_json.hpp"
 
 #include <array>
@@ -41,10 +42,12 @@ constexpr pg::Statement kInsert{
     "   created_at, updated_at)"
     " ORDER BY order_number COLLATE \"C\" ON CONFLICT (order_number) DO NOTHING RETURNING id),"
     " told AS (INSERT INTO txstream.outbox"
-    "  (aggregate_type, aggregate_id, event_type, payload, metadata)"
-    " SELECT 'Order', id::text, 'OrderCreated', payload::json, metadata::json"
-    " FROM unnest($1::uuid[], $23::text[], $24::text[])"
-    "  WITH ORDINALITY AS e(id, payload, metadata, place) JOIN placed USING (id) ORDER BY place),"
+    "  (aggregate_type, aggregate_id, event_type, payload, metadata, headers)"
+    " SELECT 'Order', id::text, 'OrderCreated', payload::json, metadata::json,"
+    "  nullif(headers, '')::json"
+    " FROM unnest($1::uuid[], $23::text[], $24::text[], $31::text[])"
+    "  WITH ORDINALITY AS e(id, payload, metadata, headers, place)"
+    "  JOIN placed USING (id) ORDER BY place),"
     " listed AS (INSERT INTO public.order_items"
     "  (order_id, product_id, product_name, quantity, unit_price, total_price)"
     " SELECT id, product_id, product_name, quantity, unit_price / 100.0, total_price / 100.0"
@@ -113,7 +116,7 @@ void add_addresses(
 void add_items(pg::Params& params, const std::vector<NewOrder>& orders) {
     using domain::OrderItem;
     std::vector<std::pair<std::string_view, const OrderItem*>> items;
-    for (const auto& [order, event] : orders)
+    for (const auto& [order, event, headers] : orders)
         for (const auto& item : order.items) items.emplace_back(order.id, &item);
     const auto item = [](auto get) {
         return [get](const auto& pair) { return std::invoke(get, *pair.second); };
@@ -151,6 +154,7 @@ pg::Params params_of(const std::vector<NewOrder>& orders) {
         return domain::order_created_metadata(o.order.id);
     });
     add_items(params, orders);
+    params.add_texts(orders, &NewOrder::headers);
     return params;
 }
 
@@ -217,17 +221,24 @@ Task<Result<domain::Order>> the_one(
 
 }  // namespace
 
-NewOrder with_event(Order order) {
-    auto event_data = domain::order_created_event_data(order);
-    return {std::move(order), std::move(event_data)};
+NewOrder with_event(Order order, const std::optional<telemetry::Trace>& trace) {
+    NewOrder made;
+    made.event_data = domain::order_created_event_data(order);
+    made.order = std::move(order);
+    if (!trace) return made;
+    domain::JsonWriter out(made.headers);
+    out.begin_object().key("traceparent").string(trace->context.traceparent());
+    if (!trace->state.empty()) out.key("tracestate").string(trace->state);
+    out.end_object();
+    return made;
 }
 
 std::size_t record_bytes(const NewOrder& order) {
-    // The envelope and its times take 220 bytes, the headers 180, the key 36, and a batch of one
+    // The envelope and its times take 220 bytes, our headers 180, the key 36, and a batch of one
     // record 90. The rest is for a header more.
     constexpr std::size_t kOverhead = 640;
     return order.event_data.size() + domain::order_created_metadata(order.order.id).size() +
-           kOverhead;
+           order.headers.size() + kOverhead;
 }
 
 Task<Result<std::vector<bool>>> insert_orders(
@@ -240,7 +251,7 @@ Task<Result<std::vector<bool>>> insert_orders(
     for (std::size_t i = 0; i < rows->size(); ++i)
         item_ids[rows->uuid(i, 0)].push_back(rows->integer(i, 1));
     std::vector<bool> inserted;
-    for (auto& [order, event] : orders) {
+    for (auto& [order, event, headers] : orders) {
         const auto ids = item_ids.find(order.id);
         inserted.push_back(ids != item_ids.end());
         if (!inserted.back()) continue;

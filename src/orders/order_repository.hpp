@@ -2,8 +2,10 @@
 
 #include "domain/order.hpp"
 #include "pg/connection.hpp"
+#include "telemetry/trace_context.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +17,10 @@ namespace txstream::orders {
 struct NewOrder {
     domain::Order order;
     std::string event_data;
+    std::string headers = {};  ///< the event's, a JSON object; empty: none
 };
-NewOrder with_event(domain::Order order);
+/// The event belongs to the trace of the request that placed the order.
+NewOrder with_event(domain::Order order, const std::optional<telemetry::Trace>& trace = {});
 /// What Kafka counts of its event, and a little more: value, key, headers and the batch around
 /// them.
 std::size_t record_bytes(const NewOrder& order);

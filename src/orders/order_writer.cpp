@@ -43,9 +43,14 @@ tl::unexpected<Error> record_too_large(std::size_t bytes, std::size_t bytes_max)
 
 /// One order on its way. Shared, because the one who waits for it may give up before it is written.
 struct OrderWriter::Placing {
-    Placing(const asio::any_io_executor& executor, domain::Order wanted, Deadline until)
-        : order(with_event(std::move(wanted))),
-          bytes(order.event_data.size()),
+    Placing(
+        const asio::any_io_executor& executor,
+        domain::Order wanted,
+        Deadline until,
+        const std::optional<telemetry::Trace>& trace
+    )
+        : order(with_event(std::move(wanted), trace)),
+          bytes(order.event_data.size() + order.headers.size()),
           deadline(until),
           answered(executor) {}
 
@@ -77,11 +82,14 @@ OrderWriter::OrderWriter(
 
 OrderWriter::~OrderWriter() = default;
 
-Task<Result<domain::Order>> OrderWriter::place(domain::Order order, Deadline deadline) {
+Task<Result<domain::Order>> OrderWriter::place(
+    domain::Order order, Deadline deadline, std::optional<telemetry::Trace> trace
+) {
     if (tasks_.cancelled()) co_return fail(Code::unavailable, "the API stops");
     constexpr auto kTooMany = "too many orders wait for the database";
     if (waiting_.size() >= limits_.waiting_max) co_return fail(Code::overloaded, kTooMany);
-    const auto mine = std::make_shared<Placing>(tasks_.executor(), std::move(order), deadline);
+    const auto mine =
+        std::make_shared<Placing>(tasks_.executor(), std::move(order), deadline, trace);
     if (limits_.record_bytes_max) {
         const auto bytes = record_bytes(mine->order);
         const auto bytes_max = limits_.record_bytes_max();

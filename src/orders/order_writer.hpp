@@ -4,11 +4,13 @@
 #include "pg/pool.hpp"
 #include "runtime/task_group.hpp"
 #include "telemetry/metrics.hpp"
+#include "telemetry/trace_context.hpp"
 
 #include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -46,8 +48,10 @@ public:
     /// The order with its items' ids, once its transaction has committed. Code::conflict, with no
     /// origin, when its number exists. Code::rejected with the origin kRecordTooLarge when its
     /// event could never be sent. Code::timed_out: it may have been written or not; every other
-    /// error: it was not.
-    Task<Result<domain::Order>> place(domain::Order order, Deadline deadline);
+    /// error: it was not. Its event belongs to the `trace`.
+    Task<Result<domain::Order>> place(
+        domain::Order order, Deadline deadline, std::optional<telemetry::Trace> trace = {}
+    );
 
     /// Breaks off what is being written; who waits in place() gets an error at once. From then on
     /// place() fails.

@@ -460,5 +460,26 @@ TEST_F(OrderWriterPgTest, StoppingAnswersAlsoThoseWhoWaitToBeTriedAlone) {
     script(*other, "ROLLBACK");
 }
 
+TEST_F(OrderWriterPgTest, AnEventBelongsToTheTraceOfItsRequestAndToNoOther) {
+    auto& the = writer({});
+    const std::string parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const auto context = telemetry::parse_traceparent(parent);
+    ASSERT_TRUE(context);
+    const auto place = [&](const std::string& number, std::optional<telemetry::Trace> trace) {
+        must(wait(the.place(order(number), soon(), std::move(trace))));
+    };
+    place("n-1", telemetry::Trace{*context, "a=\"1\\"});
+    place("n-2", telemetry::Trace{*context, ""});
+    place("n-3", std::nullopt);
+    EXPECT_EQ(
+        rows("SELECT coalesce(headers::text, 'none') FROM txstream.outbox ORDER BY id"),
+        (std::vector<std::string>{
+            R"({"traceparent":")" + parent + R"(","tracestate":"a=\"1\\"})",
+            R"({"traceparent":")" + parent + R"("})",
+            "none"
+        })
+    );
+}
+
 }  // namespace
 }  // namespace txstream::orders

@@ -246,7 +246,7 @@ Task<http::Response> OrdersApi::create(http::Request request) {
     std::string().swap(request.body);  // thousands may wait for the database
     auto order = domain::place_order(std::move(*wanted), random_uuid(), now());
     if (!order) co_return http::problem(order.error());
-    auto placed = co_await writer_.place(std::move(*order), request.deadline);
+    auto placed = co_await writer_.place(std::move(*order), request.deadline, request.trace);
     if (!placed) co_return not_placed(placed.error());
     co_return http::json(201, domain::order_to_json(*placed))
         .with("Location", "/api/v1/orders/" + placed->id);

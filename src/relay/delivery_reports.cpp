@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace txstream::relay {
 
@@ -18,6 +19,18 @@ constexpr std::string_view kPurged = "_PURGE_";
 
 double seconds(std::chrono::nanoseconds duration) {
     return std::chrono::duration<double>(duration).count();
+}
+
+// A line about one event belongs to its trace.
+void log_event(
+    log::Level level, std::string_view message, const WireEvent& event, log::Fields more
+) {
+    const auto trace = trace_of(event);
+    const auto trace_id = trace ? telemetry::to_string(trace->trace_id) : std::string();
+    std::vector<log::Field> fields{{"event_id", event.event_id}};
+    fields.insert(fields.end(), more);
+    if (trace) fields.emplace_back("trace_id", trace_id);
+    log::write(level, kComponent, message, fields);
 }
 
 }  // namespace
@@ -100,11 +113,11 @@ void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const 
         age ? std::optional(seconds(*age)) : std::nullopt
     );
     if (log::enabled(log::Level::debug)) {
-        log::debug(
-            kComponent,
+        log_event(
+            log::Level::debug,
             "published",
-            {{"event_id", event.event_id},
-             {"topic", event.topic},
+            event,
+            {{"topic", event.topic},
              {"partition", report.partition},
              {"offset", report.offset},
              {"lane", lane.machine.lane().value()}}
@@ -116,11 +129,11 @@ void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const 
 void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Report& report) {
     const auto& event = page.wire[index];
     auto why = publisher_->explain(report.error, event.topic, event.bytes());
-    log::warn(
-        kComponent,
+    log_event(
+        log::Level::warn,
         "Kafka refused an event",
-        {{"event_id", event.event_id},
-         {"topic", event.topic},
+        event,
+        {{"topic", event.topic},
          {"lane", lane.machine.lane().value()},
          {"error_type", report.error},
          {"error", why}}
@@ -168,11 +181,11 @@ void Delivery::hold(Lane& lane, const WireEvent& event, std::string_view error) 
     lane.held_until = now + limits_.topic_retry_delay;
     lane.held_topic = event.topic;
     dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
-    log::error(
-        kComponent,
+    log_event(
+        log::Level::error,
         "Kafka takes nothing for a topic; the lane waits until the topic exists and we may write",
+        event,
         {{"topic", event.topic},
-         {"event_id", event.event_id},
          {"lane", lane.machine.lane().value()},
          {"error_type", error},
          {"error", publisher_->explain(error, event.topic, event.bytes())},
@@ -278,11 +291,11 @@ void Delivery::count_parked(const LaneMachine::Acknowledgement& acknowledgement,
         // Those that the broker refused were counted at each refusal.
         if (parked.attempts == 1)
             dependencies_.metrics.failed(telemetry::Failure::publish_error, event->event_type);
-        log::error(
-            kComponent,
+        log_event(
+            log::Level::error,
             "parked an event",
-            {{"event_id", event->event_id},
-             {"lane", page.lane->machine.lane().value()},
+            *event,
+            {{"lane", page.lane->machine.lane().value()},
              {"attempt", parked.attempts},
              {"error_type", parked.error_class},
              {"error", parked.error}}

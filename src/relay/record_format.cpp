@@ -29,6 +29,7 @@ constexpr std::size_t kEscapedMax = 6;
 constexpr std::array<std::string_view, 5> kOwnHeaders{
     "event_type", "aggregate_type", "event_id", "content-type", "created_at"
 };
+constexpr std::string_view kTraceparent = "traceparent";
 constexpr std::string_view kReservedPrefix = "txstream-";
 // A JSON array of names, as the writer wrote them.
 constexpr std::string_view kMissingHeaders = "txstream-missing-headers";
@@ -140,6 +141,16 @@ void append_wire_events(
         wire.push_back(record);
     }
     TXS_ASSERT(arena.data() == memory, "the arena moved under its views");
+}
+
+std::optional<telemetry::TraceContext> trace_of(const WireEvent& event) {
+    domain::JsonMembers members(event.extra_headers);
+    while (members.next()) {
+        if (text_of(members.name()) != kTraceparent) continue;
+        const auto text = text_of(members.value());
+        return text ? telemetry::parse_traceparent(*text) : std::nullopt;
+    }
+    return std::nullopt;
 }
 
 std::span<const Header> RecordHeaders::of(const WireEvent& event) {

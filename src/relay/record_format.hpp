@@ -2,6 +2,7 @@
 
 #include "outbox/event.hpp"
 #include "relay/ports.hpp"
+#include "telemetry/trace_context.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -52,6 +53,10 @@ void append_wire_events(
     std::string& arena,
     std::vector<WireEvent>& wire
 );
+
+/// The context in which the event was created, as its header `traceparent` says. For lines of the
+/// log: it looks through the headers.
+std::optional<telemetry::TraceContext> trace_of(const WireEvent& event);
 
 /// How long before `now` the event was created, by its writer's clock. Nothing when that clock is
 /// no measure: more than a minute ahead, or a month ago. Metrics must not follow it then.

@@ -193,5 +193,26 @@ TEST(RecordFormatTest, ManyEventsStayWhereTheyWereWritten) {
         EXPECT_TRUE(record.value.starts_with("{\"event_id\":\"11111111-"));
 }
 
+TEST(RecordFormatTest, TheTraceOfAnEventArrivesAsItWasStored) {
+    constexpr std::string_view kParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const auto stored = [&](std::string_view parent) {
+        return R"({"traceparent":")" + std::string(parent) + R"(","tracestate":"a=\"1\",b=2"})";
+    };
+    // Ours is written as the client sent it; what another writer stored is its own affair.
+    for (const std::string_view parent : {kParent, std::string_view("not one")}) {
+        const Wire wire({{.headers = stored(parent)}});
+        RecordHeaders headers;
+        const auto text = text_of(headers.of(wire.records[0]));
+        const auto wanted = "traceparent=" + std::string(parent) + ";tracestate=a=\"1\",b=2;";
+        EXPECT_TRUE(text.ends_with(wanted)) << text;
+        EXPECT_EQ(trace_of(wire.records[0]), telemetry::parse_traceparent(parent));
+    }
+    const auto none = std::optional<telemetry::TraceContext>();
+    for (const auto* const other : {"", "{}", R"({"traceparent":7})", R"({"tracestate":"a=1"})"}) {
+        const Wire wire({{.headers = other}});
+        EXPECT_EQ(trace_of(wire.records[0]), none) << other;
+    }
+}
+
 }  // namespace
 }  // namespace txstream::relay

@@ -86,6 +86,31 @@ def test_an_order_and_its_event_are_one(world, api):
     assert event["event_data"] == data
 
 
+def test_the_trace_of_a_request_is_stored_with_its_event_and_in_its_log_lines(world):
+    parent, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", 'rojo="1",congo=t61rcWkgMzE'
+    database, topic = world.database(), world.topic()
+    api = world.start("serve", database, topic, LOGGING_LEVEL="debug")
+    sent = {
+        "both": {"traceparent": parent, "tracestate": state, "X-Request-Id": "mine"},
+        "malformed": {"traceparent": parent.upper(), "tracestate": state},
+        "without": {},
+    }
+    for number, headers in sent.items():
+        assert api.request("POST", "/api/v1/orders", order(order_number=number), headers)[0] == 201
+    records = topic.read(lambda found: len(found) == len(sent))
+    traces = {json.loads(one.value())["event_data"]["order_number"]: (header(one, "traceparent"), header(one, "tracestate"))
+              for one in records}
+    assert traces == {"both": (parent, state), "malformed": (None, None), "without": (None, None)}
+    assert database.run("SELECT DISTINCT headers::text FROM txstream.outbox WHERE headers IS NOT NULL") == [
+        (json.dumps({"traceparent": parent, "tracestate": state}, separators=(",", ":")),)]
+    lines = [line for line in api.logs("request") if line["route"] == "/api/v1/orders"]
+    assert [(line.get("trace_id"), line.get("span_id")) for line in lines] == [
+        (parent[3:35], parent[36:52]), (None, None), (None, None)]
+    assert lines[0]["request_id"] == "mine"
+    eventually(lambda: len(api.logs("published")) == len(sent), "each event has its line")
+    assert sorted(line.get("trace_id", "") for line in api.logs("published")) == ["", "", parent[3:35]]
+
+
 def test_a_failing_outbox_takes_the_order_with_it(world, api):
     world.db.run("ALTER TABLE txstream.outbox RENAME TO outbox_away")
     status, _, text = api.request("POST", "/api/v1/orders", order())

@@ -1,6 +1,7 @@
 #include "http/detail/session.hpp"
 
 #include "base/assert.hpp"
+#include "http/detail/incoming_trace.hpp"
 #include "http/detail/response_writer.hpp"
 #include "http/problem.hpp"
 
@@ -183,7 +184,9 @@ Task<bool> Session::answer() {
     Request& request = parser_.request();
     request.deadline = Deadline::in(shared_.limits.handler_timeout);
     request.id = id_for(request);
+    request.trace = incoming_trace(request.headers);
     const std::string id = request.id;
+    const auto trace = request.trace;
     const Method method = request.method;
     Response response;
     std::string_view route = "malformed";
@@ -209,7 +212,13 @@ Task<bool> Session::answer() {
     const bool written = co_await write(output_, has_body ? response.body : std::string_view());
     if (shared_.observer.request) {
         shared_.observer.request(
-            {method, route, id, response.status, Clock::now() - began_, response.failure}
+            {method,
+             route,
+             id,
+             response.status,
+             Clock::now() - began_,
+             response.failure,
+             trace ? &*trace : nullptr}
         );
     }
     co_return written && !departure.close;
