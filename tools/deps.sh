@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages this project needs, if any is missing.
 #
-#   deps.sh [SET]...    sets: build, dev, run, test (default: all)
+#   deps.sh [SET]...    sets: build, dev, run, unit, test (default: build, run, unit and test)
 #   deps.sh --list [SET]...
 #
 # Nothing is asked and nothing touched when all of them are there. Without root and without sudo it says what to
@@ -17,8 +17,10 @@ declare -A PACKAGES=(
         libcli11-dev nlohmann-json3-dev libgtest-dev libssl-dev zlib1g-dev python3'
     # txstream dev, and what it tells to try next: no JVM, nothing from Maven.
     [dev]='postgresql-15 curl kcat'
-    [run]='postgresql-15 postgresql-client-15 prometheus default-jre-headless maven kcat curl jq python3'
-    [test]='python3-pytest python3-psycopg2 python3-confluent-kafka pgbouncer shellcheck wrk'
+    [run]='postgresql-15 postgresql-client-15 prometheus prometheus-alertmanager default-jre-headless maven kcat curl jq python3'
+    # Beside those of build: the tests without servers judge the rules for Prometheus with its own tools.
+    [unit]='python3-pytest python3-yaml prometheus prometheus-alertmanager'
+    [test]='python3-pytest python3-yaml python3-psycopg2 python3-confluent-kafka pgbouncer shellcheck wrk'
 )
 
 # Present only while we install; by its text we know one that a killed run of ours left behind.
@@ -30,12 +32,12 @@ main() {
     while (($#)); do
         case $1 in
             --list) list_only=1 ;;
-            build | dev | run | test) sets+=("$1") ;;
-            *) die "unknown set $1; there are: build, dev, run, test" ;;
+            build | dev | run | unit | test) sets+=("$1") ;;
+            *) die "unknown set $1; there are: build, dev, run, unit, test" ;;
         esac
         shift
     done
-    ((${#sets[@]})) || sets=(build run test)
+    ((${#sets[@]})) || sets=(build run unit test)
     mapfile -t WANTED < <(for set in "${sets[@]}"; do echo "${PACKAGES[$set]}"; done | tr -s '[:space:]' '\n' | sort -u)
     if ((list_only)); then
         printf '%s\n' "${WANTED[@]}"
@@ -103,11 +105,11 @@ remove_policy() {
 
 service_units() { systemctl list-unit-files --no-legend 'postgresql*' 'prometheus*' 'pgbouncer*' 2>/dev/null | awk '{ print $1 }' || true; }
 
-# The next boot would start them and take the ports 5432 and 9090. Units that were there before stay as they are.
+# The next boot would start them and take the ports 5432, 9090 and 9093. Units that were there before stay as they are.
 keep_new_services_off() {
     [[ -d /run/systemd/system ]] || return 0
     local unit
-    for unit in postgresql.service prometheus.service pgbouncer.service; do
+    for unit in postgresql.service prometheus.service prometheus-alertmanager.service pgbouncer.service; do
         if [[ $'\n'$1$'\n' != *$'\n'$unit$'\n'* ]]; then
             "${SUDO[@]}" systemctl disable --quiet "$unit" 2>/dev/null || true
         fi

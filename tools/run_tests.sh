@@ -37,12 +37,12 @@ main() {
     trap 'exit 130' INT TERM HUP
     export TXSTREAM_ROOT=$TXS_ROOT TXSTREAM_BIN=$TXS_ROOT/build/$preset/txstream
     if ((unit)); then
-        tools/deps.sh build
+        tools/deps.sh build unit
         tools/build.sh "$preset"
         run_ctest "$preset" -L '^unit$' "$@"
         return
     fi
-    tools/deps.sh build run test
+    tools/deps.sh build run unit test
     # The one step that may need the network; it overlaps with the compiler.
     "$KAFKA" fetch &
     local fetch=$!
