@@ -102,6 +102,8 @@ test_a_taken_port_is_named_with_pid_and_variable() {
     says "port $port for Kafka's controller is taken by pid $FOREIGN"
     exits 3 "$ROOT/tools/services/prometheus.sh" start --dir "$WORK/prometheus" --port "$port"
     says 'choose another one with --port'
+    exits 3 "$ROOT/tools/services/alertmanager.sh" start --dir "$WORK/alertmanager" --port "$port"
+    says "port $port for Alertmanager is taken by pid $FOREIGN"
     proc_started "$FOREIGN"
     is_gone "$WORK/pg/server.pid" && is_gone "$WORK/kafka/server.pid"
 }
@@ -109,14 +111,14 @@ test_a_taken_port_is_named_with_pid_and_variable() {
 test_stop_and_kill_leave_a_process_alone_that_only_has_the_pid() {
     listen_on "$(free_port 1)"
     local dir script
-    for script in postgres kafka prometheus; do
+    for script in postgres kafka prometheus alertmanager; do
         dir=$WORK/$script
         mkdir "$dir"
         echo "$FOREIGN 1 $(boot_id)" >"$dir/server.pid"
         exits 0 "$ROOT/tools/services/$script.sh" stop --dir "$dir"
         says 'is not running'
         exits 3 "$ROOT/tools/services/$script.sh" status --dir "$dir"
-        [[ $script == prometheus ]] || exits 0 "$ROOT/tools/services/$script.sh" kill --dir "$dir"
+        [[ $script == prometheus || $script == alertmanager ]] || exits 0 "$ROOT/tools/services/$script.sh" kill --dir "$dir"
     done
     proc_started "$FOREIGN"
 }
@@ -168,13 +170,32 @@ test_two_starts_at_once_yield_one_server() {
 
 test_a_mistyped_verb_is_refused() {
     local script
-    for script in stack.sh services/postgres.sh services/kafka.sh services/prometheus.sh; do
+    for script in stack.sh services/postgres.sh services/kafka.sh services/prometheus.sh services/alertmanager.sh; do
         exits 2 "$ROOT/tools/$script" strat
         says 'unknown verb strat'
         says "${script##*/} status"
         exits 0 "$ROOT/tools/$script" help
         says "${script##*/} status"
     done
+}
+
+test_prometheus_has_the_committed_rules_and_finds_its_alertmanager() {
+    local prometheus alertmanager
+    prometheus=$(free_port 1) alertmanager=$(free_port 1)
+    "$ROOT/tools/services/alertmanager.sh" start --dir "$WORK/alertmanager" --port "$alertmanager"
+    "$ROOT/tools/services/prometheus.sh" start --dir "$WORK/prometheus" --port "$prometheus" --metrics-port 1 \
+        --metrics-path "/it's" --alertmanager-port "$alertmanager"
+    ask() { curl -sS --noproxy '*' "http://127.0.0.1:$1/$2"; }
+    [[ $(ask "$prometheus" api/v1/rules) == *TxStreamRelayDown* ]]
+    # shellcheck disable=SC2317  # called by wait_until
+    found() { [[ $(ask "$prometheus" api/v1/alertmanagers) == *":$alertmanager/api/v2/alerts"* ]]; }
+    wait_until 20 found
+    [[ $(ask "$alertmanager" api/v2/status) == *TxStreamRelayDown* ]]
+    exits 0 "$ROOT/tools/services/prometheus.sh" start --dir "$WORK/prometheus" --port "$prometheus" --metrics-port 1 \
+        --metrics-path "/it's" --alertmanager-port "$alertmanager"
+    says 'Prometheus already runs'
+    exits 0 "$ROOT/tools/services/alertmanager.sh" start --dir "$WORK/alertmanager" --port "$alertmanager"
+    says 'Alertmanager already runs'
 }
 
 test_psql_without_a_server_of_ours_connects_nowhere() {

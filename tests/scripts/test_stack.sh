@@ -159,7 +159,7 @@ test_a_binary_that_dies_is_shown_and_what_ran_before_stays() {
 # Prometheus is ready before it has looked at its list of targets.
 scrapes() {
     curl -sS --noproxy '*' "http://127.0.0.1:$STACK_PROMETHEUS_PORT/api/v1/targets" |
-        jq -e --arg url "$1" '[.data.activeTargets[] | select(.labels.job == "txstream").scrapeUrl] == [$url]' >/dev/null
+        jq -e --arg url "$1" '[.data.activeTargets[] | select(.labels.job == "txstream-serve").scrapeUrl] == [$url]' >/dev/null
 }
 
 test_env_file_counts_for_all_of_the_stack() {

@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# A private Prometheus that scrapes a txstream on this machine.
+# A private Prometheus that scrapes a txstream on this machine, with the rules of deploy/prometheus.
 #
-#   prometheus.sh start  --dir DIR --port PORT [--metrics-port PORT] [--metrics-path PATH] [--port-variable NAME]
+#   prometheus.sh start  --dir DIR --port PORT [--metrics-port PORT] [--metrics-path PATH] [--alertmanager-port PORT]
+#                        [--port-variable NAME]
 #   prometheus.sh stop   --dir DIR
 #   prometheus.sh status --dir DIR      exit 0 when it runs, 3 when not
+#
+# Without --alertmanager-port alerts are evaluated and shown, and notify no one.
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
+RULES=$TXS_ROOT/deploy/prometheus/rules
 READY_SECONDS=30
 STOP_SECONDS=10
 
@@ -26,13 +30,14 @@ main() {
 }
 
 parse_options() {
-    DIR='' PORT=9090 METRICS_PORT=9091 METRICS_PATH=/metrics PORT_VARIABLE=--port
+    DIR='' PORT=9090 METRICS_PORT=9091 METRICS_PATH=/metrics ALERTMANAGER_PORT='' PORT_VARIABLE=--port
     while (($#)); do
         case $1 in
             --dir) DIR=$(realpath -m -- "$2") && shift 2 ;;
             --port) PORT=$2 && shift 2 ;;
             --metrics-port) METRICS_PORT=$2 && shift 2 ;;
             --metrics-path) METRICS_PATH=$2 && shift 2 ;;
+            --alertmanager-port) ALERTMANAGER_PORT=$2 && shift 2 ;;
             --port-variable) PORT_VARIABLE=$2 && shift 2 ;;
             *) die "unknown option $1" ;;
         esac
@@ -46,7 +51,7 @@ do_start() {
     require_command prometheus prometheus
     mkdir -p "$DIR"
     with_lock "$DIR/lock"
-    if is_running "$PID_FILE" && [[ $(cat "$DIR/port") == "$PORT $METRICS_PORT $METRICS_PATH" ]] && is_ready; then
+    if is_running "$PID_FILE" && [[ $(cat "$DIR/port") == "$(identity)" ]] && is_ready; then
         say "Prometheus already runs on 127.0.0.1:$PORT (pid $(pid_of "$PID_FILE"))"
         return
     fi
@@ -82,7 +87,7 @@ do_status() {
 
 launch() {
     write_config
-    echo "$PORT $METRICS_PORT $METRICS_PATH" >"$DIR/port"
+    identity >"$DIR/port"
     spawn "$PID_FILE" "$LOG" prometheus "--config.file=$DIR/prometheus.yml" "--storage.tsdb.path=$DIR/data" \
         --storage.tsdb.retention.time=200h "--web.listen-address=127.0.0.1:$PORT"
     wait_until "$READY_SECONDS" settled || true
@@ -92,20 +97,37 @@ launch() {
     }
 }
 
-write_config() {
-    cat >"$DIR/prometheus.yml" <<CONFIG
+# The port, and what else makes a running one the wanted one: its configuration and the rules.
+identity() { echo "$PORT $({ config && cat "$RULES"/*.yml; } | hash_of)"; }
+
+write_config() { config >"$DIR/prometheus.yml"; }
+
+# The shape of deploy/prometheus/prometheus.yml, so that its rules find the names of jobs and labels they expect.
+config() {
+    local rules="$RULES/*.yml"
+    cat <<CONFIG
 # Written by $(basename "$0") at each start.
 global:
   scrape_interval: 5s
   evaluation_interval: 5s
+rule_files:
+  - '${rules//\'/\'\'}'
 scrape_configs:
   - job_name: prometheus
     static_configs:
       - targets: ['127.0.0.1:$PORT']
-  - job_name: txstream
+  - job_name: txstream-serve
     metrics_path: '${METRICS_PATH//\'/\'\'}'
     static_configs:
       - targets: ['127.0.0.1:$METRICS_PORT']
+        labels:
+          outbox: local
+CONFIG
+    [[ -z $ALERTMANAGER_PORT ]] || cat <<CONFIG
+alerting:
+  alertmanagers:
+    - static_configs:
+        - targets: ['127.0.0.1:$ALERTMANAGER_PORT']
 CONFIG
 }
 
