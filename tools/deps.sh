@@ -17,10 +17,11 @@ declare -A PACKAGES=(
         libcli11-dev nlohmann-json3-dev libgtest-dev libssl-dev zlib1g-dev python3'
     # txstream dev, and what it tells to try next: no JVM, nothing from Maven.
     [dev]='postgresql-15 curl kcat'
-    [run]='postgresql-15 postgresql-client-15 prometheus prometheus-alertmanager default-jre-headless maven kcat curl jq python3'
+    [run]='postgresql-15 postgresql-client-15 prometheus prometheus-alertmanager default-jre-headless maven kcat curl jq python3
+        python3-venv'
     # Beside those of build: the tests without servers judge the rules for Prometheus with its own tools.
     [unit]='python3-pytest python3-yaml prometheus prometheus-alertmanager'
-    [test]='python3-pytest python3-yaml python3-psycopg2 python3-confluent-kafka pgbouncer shellcheck wrk'
+    [test]='python3-pytest python3-venv python3-yaml python3-psycopg2 python3-confluent-kafka pgbouncer shellcheck wrk'
 )
 
 # Present only while we install; by its text we know one that a killed run of ours left behind.
