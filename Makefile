@@ -81,6 +81,17 @@ health: ## ask the running API how it is
 logs: ## follow the log of the txstream that start-all started
 	@tools/stack.sh logs
 
+.PHONY: dashboards
+dashboards: ## write deploy/grafana/dashboards/*.json from the code in tools/dashboards
+	@tools/deps.sh run
+	@tools/dashboards/generate.py
+
+.PHONY: dashboards-preview
+dashboards-preview: ## draw the dashboards from a Prometheus, without Grafana, into var/dashboards (PROMETHEUS=url; ARGS='--from UNIX --to UNIX')
+	@tools/deps.sh run
+	@[ ! -e var/stack.env ] || . var/stack.env; \
+	    tools/dashboards/preview.py --prometheus "$${PROMETHEUS:-http://127.0.0.1:$${STACK_PROMETHEUS_PORT:-9090}}" --out var/dashboards $(ARGS)
+
 .PHONY: debug
 debug: dev-build ## the API of the dev build under gdb, against the stack's services
 	@command -v gdb >/dev/null || { echo "gdb is missing; install the Debian package gdb" >&2; exit 1; }

@@ -43,11 +43,14 @@ main() {
         return
     fi
     tools/deps.sh build run unit test
-    # The one step that may need the network; it overlaps with the compiler.
+    # The two steps that may need the network; they overlap with the compiler.
     "$KAFKA" fetch &
     local fetch=$!
+    tools/venv.sh tools/dashboards/requirements.txt >/dev/null &
+    local venv=$!
     tools/build.sh "$preset"
     wait "$fetch" || die "there is no Kafka to test against"
+    wait "$venv" || die "there is no Python to draw dashboards with"
     with_services run_ctest "$preset" "$@"
 }
 
