@@ -25,6 +25,7 @@ constexpr int kSyslogWarning = 4;
 constexpr std::string_view kTooLarge = "MSG_SIZE_TOO_LARGE";
 constexpr std::string_view kBatchSize = "batch.size";
 constexpr std::size_t kFramingBytes = 128;
+constexpr std::size_t kHeaderFramingBytes = 10;  // two lengths
 // An answer of the cluster on which no event is parked.
 constexpr std::chrono::seconds kOldAnswer{10};
 constexpr std::chrono::seconds kAskAgain{30};
@@ -124,6 +125,7 @@ public:
         }
         headers_.clear();
         for (const auto& header : record.headers) headers_.push_back({header.name, header.value});
+        if (!record.marks.empty()) append_marks(record, limit->bytes_max);
         kafka::Record out;
         out.topic = record.topic;
         out.key = record.key;
@@ -181,6 +183,18 @@ private:
         if (known_.size() >= TopicLimits::kTopicsMax && found == known_.end()) known_.clear();
         return &known_.insert_or_assign(std::string(topic), Known{*limit, version, now})
                     .first->second.limit;
+    }
+
+    // A mark may not be why a record is refused that would be taken without it.
+    void append_marks(const relay::Record& record, std::size_t bytes_max) {
+        auto bytes = record.key.size() + record.value.size() + kFramingBytes;
+        const auto count = [&](const relay::Header& header) {
+            bytes += kHeaderFramingBytes + header.name.size() + header.value.size();
+        };
+        std::ranges::for_each(record.headers, count);
+        std::ranges::for_each(record.marks, count);
+        if (bytes > bytes_max) return;
+        for (const auto& mark : record.marks) headers_.push_back({mark.name, mark.value});
     }
 
     tl::unexpected<Error> wait(const char* what) {

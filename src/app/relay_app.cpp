@@ -99,6 +99,12 @@ public:
         return facts_;
     }
 
+    /// Why it was not found at once; empty when it was.
+    relay::DelayReason was_missing() const {
+        const std::scoped_lock lock(mutex_);
+        return was_missing_;
+    }
+
     /// Is Kafka there? Thread-safe.
     void doubt() {
         {
@@ -126,6 +132,7 @@ private:
                 continue;
             }
             const bool is_away = facts.error().retryable();
+            if (!facts_) was_missing_ = relay::header_word(kTold[is_away ? 0 : 1]);
             blockages_.set(kOwner, kTold[is_away ? 0 : 1], facts.error().what());
             blockages_.clear(kOwner, kTold[is_away ? 1 : 0]);
             (void)trouble_->happened(facts.error());  // logged below
@@ -171,6 +178,7 @@ private:
     bool is_stopping_ = false;                // guarded by mutex_
     bool is_in_doubt_ = false;                // guarded by mutex_
     std::optional<kafka::TopicFacts> facts_;  // guarded by mutex_
+    relay::DelayReason was_missing_;          // guarded by mutex_
     std::thread thread_;
 };
 
@@ -230,6 +238,7 @@ Task<> RelayApp::run_when_topic_is_there() {
          {"partitions", facts.partitions},
          {"message_bytes_max", limits_->batch_bytes_max()}}
     );
+    delayed_before_ = topic_->was_missing();
     start_pool();
 }
 
@@ -246,6 +255,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     options.workers = std::min(relay.workers, options.lanes);
     options.name = process_name();
     options.breaker = config_.breaker;
+    options.worker.delayed_before = delayed_before_;
     auto& worker = options.worker;
     worker.topic = config_.kafka.topic;
     worker.gate.retry = config_.retry;
@@ -361,7 +371,10 @@ Task<Result<>> RelayApp::look_at_structure(pg::Connection& connection) {
     auto checked = co_await outbox::check_structure(connection, Deadline::in(kBacklogTimeout));
     if (checked) {
         blockages_.clear(kOwner, relay::Blockage::outbox_unusable);
-        if (limits_ && !pool_ && !is_stopping_) start_pool();
+        if (limits_ && !pool_ && !is_stopping_) {
+            delayed_before_ = relay::header_word(relay::Blockage::outbox_unusable);
+            start_pool();
+        }
         co_return checked;
     }
     if (checked.error().retryable()) co_return checked;

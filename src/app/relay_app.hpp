@@ -4,6 +4,7 @@
 #include "app/kafka_publisher.hpp"
 #include "outbox/backlog.hpp"
 #include "relay/blockages.hpp"
+#include "relay/delays.hpp"
 #include "relay/stall_detector.hpp"
 #include "relay/worker_pool.hpp"
 #include "runtime/task_group.hpp"
@@ -73,7 +74,8 @@ private:
     std::shared_ptr<TopicLimits> limits_;
     std::unique_ptr<relay::WorkerPool> pool_;
     std::size_t lanes_ = 0;
-    bool were_dead_ = false;  ///< all workers, at the last look
+    relay::DelayReason delayed_before_;  ///< what kept the workers from starting
+    bool were_dead_ = false;             ///< all workers, at the last look
     bool is_stopping_ = false;
 };
 

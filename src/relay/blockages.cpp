@@ -43,6 +43,18 @@ std::string_view to_string(Blockage blockage) {
     return "";
 }
 
+std::string_view header_word(Blockage blockage) {
+    static const auto words = [] {
+        std::map<Blockage, std::string> all;
+        for (const auto one : kBlockages) {
+            auto& word = all[one] = to_string(one);
+            std::ranges::replace(word, '_', '-');
+        }
+        return all;
+    }();
+    return words.at(blockage);
+}
+
 std::string_view explain(Blockage blockage) {
     switch (blockage) {
         case Blockage::database_unavailable:
@@ -121,6 +133,22 @@ std::vector<Blockages::Current> Blockages::current() const {
 bool Blockages::contains(Blockage blockage) const {
     const std::scoped_lock lock(mutex_);
     return entries_.contains(blockage);
+}
+
+std::optional<Blockage> Blockages::holding_up(Teller first, std::size_t count) const {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [blockage, entry] : entries_) {
+        // Of one lane only.
+        if (blockage == Blockage::cannot_park || blockage == Blockage::topic_refused) continue;
+        const bool is_of_kafka =
+            blockage == Blockage::kafka_unavailable || blockage == Blockage::topic_missing;
+        if (std::ranges::any_of(entry.tellers, [&](Teller teller) {
+                return (teller >= first && teller - first < count) ||
+                       (is_of_kafka && teller == kOwner);
+            }))
+            return blockage;
+    }
+    return std::nullopt;
 }
 
 void tell_of(const Error& error, unsigned failures, WorkerBlockages& blockages) {

@@ -45,6 +45,8 @@ inline constexpr std::array kBlockages{
 };
 
 std::string_view to_string(Blockage blockage);
+/// The same as a word of our headers: with hyphens. Has static lifetime.
+std::string_view header_word(Blockage blockage);
 /// What it means and what to do, in a sentence; names no host, user or key.
 std::string_view explain(Blockage blockage);
 /// It ends when a server is back, without an operator.
@@ -80,6 +82,9 @@ public:
     };
     std::vector<Current> current() const;
     bool contains(Blockage blockage) const;
+    /// What keeps all lanes of these tellers, [first, first + count), from being delivered: they
+    /// say it, or the owner says it of Kafka.
+    std::optional<Blockage> holding_up(Teller first, std::size_t count) const;
 
 private:
     struct Entry {

@@ -77,5 +77,24 @@ TEST(StallDetectorTest, EventsThatWaitWithoutProgressAreAStallAndAnyProgressEnds
     EXPECT_FALSE(stall.observe(now, 1, 11)) << "it has only just come";
 }
 
+TEST_F(BlockagesTest, AWorkerIsHeldUpByWhatItSaysAndByWhatTheOwnerSaysOfKafka) {
+    Blockages all(nullptr);
+    EXPECT_FALSE(all.holding_up(3, 3));
+    all.set(2, Blockage::cannot_acknowledge, "");
+    all.set(6, Blockage::kafka_unavailable, "");
+    all.set(Blockages::kOwner, Blockage::database_unavailable, "the backlog's session only");
+    all.set(4, Blockage::topic_refused, "one lane only");
+    EXPECT_FALSE(all.holding_up(3, 3)) << "other workers'";
+    all.set(Blockages::kOwner, Blockage::topic_missing, "");
+    EXPECT_EQ(all.holding_up(3, 3), Blockage::topic_missing);
+    all.set(5, Blockage::cannot_acknowledge, "");
+    EXPECT_EQ(all.holding_up(3, 3), Blockage::cannot_acknowledge);
+}
+
+TEST_F(BlockagesTest, TheWordsOfHeadersAreTheNamesWithHyphens) {
+    EXPECT_EQ(header_word(Blockage::kafka_unavailable), "kafka-unavailable");
+    EXPECT_EQ(header_word(Blockage::stalled), "stalled");
+}
+
 }  // namespace
 }  // namespace txstream::relay

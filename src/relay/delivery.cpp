@@ -25,7 +25,8 @@ Delivery::Delivery(Dependencies dependencies, Limits limits)
     : dependencies_(std::move(dependencies)),
       limits_(limits),
       random_(std::random_device{}()),
-      blockages_(dependencies_.blockages, dependencies_.worker * kPartsOfWorker) {
+      blockages_(dependencies_.blockages, dependencies_.worker * kPartsOfWorker),
+      delay_(dependencies_.delayed_before) {
 }
 
 Delivery::~Delivery() = default;
@@ -53,6 +54,46 @@ void Delivery::look(Clock::time_point now) {
         Blockage::cannot_park,
         "see the lines about dead letters"
     );
+    update_delay();
+}
+
+// A poll looks for the events of all lanes: what holds them up at its beginning is why those that
+// it finds are late.
+void Delivery::update_delay() {
+    DelayReason now;
+    if (dependencies_.gate.is_held_by_breaker()) {
+        now = kBreakerOpen;
+    } else if (const auto blockage = dependencies_.blockages.holding_up(
+                   dependencies_.worker * kPartsOfWorker, kPartsOfWorker
+               )) {
+        now = header_word(*blockage);
+    }
+    if (now == delay_) return;
+    delay_ = now;
+    for (auto& [id, lane] : lanes_) {
+        if (now.empty()) {
+            lane.worker_delay.end(lane.machine.looks());
+        } else {
+            lane.worker_delay.begin(now);
+        }
+    }
+}
+
+DelayReason Delivery::Lane::late(const Page& page) const {
+    const auto own = own_delay.of(page.look);
+    return own.empty() ? worker_delay.of(page.look) : own;
+}
+
+std::optional<Mark> Delivery::mark_of(const Lane& lane, const Page& page, EventSeq id) const {
+    if (page.late.empty() && lane.tries.empty()) return std::nullopt;
+    if (const auto tries = lane.tries.of(id)) return Mark{tries->count + 1, tries->reason};
+    if (page.late.empty()) return std::nullopt;
+    return Mark{1, page.late};
+}
+
+void Delivery::must_restart(DelayReason reason) {
+    needs_restart_ = true;
+    if (restart_reason_.empty() || restart_reason_ == kProducerRestart) restart_reason_ = reason;
 }
 
 WorkerBlockages Delivery::blockages(std::size_t part) const {
@@ -65,10 +106,16 @@ WorkerBlockages Delivery::blockages(std::size_t part) const {
 void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_until) {
     const auto id = claimed.lane;
     TXS_ASSERT(!owns(id), "a lane is claimed once");
-    lanes_.emplace(
-        id,
-        Lane{LaneMachine(std::move(claimed), limits_.lane), publish_until, {}, {}, false, {}, 0, {}}
-    );
+    auto& lane = lanes_
+                     .emplace(
+                         id,
+                         Lane{
+                             .machine = LaneMachine(std::move(claimed), limits_.lane),
+                             .publish_until = publish_until
+                         }
+                     )
+                     .first->second;
+    if (!delay_.empty()) lane.worker_delay.begin(delay_);
     // Connecting and asking for a producer id takes time that the first event should not wait for;
     // if it fails, the first event tries again and says so.
     (void)ensure_publisher();
@@ -97,7 +144,7 @@ void Delivery::lose(LaneId id) {
     if (found == lanes_.end()) return;
     auto& lane = found->second;
     for (const auto& page : lane.pages) {
-        if (page->next > 0) needs_restart_ = true;
+        if (page->next > 0) must_restart(kLaneLost);
         in_flight_bytes_ -= page->bytes;
     }
     // What is queued must not leave this process once the next owner publishes. The reader, which
@@ -145,7 +192,8 @@ void Delivery::trust(std::uint64_t doubts) {
 
 // --- reading
 
-std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() const {
+std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() {
+    update_delay();
     std::map<std::string, PollGroup> groups;
     if (is_in_doubt()) return groups;
     const auto now = Clock::now();
@@ -190,13 +238,14 @@ void Delivery::add_page(
         target, events.id(begin), events.id(end - 1), end - begin, ends_window
     );
     page->lane = &lane;
+    page->look = lane.machine.looks();
     page->events = events;
     page->read_at = Clock::now();
     append_wire_events(events, begin, end, dependencies_.topic, page->arena, page->wire);
     page->open = page->wire.size();
     page->slots.reserve(page->wire.size());
     for (std::size_t i = 0; i < page->wire.size(); ++i) {
-        page->slots.push_back({page.get(), i});
+        page->slots.push_back({page.get(), static_cast<std::uint32_t>(i)});
         page->bytes += page->wire[i].bytes();
     }
     in_flight_bytes_ += page->bytes;
@@ -261,10 +310,11 @@ bool Delivery::hand_over(Lane& lane, Page& page) {
     if (needs_restart_ || is_closed_ || now >= lane.publish_until) return false;
     if (auto ready = ensure_publisher(); !ready) {
         fail("publish_error", ready.error());
-        needs_restart_ = true;
+        must_restart(kProducerRestart);
         return false;
     }
     if (page.next == 0) page.handed_over_at = now;
+    page.late = lane.late(page);
     const auto before = in_flight_events_;
     while (page.next < page.wire.size() && publish_next(lane, page)) {
     }
@@ -299,6 +349,7 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
     record.value = event.value;
     record.is_tombstone = event.is_tombstone;
     record.headers = headers_.of(event);
+    if (const auto mark = mark_of(lane, page, event.id)) record.marks = headers_.marks(*mark);
     // Never the writer's clock: the broker refuses, or deletes as too old, what it does not like.
     record.timestamp_ms =
         std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())
@@ -307,6 +358,7 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
     record.context = &page.slots[page.next];
     auto taken = publisher_->publish(record);
     if (taken) {
+        page.slots[page.next].is_handed_over = true;
         ++page.next;
         ++in_flight_events_;
         is_alone_ = is_suspect;
@@ -325,7 +377,7 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
     lane.machine.withdraw(page.number);
     if (taken.error().code() != Code::overloaded) {
         fail("publish_error", taken.error());
-        needs_restart_ = true;
+        must_restart(kProducerRestart);
     }
     return false;
 }
@@ -340,6 +392,8 @@ void Delivery::park_next(Lane& lane, Page& page, std::string_view error_class, s
 // Nothing of the lane from there on was handed over: the lane goes back to it, and no further.
 void Delivery::cut(Lane& lane, Page& page, std::size_t from) {
     const auto events = page.wire.size() - from;
+    if (page.slots[from].is_handed_over)
+        lane.tries.add(page.wire[from].id, header_word(Blockage::topic_refused));
     lane.machine.cut(page.number, page.wire[from].id, events);
     const auto drop_last = [&] {
         in_flight_bytes_ -= lane.pages.back()->bytes;
@@ -366,7 +420,7 @@ Result<> Delivery::ensure_publisher() {
     };
     events.fatal = [this](const Error& error) {
         // The record that caused it is not known yet: its report is on its way.
-        needs_restart_ = true;
+        must_restart(kProducerRestart);
         restart_at_ = std::max(restart_at_, Clock::now() + limits_.reports_grace);
         if (error.origin() == kGapless) {
             unexplained_ = error;
@@ -404,7 +458,7 @@ std::optional<Delivery::Clock::time_point> Delivery::stale_at() const {
 }
 
 void Delivery::take_back_stale() {
-    needs_restart_ = true;
+    must_restart(kWaitedTooLong);
     log::warn(
         kComponent,
         "records have waited too long in the producer; they are sent again with a new timestamp",
@@ -418,6 +472,7 @@ void Delivery::fail(std::string_view kind, const Error& error) {
     const auto failure = dependencies_.gate.failed(Clock::now(), uniform);
     if (!failure) return;
     blockages_.set(Blockage::kafka_unavailable, error.what());
+    update_delay();
     dependencies_.metrics.retry_delay(failure->retry, failure->delay);
     count_retried(failure->retry);
     log::warn(
@@ -434,10 +489,17 @@ void Delivery::fail(std::string_view kind, const Error& error) {
 void Delivery::restart() {
     TXS_ASSERT(!is_acknowledging(), "a lane goes back only between acknowledgements");
     publisher_.reset();
+    const auto reason = restart_reason_.empty() ? kProducerRestart : restart_reason_;
     for (auto& [id, lane] : lanes_) {
+        for (const auto& page : lane.pages) {
+            for (std::size_t i = 0; i < std::min(page->next, page->wire.size()); ++i) {
+                if (page->slots[i].is_handed_over) lane.tries.add(page->wire[i].id, reason);
+            }
+        }
         lane.pages.clear();
         lane.machine.restart();
     }
+    restart_reason_ = {};
     in_flight_bytes_ = 0;
     in_flight_events_ = 0;
     is_alone_ = false;

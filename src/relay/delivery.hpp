@@ -2,6 +2,7 @@
 
 #include "outbox/event.hpp"
 #include "relay/blockages.hpp"
+#include "relay/delays.hpp"
 #include "relay/delivery_gate.hpp"
 #include "relay/lane_machine.hpp"
 #include "relay/ports.hpp"
@@ -61,6 +62,8 @@ public:
         /// No broker can be reached while nothing is under way; may be empty. Called on the
         /// worker's thread.
         std::function<void()> kafka_doubted = nullptr;
+        /// What kept events from being delivered until there were workers; may be empty.
+        DelayReason delayed_before = {};
     };
 
     Delivery(Dependencies dependencies, Limits limits);
@@ -113,7 +116,7 @@ public:
         std::vector<LaneId> lanes;
     };
     /// Caught-up lanes with room for a page, grouped by their cursor (the key is its text).
-    std::map<std::string, PollGroup> lanes_to_poll() const;
+    std::map<std::string, PollGroup> lanes_to_poll();
     /// The next lane with a page to read, each in its turn.
     std::optional<LaneId> lane_to_page();
     LaneMachine& machine(LaneId lane);
@@ -178,20 +181,32 @@ private:
     struct Page;
     struct Slot {
         Page* page;
-        std::size_t index;
+        std::uint32_t index;
+        bool is_handed_over = false;
     };
     struct Lane {
         LaneMachine machine;
         Clock::time_point publish_until;
         Clock::time_point held_until{};     ///< its topic takes nothing
-        std::string held_topic;             ///< since its last refusal; empty: none
+        std::string held_topic{};           ///< since its last refusal; empty: none
         bool is_to_cut = false;             ///< at the first event that was not handed over
         Clock::time_point put_off_until{};  ///< its acknowledgement was refused
         unsigned put_off = 0;               ///< times in a row
-        std::deque<std::unique_ptr<Page>> pages;
+        std::deque<std::unique_ptr<Page>> pages{};
+        LaneDelay worker_delay{};  ///< it shares with the worker's other lanes
+        LaneDelay own_delay{};
+        EarlierTries tries{};
+
+        void begin_own_delay(Blockage blockage) { own_delay.begin(header_word(blockage)); }
+        DelayReason late(const Page& page) const;
     };
 
     Result<> ensure_publisher();
+    void update_delay();
+    std::optional<Mark> mark_of(const Lane& lane, const Page& page, EventSeq id) const;
+    /// The publisher has to be ended, and what is in flight sent again for this reason; the first
+    /// that is known counts.
+    void must_restart(DelayReason reason);
     Lane* lane_with_suspect();
     void pump(Lane& lane);
     bool hand_over(Lane& lane, Page& page);
@@ -225,6 +240,8 @@ private:
     std::size_t acknowledging_ = 0;  ///< lanes
     bool is_alone_ = false;          ///< what is in flight is a suspect
     bool needs_restart_ = false;
+    DelayReason restart_reason_;
+    DelayReason delay_;  ///< of all lanes, at the last look
     bool is_closed_ = false;
     /// The producer gave up for the sake of a record whose report is on its way.
     std::optional<Error> unexplained_;

@@ -39,6 +39,8 @@ public:
     DeliveryGate(Limits limits, SharedBreaker& breaker) : limits_(limits), breaker_(breaker) {}
 
     State state() const noexcept { return state_; }
+    /// The breaker lets nothing pass, or single probes.
+    bool is_held_by_breaker() const { return breaker_.state() != policy::BreakerState::closed; }
     /// True when events may be read and handed over now. May begin a probe, which ends with a
     /// report, failed() or nothing_sent().
     bool may_send(Clock::time_point now);

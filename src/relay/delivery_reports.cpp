@@ -65,7 +65,7 @@ void Delivery::on_reports(std::span<const Report> reports) {
                 if (report.error.starts_with(kPurged)) {
                     // It was queued behind a record that was refused. That one's own report says
                     // why, and may come later.
-                    needs_restart_ = true;
+                    must_restart(kProducerRestart);
                     restart_at_ = std::max(restart_at_, Clock::now() + limits_.reports_grace);
                     break;
                 }
@@ -82,13 +82,14 @@ void Delivery::on_reports(std::span<const Report> reports) {
                         )
                     );
                 }
-                needs_restart_ = true;
+                must_restart(header_word(Blockage::kafka_unavailable));
                 break;
         }
     }
     if (any_acknowledged) {
         dependencies_.gate.acknowledged(Clock::now(), in_flight_events_ > 0);
         blockages_.clear(Blockage::kafka_unavailable);
+        update_delay();
     } else if (in_flight_events_ == 0) {
         dependencies_.gate.forgotten();
     }
@@ -100,7 +101,10 @@ void Delivery::on_reports(std::span<const Report> reports) {
 void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report) {
     const auto& event = page.wire[index];
     lane.machine.published(page.number);
-    if (lane.held_topic == event.topic) lane.held_topic.clear();
+    if (lane.held_topic == event.topic) {
+        lane.held_topic.clear();
+        lane.own_delay.end(lane.machine.looks());
+    }
     page.note(event.topic, report.partition, report.offset);
     const auto age = plausible_age(
         event.created_at,
@@ -144,7 +148,7 @@ void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Repor
     dependencies_.metrics.retried(
         static_cast<unsigned>(lane.machine.attempts(event.id)) + 1, event.event_type
     );
-    needs_restart_ = true;
+    must_restart(kRecordRefused);
     restart_at_ = Clock::now() + limits_.refused_retry_delay;
 }
 
@@ -156,7 +160,7 @@ void Delivery::on_batch_refused(const Page& page, std::size_t index, const Repor
         {{"topic", page.wire[index].topic}, {"error_type", report.error}}
     );
     unexplained_.reset();
-    needs_restart_ = true;
+    must_restart(kBatchRefused);
 }
 
 void Delivery::on_topic_refused(Lane& lane, Page& page, std::size_t index, std::string_view error) {
@@ -170,7 +174,7 @@ void Delivery::on_topic_refused(Lane& lane, Page& page, std::size_t index, std::
         cut(lane, page, index);
     } else {
         // What went after it goes again after it.
-        needs_restart_ = true;
+        must_restart(header_word(Blockage::topic_refused));
     }
 }
 
@@ -180,6 +184,7 @@ void Delivery::hold(Lane& lane, const WireEvent& event, std::string_view error) 
     if (now < lane.held_until) return;
     lane.held_until = now + limits_.topic_retry_delay;
     lane.held_topic = event.topic;
+    lane.begin_own_delay(Blockage::topic_refused);
     dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
     log_event(
         log::Level::error,
@@ -251,12 +256,14 @@ void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement)
     const auto now = Clock::now();
     lane.machine.acknowledged();
     --acknowledging_;
-    lane.put_off = 0;
+    if (std::exchange(lane.put_off, 0U) > 0) lane.own_delay.end(lane.machine.looks());
     for (std::size_t i = 0; i < acknowledgement.pages; ++i) {
         auto& page = *lane.pages.front();
         if (page.tally.events() > 0)
             dependencies_.metrics.processed(page.tally, seconds(now - page.read_at));
         count_parked(acknowledgement, page);
+        if (!lane.tries.empty())
+            for (const auto& event : page.wire) lane.tries.forget(event.id);
         in_flight_bytes_ -= page.bytes;
         lane.pages.pop_front();
     }
@@ -275,6 +282,7 @@ void Delivery::put_off(LaneId id) {
     const auto delay = limits_.park_retry_delay * (1U << std::min(lane.put_off, 10U));
     lane.put_off_until = Clock::now() + std::min(delay, limits_.park_retry_delay_max);
     ++lane.put_off;
+    lane.begin_own_delay(Blockage::cannot_park);
 }
 
 bool Delivery::expects_reports() const {

@@ -29,6 +29,7 @@ struct FakeKafka {
         std::string topic;
         std::string key;
         void* context;
+        std::string marks;  ///< attempt and reason; empty: none
     };
     std::vector<Sent> sent;  ///< and not reported
     PublisherEvents events;
@@ -42,6 +43,13 @@ struct FakeKafka {
     std::vector<std::string> keys() const {
         std::vector<std::string> all;
         for (const auto& one : sent) all.push_back(one.key);
+        return all;
+    }
+    /// Of what is sent and not reported: the key, and the marks in brackets.
+    std::vector<std::string> marked() const {
+        std::vector<std::string> all;
+        for (const auto& one : sent)
+            all.push_back(one.marks.empty() ? one.key : one.key + " (" + one.marks + ")");
         return all;
     }
     void report(Outcome outcome, std::string_view error = {}) {
@@ -84,7 +92,12 @@ public:
         if (record.key == kafka_.unknown_topic_of)
             return fail(Code::not_found, "no such topic", "_UNKNOWN_TOPIC");
         if (kafka_.refuses) return tl::unexpected(*kafka_.refuses);
-        kafka_.sent.push_back({std::string(record.topic), std::string(record.key), record.context});
+        std::string marks;
+        for (const auto& mark : record.marks)
+            marks.append(marks.empty() ? "" : " ").append(mark.value);
+        kafka_.sent.push_back(
+            {std::string(record.topic), std::string(record.key), record.context, std::move(marks)}
+        );
         return {};
     }
     std::string explain(std::string_view error, std::string_view, std::size_t) const override {

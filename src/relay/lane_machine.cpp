@@ -18,6 +18,7 @@ LaneMachine::LaneMachine(outbox::ClaimedLane claimed, Limits limits)
 
 void LaneMachine::skip_to(const outbox::Snapshot& target) {
     TXS_ASSERT(!is_paging(), "a window that is being paged is not empty");
+    ++looks_;
     read_ = {target, std::nullopt, EventSeq(0)};
 }
 
@@ -27,6 +28,7 @@ void LaneMachine::settle() {
 
 void LaneMachine::begin_paging(const outbox::Snapshot& target, EventSeq first) {
     TXS_ASSERT(!is_paging(), "a window must end before the next one begins");
+    ++looks_;
     read_.target = target;
     read_.last_id = first.before();
 }
@@ -43,6 +45,7 @@ LaneMachine::PageNumber LaneMachine::add_page(
         !is_paging() || (target == *read_.target && first > read_.last_id),
         "pages follow each other"
     );
+    if (!is_paging()) ++looks_;
     Page page;
     page.number = next_number_++;
     page.cursor = read_.cursor;

@@ -57,6 +57,10 @@ public:
     bool has_room() const noexcept { return pages_.size() < limits_.pages_in_flight_max; }
     bool is_idle() const noexcept { return pages_.empty() && !is_paging(); }
 
+    /// How often the lane's events were looked for: each window that begins counts, also one
+    /// without events.
+    std::uint64_t looks() const noexcept { return looks_; }
+
     /// Nothing of this lane lies between the cursor and `target`. The table may stay behind:
     /// whoever reads from there finds the same nothing.
     void skip_to(const outbox::Snapshot& target);
@@ -181,6 +185,7 @@ private:
     std::map<EventSeq, Refusal> refusals_;
     std::optional<EventSeq> waits_for_topic_;
     std::uint64_t rewinds_ = 0;
+    std::uint64_t looks_ = 0;
     bool is_alone_ = false;  ///< one that must go alone is admitted and not reported
 };
 

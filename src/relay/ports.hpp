@@ -106,6 +106,9 @@ struct Record {
     std::string_view value;
     bool is_tombstone = false;
     std::span<const Header> headers = {};
+    /// Headers that say that it is late or sent again. Information only: left out where they could
+    /// make the record too large for its topic.
+    std::span<const Header> marks = {};
     std::int64_t timestamp_ms = 0;
     void* context = nullptr;
 };

@@ -140,7 +140,11 @@ Task<Result<bool>> Reader::poll() {
     if (!groups.empty()) {
         TXS_CO_TRY(const auto target, co_await source_.current_snapshot(deadline()));
         for (const auto& [text, group] : groups) {
-            if (text == target.text() || delivery_.lives() != life_) continue;
+            if (delivery_.lives() != life_) continue;
+            if (text == target.text()) {
+                nothing_since(group.lanes, target);
+                continue;
+            }
             TXS_CO_TRY(const bool found, co_await poll_group(group.lanes, group.cursor, target));
             any = any || found;
         }
@@ -182,6 +186,11 @@ Task<Result<bool>> Reader::poll_group(
         co_return co_await begin_paging(std::move(lanes), cursor, target);
     give_window(events, std::move(lanes), target);
     co_return !events.empty();
+}
+
+void Reader::nothing_since(std::vector<LaneId> lanes, const outbox::Snapshot& target) {
+    keep_those_at(lanes, target);
+    for (const auto lane : lanes) delivery_.machine(lane).skip_to(target);
 }
 
 void Reader::give_window(

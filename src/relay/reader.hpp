@@ -53,6 +53,7 @@ private:
         std::vector<LaneId> lanes, outbox::Snapshot cursor, outbox::Snapshot target
     );
     void keep_those_at(std::vector<LaneId>& lanes, const outbox::Snapshot& cursor);
+    void nothing_since(std::vector<LaneId> lanes, const outbox::Snapshot& target);
     void give_window(
         const outbox::Events& events, std::vector<LaneId> lanes, const outbox::Snapshot& target
     );

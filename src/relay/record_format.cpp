@@ -33,6 +33,8 @@ constexpr std::string_view kTraceparent = "traceparent";
 constexpr std::string_view kReservedPrefix = "txstream-";
 // A JSON array of names, as the writer wrote them.
 constexpr std::string_view kMissingHeaders = "txstream-missing-headers";
+constexpr std::string_view kAttempt = "txstream-attempt";
+constexpr std::string_view kDelayReason = "txstream-delay-reason";
 
 // Beyond it the writer's clock is no measure of anything.
 constexpr std::chrono::minutes kClockAheadMax{1};
@@ -162,6 +164,12 @@ std::span<const Header> RecordHeaders::of(const WireEvent& event) {
     if (!event.created_at_text.empty()) headers_.push_back({kOwnHeaders[4], event.created_at_text});
     if (!event.extra_headers.empty()) append_extra(event);
     return headers_;
+}
+
+std::span<const Header> RecordHeaders::marks(const Mark& mark) {
+    attempt_ = std::to_string(mark.attempt);
+    marks_ = {{{kAttempt, attempt_}, {kDelayReason, mark.reason}}};
+    return marks_;
 }
 
 // What cannot be sent is named on the record: a consumer that needs it must be able to see that it

@@ -1,9 +1,11 @@
 #pragma once
 
 #include "outbox/event.hpp"
+#include "relay/delays.hpp"
 #include "relay/ports.hpp"
 #include "telemetry/trace_context.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -69,11 +71,15 @@ std::optional<std::chrono::microseconds> plausible_age(
 class RecordHeaders {
 public:
     std::span<const Header> of(const WireEvent& event);
+    /// txstream-attempt and txstream-delay-reason, for Record::marks.
+    std::span<const Header> marks(const Mark& mark);
 
 private:
     void append_extra(const WireEvent& event);
 
     std::vector<Header> headers_;
+    std::array<Header, 2> marks_;
+    std::string attempt_;
     std::deque<std::string> texts_;  ///< does not move what headers_ point to
     std::string missing_;
 };

@@ -59,6 +59,18 @@ TEST(RecordFormatTest, TheEnvelopeIsTheOneOfTheEarlierSystem) {
     );
 }
 
+TEST(RecordFormatTest, OnlyAMarkedRecordHasTheHeadersThatSayWhyItIsLate) {
+    const Wire wire({{.headers = R"({"txstream-attempt":"9"})"}});
+    RecordHeaders headers;
+    const auto own = text_of(headers.of(wire.records[0]));
+    EXPECT_EQ(
+        text_of(headers.marks({3, kLaneLost})),
+        "txstream-attempt=3;txstream-delay-reason=lane-lost;"
+    );
+    EXPECT_EQ(own.find("txstream-attempt="), std::string::npos) << "no writer's";
+    EXPECT_EQ(text_of(headers.of(wire.records[0])), own);
+}
+
 TEST(RecordFormatTest, ATimeThatRfc3339CannotExpressIsLeftOut) {
     constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
     constexpr auto kMin = std::numeric_limits<std::int64_t>::min();

@@ -29,7 +29,8 @@ Worker::Worker(
            std::move(options.topic),
            blockages,
            options.number,
-           ports.kafka_doubted},
+           ports.kafka_doubted,
+           options.delayed_before},
           options.delivery
       ),
       reader_(delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits),

@@ -15,6 +15,7 @@ struct WorkerOptions {
     DeliveryGate::Limits gate;
     Delivery::Limits delivery;
     WorkerLimits limits;
+    DelayReason delayed_before = {};  ///< what kept events from being delivered until now
 };
 
 /// Publishes some of the lanes: a reader, a keeper, and the delivery between them, on one thread.

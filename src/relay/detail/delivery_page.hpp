@@ -26,8 +26,10 @@ struct Delivery::Page {
     std::string arena;
     std::vector<WireEvent> wire;
     std::vector<Slot> slots;
-    std::size_t next = 0;  ///< the first event that was not handed over
-    std::size_t open = 0;  ///< neither acknowledged by Kafka nor parked
+    LaneDelay::Look look = 0;  ///< that found it
+    DelayReason late;          ///< why, if they are, those that are handed over now
+    std::size_t next = 0;      ///< the first event that was not handed over
+    std::size_t open = 0;      ///< neither acknowledged by Kafka nor parked
     std::size_t bytes = 0;
     Clock::time_point read_at;
     Clock::time_point handed_over_at;

@@ -1,0 +1,72 @@
+"""While something holds up delivery, orders are taken, and what comes late says so: on the record and in the answer."""
+from support.world import Topic, eventually, header
+
+ENVELOPE = ["event_type", "aggregate_type", "event_id", "content-type", "created_at"]
+MARKS = ["txstream-attempt", "txstream-delay-reason"]
+
+
+def names(record):
+    return [name for name, _ in record.headers()]
+
+
+def by_id(records):
+    return {header(record, "event_id"): record for record in records}
+
+
+def test_records_that_waited_for_kafka_say_so_and_all_others_are_as_ever(world):
+    database, broker = world.database(), world.broker()
+    topic = world.topic(bootstrap=broker.bootstrap)
+    relay = world.start("relay", database, topic, KAFKA_BASE_DELAY="100ms", KAFKA_MAX_DELAY="500ms",
+                        KAFKA_RESET_TIMEOUT="500ms")
+    before = str(database.publish("a"))
+    topic.read_ids({before})
+    broker.stop()
+    eventually(lambda: relay.metric("txstream_delivery_blocked", reason="kafka_unavailable") == 1, "it is noticed")
+    during = {str(database.publish(f"key-{n}")) for n in range(20)}
+    eventually(lambda: relay.metric("txstream_events_in_queue", status="pending") == 20, "they wait")
+    broker.start()
+    topic.read_ids(during)
+    eventually(lambda: relay.metric("txstream_delivery_blocked", reason="kafka_unavailable") == 0
+               and relay.metric("txstream_circuit_breaker_state") == 0 or not database.publish("more"), "it is over")
+    # The first look after the delay finds what may have been committed during it.
+    topic.read_ids({str(database.publish("a"))})
+    after = str(database.publish("a"))
+    records = by_id(topic.read_ids({before, after} | during))
+    created = database.one("SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') FROM txstream.outbox"
+                           " WHERE event_id = %s", before)
+    created = created.rstrip("0").rstrip(".") + "Z"
+    assert records[before].headers() == [
+        ("event_type", b"Tested"), ("aggregate_type", b"Test"), ("event_id", before.encode()),
+        ("content-type", b"application/json"), ("created_at", created.encode())]
+    assert records[before].value().decode() == (
+        f'{{"event_id":"{before}","aggregate_id":"a","aggregate_type":"Test","event_type":"Tested",'
+        f'"event_data":{{}},"created_at":"{created}"}}')
+    assert names(records[after]) == ENVELOPE
+    for one in during:
+        assert names(records[one]) == ENVELOPE + MARKS
+        assert int(header(records[one], "txstream-attempt")) >= 1
+        assert header(records[one], "txstream-delay-reason") in ("kafka-unavailable", "breaker-open")
+    assert relay.stop() == 0
+
+
+def test_records_that_waited_for_a_topic_say_so(world):
+    database, topic, own = world.database(), world.topic(), Topic(create=False)
+    relay = world.start("relay", database, topic, WORKER_TOPIC_RETRY_DELAY="500ms",
+                        KAFKA_PROPERTY_allow__auto__create__topics="false",
+                        KAFKA_PROPERTY_topic__metadata__propagation__max__ms="500")
+    first = str(database.publish("k", topic=own.name))
+    eventually(lambda: relay.metric("txstream_delivery_blocked", reason="topic_refused") == 1, "its lane waits")
+    behind = str(database.publish("k"))
+    elsewhere = next(key for key in map(str, range(100))
+                     if database.one("SELECT txstream.lane_of(%s) <> txstream.lane_of('k')", key))
+    free = str(database.publish(elsewhere))
+    topic.read_ids({free})
+    own.create()
+    held = by_id(own.read_ids({first}))[first]
+    records = by_id(topic.read_ids({behind, free}))
+    for record in (held, records[behind]):
+        assert names(record) == ENVELOPE + MARKS
+        assert header(record, "txstream-delay-reason") == "topic-refused"
+    assert header(records[behind], "txstream-attempt") == "1"
+    assert names(records[free]) == ENVELOPE
+    assert relay.stop() == 0
