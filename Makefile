@@ -17,7 +17,7 @@ help: ## list the intents
 	    /^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: start-all
-start-all: ## build, then start PostgreSQL, Kafka, Prometheus and txstream in the background
+start-all: ## build, then start PostgreSQL, Kafka, Prometheus, Alertmanager and txstream in the background
 	@tools/stack.sh up
 
 .PHONY: stop-all
@@ -72,6 +72,10 @@ migrate: ## apply the migrations to the stack's database
 .PHONY: status
 status: ## what of the stack runs, where, and as which process
 	@tools/stack.sh status
+
+.PHONY: addresses
+addresses: ## where everything is, and a link that opens the most useful graphs
+	@tools/stack.sh addresses
 
 .PHONY: health
 health: ## ask the running API how it is

@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
-# The whole system on this machine: PostgreSQL, Kafka, Prometheus and txstream, all private and below var/.
+# The whole system on this machine: PostgreSQL, Kafka, Prometheus, Alertmanager and txstream, all private and below var/;
+# and Grafana, where it is installed.
 #
 #   stack.sh up         make start-all   builds what is missing and starts everything
 #   stack.sh down       make stop-all    ends exactly what was started here
 #   stack.sh status     make status      exit 0 when everything runs, 3 when not
-#   stack.sh services                    PostgreSQL, Kafka and Prometheus only
+#   stack.sh addresses  make addresses   where everything is, with a link that opens the most useful graphs
+#   stack.sh services                    all but txstream
 #   stack.sh run ARGS   make run         txstream ARGS in the foreground, against these services (started if needed)
 #   stack.sh debug ARGS make debug       txstream api ARGS of the dev build under gdb, likewise
 #   stack.sh health     make health      what the API says about itself
 #   stack.sh logs       make logs        follows txstream's log
 #   stack.sh clean      make clean       down, then removes var/ and build/
 #
-# Ports of the services: STACK_PG_PORT, STACK_KAFKA_PORT (and the one above it), STACK_PROMETHEUS_PORT. All else is
-# txstream's own configuration, from the environment and .env as always; but the database, the broker and the addresses
-# are those of this stack, whatever is said there. What was chosen stands in var/stack.env, in a form that a shell can
-# source.
+# Ports of the services: STACK_PG_PORT, STACK_KAFKA_PORT (and the one above it), STACK_PROMETHEUS_PORT,
+# STACK_ALERTMANAGER_PORT, STACK_GRAFANA_PORT. All else is txstream's own configuration, from the environment and .env as
+# always; but the database, the broker and the addresses are those of this stack, whatever is said there. What was chosen
+# stands in var/stack.env, in a form that a shell can source.
+#
+# STACK_DIR is the directory for all of it (var/), STACK_BINARY another txstream than the release build; nothing is built
+# then. STACK_SCRAPE says what Prometheus looks at, as JOB=PORT JOB=PORT ..., where it is not the one txstream that `up`
+# starts. So a second system can run beside the first: the demo does (tools/demo).
 #
 # It may be interrupted anywhere, even by SIGKILL: each part can be recognised as ours afterwards, `up` takes over what
 # runs and starts the rest, `down` ends it. When `up` fails, it ends what it started and leaves what it found.
@@ -22,15 +28,21 @@ set -euo pipefail
 # shellcheck source=tools/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-VAR=$TXS_ROOT/var
+VAR=$(realpath -m -- "${STACK_DIR:-$TXS_ROOT/var}")
 ENV_FILE=$VAR/stack.env
 DOTENV=$TXS_ROOT/.env
 HOME_DIR=$VAR/stack
 LOG=$VAR/log/txstream.log
 PID_FILE=$HOME_DIR/txstream.pid
 PASSWORD_FILE=$HOME_DIR/txstream_user.password
-BINARY=$TXS_ROOT/build/release/txstream
-SERVICES=(postgres kafka prometheus)
+BINARY=$(realpath -m -- "${STACK_BINARY:-$TXS_ROOT/build/release/txstream}")
+SERVICES=(postgres kafka prometheus alertmanager)
+declare -A TITLES=([postgres]=PostgreSQL [kafka]=Kafka [prometheus]=Prometheus [alertmanager]=Alertmanager [grafana]=Grafana)
+declare -A PORT_VARIABLES=([postgres]=STACK_PG_PORT [kafka]=STACK_KAFKA_PORT [prometheus]=STACK_PROMETHEUS_PORT
+    [alertmanager]=STACK_ALERTMANAGER_PORT [grafana]=STACK_GRAFANA_PORT)
+# Below those that the kernel gives to outgoing connections, or one of them holds ours now and then. Alertmanager's own
+# default is the port of Kafka's controller.
+declare -A USUAL_PORTS=([postgres]=15432 [kafka]=9092 [prometheus]=9090 [alertmanager]=9094 [grafana]=3000)
 READY_SECONDS=30
 # More than txstream's own deadline for draining what is in flight.
 STOP_SECONDS=40
@@ -41,14 +53,19 @@ OWN_NAMES='DATABASE_(URL|HOST|PORT|USER|NAME|SSL_MODE|PASSWORD|PASSWORD_FILE)'
 OWN_NAMES+='|KAFKA_(BROKERS|TOPIC_REPLICATION_FACTOR|SECURITY_PROTOCOL|SASL_[A-Z_]+|SSL_[A-Z_]+)'
 OWN_NAMES+='|KAFKA_PROPERTY_(SECURITY|SASL|SSL)__\w+|SERVER_HOST|METRICS_HOST|METRICS_ENABLED|PG[A-Z]+'
 
+# shellcheck source=tools/stack/addresses.sh
+source "$TXS_ROOT/tools/stack/addresses.sh"
+
 main() {
     local verb=${1:-help}
     shift || true
     cd "$TXS_ROOT"
+    # Debian has no Grafana, so it is the one that may be missing. One that we have started can be ended all the same.
+    if tools/services/grafana.sh available || [[ -e $HOME_DIR/grafana/server.pid ]]; then SERVICES+=(grafana); fi
     # Without a trap bash forgets a SIGINT that came while it waited for a program which did not die of it.
     trap 'exit 130' INT TERM HUP
     case $verb in
-        up | down | status | services | run | debug | health | logs | clean) "do_$verb" "$@" ;;
+        up | down | status | addresses | services | run | debug | health | logs | clean) "do_$verb" "$@" ;;
         help | --help | -h) usage ;;
         *) refuse_verb "$verb" ;;
     esac
@@ -115,10 +132,11 @@ do_down() {
 do_status() {
     local service all=0
     for service in "${SERVICES[@]}"; do
-        printf '%-12s' "$service"
+        printf '%-14s' "$service"
         service "$service" status || all=3
     done
-    printf '%-12s' txstream
+    has_grafana || printf '%-14s%s\n' grafana "not installed"
+    printf '%-14s' txstream
     if is_running "$PID_FILE"; then
         say "running on 127.0.0.1:$(remembered SERVER_PORT) (pid $(pid_of "$PID_FILE"))"
     else
@@ -126,6 +144,13 @@ do_status() {
         all=3
     fi
     return "$all"
+}
+
+do_addresses() {
+    [[ -e $ENV_FILE ]] || die "nothing was started here yet; make start-all does it"
+    # shellcheck source=/dev/null
+    source "$ENV_FILE"
+    print_urls
 }
 
 do_run() {
@@ -145,7 +170,7 @@ do_debug() {
 prepare_foreground() {
     "$TXS_SCRIPT" services
     read_ports
-    tools/build.sh release
+    build
     ask_txstream export_environment
     case $1 in
         api) refuse_own_port "$SERVER_PORT" "the API" SERVER_PORT ;;
@@ -180,16 +205,30 @@ do_logs() {
 
 do_clean() {
     local run
+    if [[ -n ${STACK_DIR:-} ]]; then
+        do_down
+        remove_system
+        return
+    fi
     for run in "$VAR"/test-*/; do
         ! is_running "$run/owner" || die "make test is at work here (pid $(pid_of "$run/owner")); end it first"
     done
+    ! is_running "$VAR/demo/owner" || die "make demo is at work here (pid $(pid_of "$VAR/demo/owner")); end it first"
     do_down
     for run in "$VAR"/test-*/; do
         [[ ! -d $run ]] || tools/run_tests.sh --remove "${run%/}"
     done
-    ! [[ -d $HOME_DIR/postgres ]] || tools/services/postgres.sh destroy --dir "$HOME_DIR/postgres" >/dev/null
+    # What a killed demo left.
+    [[ ! -d $VAR/demo/system ]] || STACK_DIR=$VAR/demo/system "$TXS_SCRIPT" clean
+    remove_system
     # The lock is a file in there; it stays ours until we end.
     rm -rf "$VAR" "$TXS_ROOT/build"
+}
+
+# Only what we have put there: STACK_DIR may be any directory.
+remove_system() {
+    ! [[ -d $HOME_DIR/postgres ]] || tools/services/postgres.sh destroy --dir "$HOME_DIR/postgres" >/dev/null
+    rm -rf "$HOME_DIR" "${LOG%/*}" "$ENV_FILE"
 }
 
 lock_stack() { with_lock "$VAR/stack.lock" "another make start-all or stop-all of this checkout is at work; waiting for it"; }
@@ -222,17 +261,23 @@ remembered() {
 
 # All that is wrong with them is said here, before anything is built or started for minutes.
 read_ports() {
-    local name names=(STACK_PG_PORT STACK_KAFKA_PORT STACK_PROMETHEUS_PORT)
-    # Below the ports that the kernel gives to outgoing connections, or one of them holds ours now and then.
-    : "${STACK_PG_PORT:=15432}" "${STACK_KAFKA_PORT:=9092}" "${STACK_PROMETHEUS_PORT:=9090}"
-    keep_running_port postgres STACK_PG_PORT
-    keep_running_port kafka STACK_KAFKA_PORT
-    keep_running_port prometheus STACK_PROMETHEUS_PORT
+    local service name names
+    for service in "${SERVICES[@]}"; do
+        name=${PORT_VARIABLES[$service]}
+        printf -v "$name" %s "${!name:-${USUAL_PORTS[$service]}}"
+        keep_running_port "$service" "$name"
+    done
+    mapfile -t names < <(port_variables)
     for name in "${ASKED_NAMES[@]}"; do
         # An empty one means the default, as with those of the services.
         if [[ -z ${!name:-} ]]; then unset "$name"; elif [[ $name == *_PORT ]]; then names+=("$name"); fi
     done
     refuse_bad_ports "${names[@]}"
+}
+
+port_variables() {
+    local service
+    for service in "${SERVICES[@]}"; do echo "${PORT_VARIABLES[$service]}"; done
 }
 
 keep_running_port() {
@@ -295,7 +340,9 @@ ask_txstream() {
         value=$(jq -r --arg name "$name" '.[] | select(.name == $name).value' <<<"$answer")
         printf -v "$name" %s "$value"
     done
-    refuse_bad_ports STACK_PG_PORT STACK_KAFKA_PORT STACK_PROMETHEUS_PORT SERVER_PORT METRICS_PORT
+    local names
+    mapfile -t names < <(port_variables)
+    refuse_bad_ports "${names[@]}" SERVER_PORT METRICS_PORT
 }
 
 # Sets TXSTREAM, the command to run. A variable of the environment wins over one of .env, but the parameters of a
@@ -319,8 +366,7 @@ write_settings() {
     while IFS='=' read -r name value; do
         printf '%s=%q\n' "$name" "$value"
     done < <(
-        printf '%s\n' "STACK_PG_PORT=$STACK_PG_PORT" "STACK_KAFKA_PORT=$STACK_KAFKA_PORT" \
-            "STACK_PROMETHEUS_PORT=$STACK_PROMETHEUS_PORT"
+        while read -r name; do echo "$name=${!name}"; done < <(port_variables)
         own_settings
         for name in "${ASKED_NAMES[@]}"; do echo "$name=${!name}"; done
     )
@@ -403,11 +449,12 @@ remember_what_runs() {
 
 # All of them at once and before the compiler runs, so that nobody waits minutes for the second message.
 refuse_taken_ports() {
-    local bad=0
-    service_runs postgres || port_is_ours_to_take "$STACK_PG_PORT" PostgreSQL STACK_PG_PORT || bad=1
-    service_runs kafka || port_is_ours_to_take "$STACK_KAFKA_PORT" Kafka STACK_KAFKA_PORT || bad=1
+    local service name bad=0
+    for service in "${SERVICES[@]}"; do
+        name=${PORT_VARIABLES[$service]}
+        service_runs "$service" || port_is_ours_to_take "${!name}" "${TITLES[$service]}" "$name" || bad=1
+    done
     service_runs kafka || port_is_ours_to_take $((STACK_KAFKA_PORT + 1)) "Kafka's controller" STACK_KAFKA_PORT || bad=1
-    service_runs prometheus || port_is_ours_to_take "$STACK_PROMETHEUS_PORT" Prometheus STACK_PROMETHEUS_PORT || bad=1
     is_running "$PID_FILE" || port_is_ours_to_take "$(likely SERVER_PORT 8080)" "the API" SERVER_PORT || bad=1
     is_running "$PID_FILE" || port_is_ours_to_take "$(likely METRICS_PORT 9091)" "the metrics" METRICS_PORT || bad=1
     ((!bad)) || exit "$EXIT_PORT_TAKEN"
@@ -433,24 +480,44 @@ prepare() {
     tools/deps.sh build run
     tools/services/kafka.sh fetch &
     local fetch=$!
-    tools/build.sh release
+    build
     wait "$fetch" || exit 1
     say "packages, binary and Kafka's jars are there ($(seconds_since "$1") s)"
 }
 
+build() {
+    if [[ -z ${STACK_BINARY:-} ]]; then
+        tools/build.sh release
+    else
+        [[ -x $BINARY ]] || die "STACK_BINARY=$STACK_BINARY cannot be executed"
+    fi
+}
+
 start_services() {
-    local pids=() pid code=0
-    service postgres start --port "$STACK_PG_PORT" --port-variable STACK_PG_PORT &
-    pids+=($!)
-    service kafka start --port "$STACK_KAFKA_PORT" --port-variable STACK_KAFKA_PORT &
-    pids+=($!)
-    service prometheus start --port "$STACK_PROMETHEUS_PORT" --port-variable STACK_PROMETHEUS_PORT \
-        --metrics-port "$METRICS_PORT" --metrics-path "$METRICS_PATH" &
-    pids+=($!)
+    local service name pids=() pid code=0
+    for service in "${SERVICES[@]}"; do
+        name=${PORT_VARIABLES[$service]}
+        options_of "$service"
+        service "$service" start --port "${!name}" --port-variable "$name" "${OPTIONS[@]}" &
+        pids+=($!)
+    done
     for pid in "${pids[@]}"; do
         wait "$pid" || code=$?
     done
     return "$code"
+}
+
+# options_of SERVICE: sets OPTIONS.
+options_of() {
+    local one
+    OPTIONS=()
+    case $1 in
+        prometheus)
+            OPTIONS=(--alertmanager-port "$STACK_ALERTMANAGER_PORT" --metrics-path "$METRICS_PATH")
+            for one in ${STACK_SCRAPE:-"txstream-serve=$METRICS_PORT"}; do OPTIONS+=(--scrape "$one"); done
+            ;;
+        grafana) OPTIONS=(--prometheus-port "$STACK_PROMETHEUS_PORT") ;;
+    esac
 }
 
 # CREATEROLE, because the migrations create the roles for writers, relays and readers. Through stdin: arguments of a
@@ -528,39 +595,6 @@ for_all_services() {
         wait "$pid" || code=$?
     done
     return "$code"
-}
-
-# --- what is said -----------------------------------------------------------------------------------------------------
-
-print_urls() {
-    cat <<URLS
-
-  API          http://127.0.0.1:$SERVER_PORT
-  Metrics      http://127.0.0.1:$METRICS_PORT$METRICS_PATH
-  Prometheus   http://127.0.0.1:$STACK_PROMETHEUS_PORT
-  Kafka        127.0.0.1:$STACK_KAFKA_PORT
-  PostgreSQL   postgresql://txstream_user@127.0.0.1:$STACK_PG_PORT/txstream_db  (password in ${PASSWORD_FILE#"$TXS_ROOT/"})
-  Logs         ${LOG#"$TXS_ROOT/"}
-URLS
-}
-
-print_next_commands() {
-    local address='{"street": "Rua Demo", "number": "123", "city": "São Paulo", "state": "SP", "zip_code": "01234-567", "country": "Brasil"}'
-    cat <<COMMANDS
-
-Next: post an order, read its event back from Kafka, and end it all.
-
-curl -sS -H 'Content-Type: application/json' http://127.0.0.1:$SERVER_PORT/api/v1/orders -d '{
-  "customer_id": "demo-1", "order_number": "ORD-001",
-  "items": [{"product_id": "prod-1", "product_name": "Produto Demo", "quantity": 1, "unit_price": 100.00}],
-  "shipping_address": $address,
-  "billing_address": $address
-}'
-
-kcat -C -e -o beginning -b 127.0.0.1:$STACK_KAFKA_PORT -t $KAFKA_TOPIC_EVENTS
-
-make stop-all
-COMMANDS
 }
 
 main "$@"

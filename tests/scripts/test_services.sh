@@ -198,6 +198,20 @@ test_prometheus_has_the_committed_rules_and_finds_its_alertmanager() {
     says 'Alertmanager already runs'
 }
 
+test_prometheus_scrapes_each_job_it_is_given() {
+    local port
+    port=$(free_port 1)
+    "$ROOT/tools/services/prometheus.sh" start --dir "$WORK/prometheus" --port "$port" --scrape txstream-relay=1 \
+        --scrape txstream-api=2 --scrape txstream-relay=3
+    # shellcheck disable=SC2317  # called by wait_until
+    targets() {
+        [[ $(curl -sS --noproxy '*' "http://127.0.0.1:$port/api/v1/targets" | jq -r '.data.activeTargets[].labels
+            | select(.outbox == "local") | "\(.job) \(.instance)"' | sort | paste -sd,) == \
+            'txstream-api 127.0.0.1:2,txstream-relay 127.0.0.1:1,txstream-relay 127.0.0.1:3' ]]
+    }
+    wait_until 20 targets
+}
+
 test_psql_without_a_server_of_ours_connects_nowhere() {
     # With psql's own default it would be whoever listens there.
     PGPORT=$(free_port 1)

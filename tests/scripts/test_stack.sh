@@ -19,7 +19,7 @@ export TXSTREAM_BIN
 make_checkout() {
     mkdir "$WORK/checkout"
     cd "$WORK/checkout"
-    cp -r "$ROOT/tools" "$ROOT/Makefile" .
+    cp -r "$ROOT/tools" "$ROOT/deploy" "$ROOT/Makefile" .
     cat >CMakePresets.json <<'JSON'
 {"version": 3,
  "configurePresets": [{"name": "release", "generator": "Ninja", "binaryDir": "${sourceDir}/build/release"}],
@@ -60,9 +60,10 @@ serve(settings["SERVER_PORT"], ["/readyz", "/health"], b'{"status": "healthy"}')
 PYTHON
     chmod +x stand_in.py
     local base
-    base=$(free_port 6)
+    base=$(free_port 8)
     export STACK_PG_PORT=$base STACK_KAFKA_PORT=$((base + 1)) STACK_PROMETHEUS_PORT=$((base + 3))
     export SERVER_PORT=$((base + 4)) METRICS_PORT=$((base + 5))
+    export STACK_ALERTMANAGER_PORT=$((base + 6)) STACK_GRAFANA_PORT=$((base + 7))
 }
 
 nothing_runs() {
@@ -73,7 +74,7 @@ nothing_runs() {
         return 1
     }
     local port
-    for port in "$STACK_PG_PORT" "$STACK_KAFKA_PORT" "$STACK_PROMETHEUS_PORT" "$SERVER_PORT"; do
+    for port in "$STACK_PG_PORT" "$STACK_KAFKA_PORT" "$STACK_PROMETHEUS_PORT" "$STACK_ALERTMANAGER_PORT" "$SERVER_PORT"; do
         port_is_taken "$port" || continue
         echo "port $port is still taken by $(port_owner "$port")"
         return 1
@@ -94,7 +95,12 @@ test_up_twice_and_down_twice() {
     says 'The system already runs.'
     says "http://127.0.0.1:$SERVER_PORT"
     [[ $(pids) == "$before" ]]
+    exits 0 env --unset=STACK_PROMETHEUS_PORT --unset=STACK_ALERTMANAGER_PORT make addresses
+    says "Alerts        http://127.0.0.1:$STACK_PROMETHEUS_PORT/alerts"
+    says "Alertmanager  http://127.0.0.1:$STACK_ALERTMANAGER_PORT"
+    prometheus_understands_the_link "$OUTPUT"
     exits 0 make status
+    says "alertmanager  running on 127.0.0.1:$STACK_ALERTMANAGER_PORT"
     exits 0 make health
     says healthy
     exits 0 make stop-all
@@ -108,15 +114,32 @@ test_up_twice_and_down_twice() {
     [[ ! -e var && ! -e build ]]
 }
 
+# Whether its graphs show something is for a txstream to decide: tests/integration/test_demo.py.
+prometheus_understands_the_link() {
+    /usr/bin/python3 - "$1" <<'PYTHON'
+import re, sys, urllib.parse, urllib.request
+link = urllib.parse.urlsplit(re.search(r"^http://\S+/graph\?\S+$", sys.argv[1], re.M)[0])
+query = urllib.parse.parse_qs(link.query)
+assert len(query) == 18, query
+for number in range(6):
+    ask = urllib.parse.urlencode({"query": query[f"g{number}.expr"][0]})
+    urllib.request.urlopen(f"http://{link.netloc}/api/v1/query?{ask}").read()
+PYTHON
+}
+
 test_a_taken_port_starts_nothing_and_names_all() {
     make_checkout
     listen_on "$STACK_KAFKA_PORT"
     local first=$FOREIGN
     mv "$WORK/foreign.pid" "$WORK/first.pid"
+    listen_on "$STACK_ALERTMANAGER_PORT"
+    mv "$WORK/foreign.pid" "$WORK/second.pid"
     listen_on "$SERVER_PORT"
     exits 3 "$STACK" up
     says "port $STACK_KAFKA_PORT for Kafka is taken by pid $first"
     says 'set STACK_KAFKA_PORT to another port'
+    says "port $STACK_ALERTMANAGER_PORT for Alertmanager is taken"
+    says 'set STACK_ALERTMANAGER_PORT to another port'
     says "port $SERVER_PORT for the API is taken by pid $FOREIGN"
     says 'set SERVER_PORT to another port'
     [[ ! -e build ]]
@@ -124,6 +147,62 @@ test_a_taken_port_starts_nothing_and_names_all() {
     proc_started "$FOREIGN"
     exits 3 "$STACK" status
     [[ $OUTPUT != *'running on'* ]]
+}
+
+# A stand-in, since there is no Debian package: what tools/services/grafana.sh asks of a real one has a test of its own.
+make_grafana() {
+    mkdir -p "$WORK/grafana/conf" "$WORK/bin"
+    cat >"$WORK/bin/grafana" <<'PYTHON'
+#!/usr/bin/python3
+import http.server, re, sys
+config = open(next(one for one in sys.argv if one.startswith("--config=")).removeprefix("--config=")).read()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(re.search(r"http_port = (\d+)", config)[1])), Handler).serve_forever()
+PYTHON
+    chmod +x "$WORK/bin/grafana"
+    export PATH=$WORK/bin:$PATH GRAFANA_HOME=$WORK/grafana
+}
+
+test_a_grafana_is_started_where_there_is_one_and_may_be_missing() {
+    make_checkout
+    exits 3 "$STACK" status
+    says 'grafana       not installed'
+    make_grafana
+    listen_on "$STACK_GRAFANA_PORT"
+    exits 3 "$STACK" up
+    says "port $STACK_GRAFANA_PORT for Grafana is taken by pid $FOREIGN"
+    kill_pid_file "$WORK/foreign.pid"
+    exits 0 "$STACK" up
+    says "Grafana       http://127.0.0.1:$STACK_GRAFANA_PORT"
+    exits 0 "$STACK" status
+    says "grafana       running on 127.0.0.1:$STACK_GRAFANA_PORT"
+    # Taken off the machine, what runs of it is still ours to end.
+    rm -r "$GRAFANA_HOME"
+    exits 0 "$STACK" down
+    says 'Grafana in'
+    exits 1 port_is_taken "$STACK_GRAFANA_PORT"
+    exits 0 "$STACK" addresses
+    says 'Grafana       is not installed'
+}
+
+test_a_system_elsewhere_is_removed_and_nothing_else_there() {
+    make_checkout
+    cp stand_in.py other
+    mkdir "$WORK/elsewhere"
+    touch "$WORK/elsewhere/file"
+    export STACK_DIR=$WORK/elsewhere STACK_BINARY=other STACK_SCRAPE=txstream-api=$SERVER_PORT
+    exits 0 "$STACK" up
+    says 'The system is up'
+    [[ ! -e build ]]
+    grep -q txstream-api "$STACK_DIR/stack/prometheus/prometheus.yml"
+    exits 0 "$STACK" clean
+    nothing_runs
+    [[ $(ls "$STACK_DIR") == file$'\n'stack.lock ]]
+    STACK_BINARY=missing exits 1 "$STACK" up
+    says 'STACK_BINARY=missing cannot be executed'
 }
 
 test_down_ends_nothing_that_it_did_not_start() {
@@ -186,8 +265,8 @@ LOGGING_OUTPUT_PATH=elsewhere.log
 WORKER_POOL_SIZE=2
 DOTENV
     DATABASE_URL=postgresql://192.0.2.3/ PGHOSTADDR=192.0.2.4 KAFKA_SASL_MECHANISM=none exits 0 "$STACK" up
-    says "API          http://127.0.0.1:$server"
-    says "Metrics      http://127.0.0.1:$metrics/figures/of-it"
+    says "API           http://127.0.0.1:$server"
+    says "Metrics       http://127.0.0.1:$metrics/figures/of-it"
     says "kcat -C -e -o beginning -b 127.0.0.1:$STACK_KAFKA_PORT -t my.topic"
     local expected="$OUTPUT"
     wait_until 30 scrapes "http://127.0.0.1:$metrics/figures/of-it"

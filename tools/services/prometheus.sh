@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # A private Prometheus that scrapes a txstream on this machine, with the rules of deploy/prometheus.
 #
-#   prometheus.sh start  --dir DIR --port PORT [--metrics-port PORT] [--metrics-path PATH] [--alertmanager-port PORT]
-#                        [--port-variable NAME]
+#   prometheus.sh start  --dir DIR --port PORT [--metrics-port PORT | --scrape JOB=PORT...] [--metrics-path PATH]
+#                        [--alertmanager-port PORT] [--port-variable NAME]
 #   prometheus.sh stop   --dir DIR
 #   prometheus.sh status --dir DIR      exit 0 when it runs, 3 when not
 #
-# Without --alertmanager-port alerts are evaluated and shown, and notify no one.
+# --metrics-port PORT is --scrape txstream-serve=PORT; deploy/prometheus/prometheus.yml says which jobs there are. Without
+# --alertmanager-port alerts are evaluated and shown, and notify no one.
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -30,18 +31,20 @@ main() {
 }
 
 parse_options() {
-    DIR='' PORT=9090 METRICS_PORT=9091 METRICS_PATH=/metrics ALERTMANAGER_PORT='' PORT_VARIABLE=--port
+    DIR='' PORT=9090 METRICS_PORT=9091 SCRAPES=() METRICS_PATH=/metrics ALERTMANAGER_PORT='' PORT_VARIABLE=--port
     while (($#)); do
         case $1 in
             --dir) DIR=$(realpath -m -- "$2") && shift 2 ;;
             --port) PORT=$2 && shift 2 ;;
             --metrics-port) METRICS_PORT=$2 && shift 2 ;;
+            --scrape) SCRAPES+=("$2") && shift 2 ;;
             --metrics-path) METRICS_PATH=$2 && shift 2 ;;
             --alertmanager-port) ALERTMANAGER_PORT=$2 && shift 2 ;;
             --port-variable) PORT_VARIABLE=$2 && shift 2 ;;
             *) die "unknown option $1" ;;
         esac
     done
+    ((${#SCRAPES[@]})) || SCRAPES=("txstream-serve=$METRICS_PORT")
     PID_FILE=$DIR/server.pid LOG=$DIR/prometheus.log
 }
 
@@ -116,19 +119,32 @@ scrape_configs:
   - job_name: prometheus
     static_configs:
       - targets: ['127.0.0.1:$PORT']
-  - job_name: txstream-serve
-    metrics_path: '${METRICS_PATH//\'/\'\'}'
-    static_configs:
-      - targets: ['127.0.0.1:$METRICS_PORT']
-        labels:
-          outbox: local
 CONFIG
+    scrape_jobs
     [[ -z $ALERTMANAGER_PORT ]] || cat <<CONFIG
 alerting:
   alertmanagers:
     - static_configs:
         - targets: ['127.0.0.1:$ALERTMANAGER_PORT']
 CONFIG
+}
+
+# A job for each name, with all targets of that name.
+scrape_jobs() {
+    local one job
+    while read -r job; do
+        cat <<CONFIG
+  - job_name: $job
+    metrics_path: '${METRICS_PATH//\'/\'\'}'
+    static_configs:
+      - labels:
+          outbox: local
+        targets:
+CONFIG
+        for one in "${SCRAPES[@]}"; do
+            [[ ${one%=*} != "$job" ]] || echo "          - '127.0.0.1:${one#*=}'"
+        done
+    done < <(printf '%s\n' "${SCRAPES[@]%=*}" | sort -u)
 }
 
 settled() { is_ready || is_gone "$PID_FILE"; }
