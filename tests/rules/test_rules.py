@@ -36,6 +36,9 @@ def test_prometheus_and_alertmanager_take_their_configurations():
     assert "FAILED" not in run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES)
     assert f"{len(RULE_FILES)} rule files found" in run("promtool", "check", "config", "prometheus.yml")
     run("amtool", "check-config", "alertmanager.yml")
+    for severity in ("page", "ticket"):
+        route = run("amtool", "config", "routes", "test", "--config.file=alertmanager.yml", f"severity={severity}")
+        assert route.splitlines()[0] == severity
 
 
 def test_each_alert_has_its_four_cases():
