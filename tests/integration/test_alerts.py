@@ -115,7 +115,7 @@ def postgres_gone(world):
             with contextlib.suppress(OSError):
                 serve.request("POST", "/api/v1/orders", order(uuid.uuid4().hex))
 
-    thread = threading.Thread(target=customers)
+    thread = threading.Thread(target=customers, daemon=True)
 
     def breaks():
         server.kill()

@@ -3,7 +3,9 @@ import datetime
 import textwrap
 
 import charts
+import numpy
 import units
+from matplotlib import image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -52,8 +54,12 @@ class Canvas:
     def axes(self, x, y, width, height):
         return self.figure.add_axes((x / WIDTH, 1 - (y + height) / self.height, width / WIDTH, height / self.height), zorder=3)
 
-    def save(self, path):
-        self.canvas.print_png(path)
+    def save(self, paths):
+        """`paths`: {path: height in pixels from the top, or None for all}."""
+        self.canvas.draw()
+        pixels = numpy.asarray(self.canvas.buffer_rgba())
+        for path, height in paths.items():
+            image.imsave(path, pixels[:int(height * SHARPNESS)] if height else pixels)
 
 
 def _plain(text):
@@ -61,12 +67,12 @@ def _plain(text):
     return text.replace("$", r"\$")
 
 
-def write(view, theme, path, rows_max=None):
-    """`rows_max`: only so many of the dashboard's rows."""
-    layout, end = _layout(view, rows_max)
+def write(view, theme, path, summary_path=None):
+    """`summary_path`: a picture of the dashboard's first row alone."""
+    layout, ends = _layout(view)
     has_headline = views.headline(view) is not None
     top = HEADER_WITH_HEADLINE if has_headline else HEADER
-    canvas = Canvas(top + end + MARGIN, theme)
+    canvas = Canvas(top + ends[-1] + MARGIN, theme)
     _header(canvas, view)
     first_graph = True
     for json, x, y, width, height in layout:
@@ -77,26 +83,24 @@ def write(view, theme, path, rows_max=None):
         _panel(canvas, view, panel, x, top + y, width, height, first_graph)
         if panel.kind == "timeseries" and panel.series:
             first_graph = False
-    canvas.save(path)
+    canvas.save({path: None, **({summary_path: top + ends[0] + GAP} if summary_path else {})})
 
 
-def _layout(view, rows_max):
-    """[(panel, x, y, width, height)] in pixels, and where they end."""
+def _layout(view):
+    """[(panel, x, y, width, height)] in pixels, and where each row ends."""
     column = (WIDTH - 2 * MARGIN + GAP) / 24
-    placed, rows, end, shift = [], 0, 0, 0
+    placed, ends, shift = [], [], 0
     for json in view.dashboard["panels"]:
         place = json["gridPos"]
         if json["type"] == "row":
-            rows += 1
-            if rows_max and rows > rows_max:
-                break
             placed.append((json, MARGIN, place["y"] * UNIT_HEIGHT + shift, WIDTH - 2 * MARGIN, ROW))
             shift += ROW - UNIT_HEIGHT
+            ends.append(0)
             continue
         x, y = MARGIN + place["x"] * column, place["y"] * UNIT_HEIGHT + shift
         placed.append((json, x, y, place["w"] * column - GAP, place["h"] * UNIT_HEIGHT - GAP))
-        end = max(end, y + place["h"] * UNIT_HEIGHT)
-    return placed, end
+        ends[-1] = max(ends[-1], y + place["h"] * UNIT_HEIGHT)
+    return placed, ends
 
 
 def _header(canvas, view):

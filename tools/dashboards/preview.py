@@ -43,9 +43,8 @@ def main():
     for view in drawn:
         name = options.out / view.dashboard["uid"]
         page_html.write(view, [one.dashboard for one in drawn], name.with_suffix(".html"))
-        page_png.write(view, theme.LIGHT, name.with_suffix(".png"))
+        page_png.write(view, theme.LIGHT, name.with_suffix(".png"), f"{name}-summary.png")
         page_png.write(view, theme.DARK, f"{name}-dark.png")
-        page_png.write(view, theme.LIGHT, f"{name}-summary.png", rows_max=1)
         print(name.with_suffix(".html"))
         failed += [f"{view.dashboard['title']}, {error}" for error in view.errors()]
     for one in failed:
