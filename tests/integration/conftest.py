@@ -1,6 +1,8 @@
+import contextlib
 import pathlib
 import random
 import sys
+import tempfile
 
 import pytest
 
@@ -65,14 +67,23 @@ class World:
             undo()
 
 
-@pytest.fixture
-def world(tmp_path):
-    # PostgreSQL runs as another user and has to pass.
-    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
+@contextlib.contextmanager
+def a_world():
+    """Not below pytest's own directory: each pytest that starts closes it to other users, and PostgreSQL runs as one."""
+    with tempfile.TemporaryDirectory(prefix="txstream-") as name:
+        directory = pathlib.Path(name)
         directory.chmod(0o755)
-    made = World(tmp_path)
-    yield made
-    made.end()
+        made = World(directory)
+        try:
+            yield made
+        finally:
+            made.end()
+
+
+@pytest.fixture
+def world():
+    with a_world() as made:
+        yield made
 
 
 @pytest.fixture

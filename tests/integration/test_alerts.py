@@ -67,15 +67,22 @@ def kafka_stopped(world):
         afterwards={"TxStreamDeliveryBudgetBurnFast", "TxStreamCircuitBreakerOpen"})
 
 
-def poison_event(world):
+def poison_events(world):
+    """Kafka refuses two events; the table of dead letters takes only one of them."""
     database, topic = world.database(), world.topic(config={"max.message.bytes": "20000"})
-    relay = world.start("serve", database, topic, WORKER_RETRY_DELAY="50ms")
+    database.run("ALTER TABLE txstream.dead_letters ADD CONSTRAINT never CHECK (aggregate_id <> 'bad')")
+    serve = world.start("serve", database, topic, WORKER_RETRY_DELAY="50ms")
+    assert database.one("SELECT txstream.lane_of('bad') <> txstream.lane_of('worse')")
 
     def breaks():
-        database.publish("bad", payload=json.dumps("x" * 50000))
+        for key in ("bad", "worse"):
+            database.publish(key, payload=json.dumps("x" * 50000))
 
-    # It ends without a repair: nothing more is parked.
-    return Scenario([("txstream-serve", relay)], breaks, lambda: None, sent={"TxStreamDeadLettersGrowing": "ticket"})
+    return Scenario(
+        [("txstream-serve", serve)], breaks,
+        lambda: database.run("ALTER TABLE txstream.dead_letters DROP CONSTRAINT never"),
+        sent={"TxStreamDeadLettersGrowing": "ticket", "TxStreamCannotPark": "ticket"},
+        may_fire={"TxStreamOutboxStalled", "TxStreamPublishErrorRatioHigh"})
 
 
 def held_lane(world):
@@ -86,6 +93,42 @@ def held_lane(world):
         [("txstream-serve", serve)], lambda: database.run(LATE.format(topic=f"'{missing.name}'", events=1)), missing.create,
         sent={"TxStreamOutboxDelayed": "page", "TxStreamTopicRefused": "ticket"},
         may_fire={"TxStreamOutboxStalled", "TxStreamPublishErrorRatioHigh"})
+
+
+def locked_table(world):
+    database = world.database()
+    serve = world.start("serve", database, world.topic())
+    session = database.connect()
+    session.autocommit = False
+
+    def breaks():
+        session.cursor().execute("LOCK TABLE txstream.publications IN ACCESS EXCLUSIVE MODE")
+        database.run(LATE.format(topic="NULL", events=1))
+
+    return Scenario(
+        [("txstream-serve", serve)], breaks, session.close,
+        sent={"TxStreamOutboxDelayed": "page", "TxStreamCannotAcknowledge": "ticket"}, may_fire={"TxStreamOutboxStalled"})
+
+
+def hidden_events(world):
+    database = world.database()
+    serve = world.start("serve", database, world.topic())
+    return Scenario(
+        [("txstream-serve", serve)], lambda: database.run("ALTER TABLE txstream.outbox ENABLE ROW LEVEL SECURITY"),
+        lambda: database.run("ALTER TABLE txstream.outbox DISABLE ROW LEVEL SECURITY"),
+        sent={"TxStreamOutboxUnusable": "page"}, may_fire={"TxStreamBacklogUnknown"})
+
+
+def dead_api(world):
+    database, topic = world.database(), world.topic()
+    api = world.start("api", database, topic)
+
+    def repairs():
+        again = world.start("api", database, topic, ready=False, SERVER_PORT=str(api.port))
+        again.port = api.port
+        again.wait_ready()
+
+    return Scenario([("txstream-api", api)], api.kill, repairs, sent={"TxStreamApiDown": "page"}, may_fire={"TxStreamInstanceDown"})
 
 
 def dead_relay(world):
@@ -134,7 +177,7 @@ def postgres_gone(world):
         afterwards={"TxStreamApiBudgetBurnFast", "TxStreamApiErrorRatioHigh"})
 
 
-SCENARIOS = [kafka_stopped, poison_event, held_lane, dead_relay, postgres_gone]
+SCENARIOS = [kafka_stopped, poison_events, held_lane, locked_table, hidden_events, dead_relay, dead_api, postgres_gone]
 
 
 def play(scenario, outbox, watch):
@@ -163,13 +206,9 @@ def play(scenario, outbox, watch):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("alerts")
-    for one in (directory, *list(directory.parents)[:2]):
-        one.chmod(0o755)
-    made = conftest.World(directory)
-    yield made
-    made.end()
+def world():
+    with conftest.a_world() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
