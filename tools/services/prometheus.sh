@@ -31,7 +31,7 @@ main() {
 }
 
 parse_options() {
-    DIR='' PORT=9090 METRICS_PORT=9091 SCRAPES=() METRICS_PATH=/metrics ALERTMANAGER_PORT='' PORT_VARIABLE=--port
+    DIR='' PORT=9090 METRICS_PORT=9091 SCRAPES=() METRICS_PATH=/metrics ALERTMANAGER_PORT='' GRAFANA_PORT=3000 PORT_VARIABLE=--port
     while (($#)); do
         case $1 in
             --dir) DIR=$(realpath -m -- "$2") && shift 2 ;;
@@ -40,6 +40,7 @@ parse_options() {
             --scrape) SCRAPES+=("$2") && shift 2 ;;
             --metrics-path) METRICS_PATH=$2 && shift 2 ;;
             --alertmanager-port) ALERTMANAGER_PORT=$2 && shift 2 ;;
+            --grafana-port) GRAFANA_PORT=$2 && shift 2 ;;
             --port-variable) PORT_VARIABLE=$2 && shift 2 ;;
             *) die "unknown option $1" ;;
         esac
@@ -107,12 +108,15 @@ write_config() { config >"$DIR/prometheus.yml"; }
 
 # The shape of deploy/prometheus/prometheus.yml, so that its rules find the names of jobs and labels they expect.
 config() {
-    local rules="$RULES/*.yml"
+    local rules="$RULES/*.yml" docs="file://$TXS_ROOT"
     cat <<CONFIG
 # Written by $(basename "$0") at each start.
 global:
   scrape_interval: 5s
   evaluation_interval: 5s
+  external_labels:
+    docs: '${docs//\'/\'\'}'
+    grafana: 'http://127.0.0.1:$GRAFANA_PORT'
 rule_files:
   - '${rules//\'/\'\'}'
 scrape_configs:
@@ -123,6 +127,9 @@ CONFIG
     scrape_jobs
     [[ -z $ALERTMANAGER_PORT ]] || cat <<CONFIG
 alerting:
+  alert_relabel_configs:
+    - action: labeldrop
+      regex: docs|grafana
   alertmanagers:
     - static_configs:
         - targets: ['127.0.0.1:$ALERTMANAGER_PORT']
