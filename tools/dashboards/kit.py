@@ -231,7 +231,8 @@ def _annotations():
              "{{job}} started, {{instance}}", {"useValueForTime": True}),
             ("Alert firing", PURPLE, 'max by (alertname) (ALERTS{alertname=~"TxStream.*",alertstate="firing"})',
              "{{alertname}}", {})):
-        made = _Annotation(titleFormat=title, textFormat="", tagKeys="", **more)
+        # Moments at most a step apart become one span of time; the default, a minute, would join separate outages.
+        made = _Annotation(titleFormat=title, textFormat="", tagKeys="", step="10s", **more)
         yield made.name(name).datasource(DATASOURCE).enable(True).icon_color(color).expr(expr)
 
 

@@ -41,13 +41,15 @@ background:var(--card);border:1px solid var(--edge);border-radius:6px;box-shadow
 .tile{min-height:132px}.tile h3{font-weight:400;font-size:13px}.tile output{margin:auto;font-size:34px;font-weight:700;text-align:center;
 line-height:1.15;font-variant-numeric:tabular-nums}.tile output.long{font-size:22px}
 .solid{border:0;color:var(--on-color)}.solid summary{color:inherit;opacity:.85}
-.nothing{margin:auto;color:var(--muted);text-align:center;min-height:90px;display:flex;align-items:center}.error{color:var(--red)}
+.nothing{margin:auto;color:var(--muted);text-align:center;min-height:90px;display:flex;align-items:center;overflow-wrap:anywhere}
+.tile .nothing{min-height:0}.solid .nothing{color:inherit}.nothing.error{color:var(--red)}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;margin:4px 0 0;padding:0;list-style:none;color:var(--muted);font-size:12px;
 font-variant-numeric:tabular-nums}
 .legend i{display:inline-block;width:12px;height:5px;margin-right:6px;vertical-align:middle}
 .bars{display:grid;grid-template-columns:minmax(0,max-content) minmax(40px,1fr) max-content;gap:6px 12px;margin:12px 0 0;align-items:center}
 .bars dt{overflow-wrap:anywhere}.bars dd{margin:0;display:contents}.bars i{height:14px;display:block}
-@media(max-width:900px){.grid{display:block}.panel{margin-bottom:10px}main{padding:16px}header .when{margin-left:0}}
+@media(max-width:900px){.grid{grid-template-columns:1fr 1fr}.panel{grid-column:span 2!important}.tile{grid-column:span 1!important;
+min-height:104px}.tile:first-child{grid-column:span 2!important}main{padding:16px}header .when{margin-left:0}}
 @media print{nav button{display:none}}
 """
 SCRIPT = """
@@ -140,8 +142,11 @@ def _panel(panel, view, is_first):
 def _tile(panel, style, heading):
     value, color = page_png.tile(panel)
     is_solid = panel.json["options"]["colorMode"] == "background_solid" and not panel.error
-    if panel.error:
-        value, color = panel.error, "red"
+    if panel.error or not panel.series:
+        role = "error" if panel.error else ""
+        ground = f";background:var(--solid-{color})" if is_solid else ""
+        return (f"<section class='panel tile{' solid' if is_solid else ''}' style='{style}{ground}'>{heading}"
+                f"<div class='nothing {role}'>{_text(panel.error or value)}</div></section>\n")
     look = f"background:var(--solid-{color})" if is_solid else ""
     ink = "" if is_solid or color == "blue" else f" style='color:var(--{'muted' if color == 'gray' else color})'"
     size = " class=long" if len(value) > 14 else ""

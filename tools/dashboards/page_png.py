@@ -169,9 +169,9 @@ def left_margin(panel):
     return 16 + max((len(name) * 6.7 for name in names), default=48)
 
 
-def _nothing(canvas, panel, x, y, width, height):
-    role = "red" if panel.error else "muted"
-    lines = textwrap.wrap(panel.error or panel.defaults["noValue"], max(12, int(width / 8)))[:4]
+def _nothing(canvas, panel, x, y, width, height, role="muted"):
+    role = "red" if panel.error else role
+    lines = textwrap.wrap(panel.error or panel.defaults["noValue"], max(12, int(width / 8.4)))[:4]
     for number, line in enumerate(lines):
         canvas.text(x + width / 2, y + height / 2 + (number - (len(lines) - 1) / 2) * 19 - 6, line, role, 14, align="center", zorder=6)
 
@@ -185,8 +185,7 @@ def _tile(canvas, panel, x, y, width, height):
     canvas.text(x + 14, y + 20, panel.title, "on-color" if solid else "muted", 13, width=width - 28)
     middle = y + (height + 20) / 2
     if panel.error or not panel.series:
-        role = "red" if panel.error else "on-color" if solid else "muted"
-        canvas.text(x + width / 2, middle, panel.error or value, role, 15, align="center", width=width - 20)
+        _nothing(canvas, panel, x, y + 20, width, height - 20, "on-color" if solid else "muted")
         return
     size = min(40.0, (width - 28) / max(1, len(value)) * 1.75)
     canvas.text(x + width / 2, middle, value, "on-color" if solid else color if color != "blue" else "ink", size, bold=True, align="center")
@@ -225,7 +224,7 @@ def _legend(canvas, panel, x, y, width, height):
     for name, color, last in entries:
         # 6.3 pixels for a letter of this size, and the mark with its distance.
         needed = 36 + 6.3 * len(f"{name}  {last}")
-        if rows[-1] and place + needed > width - 32:
+        if rows[-1] and place + needed > width - 32 - (80 if left_out else 0):
             rows.append([])
             place = 0
         rows[-1].append((name, color, last, needed))

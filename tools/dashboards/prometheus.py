@@ -18,7 +18,11 @@ SCRAPES_IN_A_RATE = 4
 
 
 class Unreachable(Exception):
-    """Prometheus does not answer, or refuses the query; the text says which."""
+    """Prometheus does not answer, or refuses the query."""
+
+    def __init__(self, url, reason):
+        super().__init__(f"Prometheus at {url} {reason}")
+        self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +75,9 @@ class Prometheus:
                 reason = json.loads(text)["error"]
             except (ValueError, KeyError):
                 reason = text[:200]
-            raise Unreachable(f"Prometheus at {self.url} refuses: {reason}") from None
+            raise Unreachable(self.url, f"refuses: {reason}") from None
         except (OSError, ValueError) as error:
-            raise Unreachable(f"Prometheus at {self.url} does not answer: {getattr(error, 'reason', error)}") from None
+            raise Unreachable(self.url, f"does not answer: {getattr(error, 'reason', error)}") from None
 
     def instant(self, expr, time):
         """[(labels, value)], without NaN."""

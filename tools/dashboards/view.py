@@ -156,7 +156,7 @@ def _fetch_panel(prometheus, json, variables, start, end, step):
                 found = prometheus.range(expr, start, end, step)
             series += [Series(source.legend(target.get("legendFormat"), labels), points) for labels, points in found]
     except source.Unreachable as error:
-        return Panel(json, [], str(error))
+        return Panel(json, [], f"Prometheus {error.reason}")
     return Panel(json, series)
 
 
@@ -186,7 +186,8 @@ def headline(view):
     if state is None:
         return None
     if not state.series:
-        return "gray", "It is not known whether anything is delivered", state.error or state.defaults["noValue"]
+        why = state.error or state.defaults["noValue"]
+        return "gray", "It is not known whether anything is delivered", f"{why[0].upper()}{why[1:]}."
     held_up = view.held_up()
     now = {series.name for series in state.series if series.last == 1}
     waiting, parked = _last(view, WAITING), _last(view, PARKED)
