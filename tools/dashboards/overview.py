@@ -181,10 +181,12 @@ def dead_letters():
         "Parked now, by event type", "Dead letters that wait for a decision. Replaying or discarding them takes them out.",
         [("{{event_type}}", f"sum by (event_type) ({metric('dead_letters', EVENT)})")], no_value=NO_RELAY,
         steps=[(None, GREEN), (1, ORANGE)])
-    yield graph(
-        "Parked, by cause and topic", "Events parked in a minute, by Kafka's name of the refusal and by topic.",
-        [("{{error_type}}, {{topic}}", f"sum by (error_type, topic) ({rate('dead_letters_total', TOPIC)}) * 60")],
-        unit="cpm", no_value="nothing was parked since the start")
+    yield bars(
+        "Parked since the start, by cause and topic",
+        "Events that the running processes have parked, by Kafka's name of the refusal and by topic. A total and not a rate: the first event "
+        "of a cause, which begins a new series, counts too.",
+        [("{{error_type}}, {{topic}}", f"sum by (error_type, topic) ({metric('dead_letters_total', TOPIC)})")], no_value=NO_RELAY,
+        steps=[(None, GREEN), (1, ORANGE)])
 
 
 def business():
