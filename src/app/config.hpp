@@ -35,6 +35,7 @@ struct Config {
         std::size_t header_bytes_max = 0;
         std::size_t connections_max = 0;
         std::size_t buffer_bytes_max = 0;
+        std::chrono::seconds delayed_after{};    ///< age of the oldest event
         std::vector<std::string> allowed_hosts;  ///< besides loopback's names; "*": any
     };
     struct Database {

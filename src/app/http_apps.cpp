@@ -116,7 +116,13 @@ ApiApp::ApiApp(Dependencies dependencies)
           dependencies_.orders_committed,
           {.record_bytes_max = dependencies_.record_bytes_max}
       ),
-      orders_(pool_, writer_),
+      delivery_(
+          dependencies_.executor,
+          pool_,
+          dependencies_.relay,
+          dependencies_.config.server.delayed_after
+      ),
+      orders_(pool_, writer_, [this]() -> const std::string& { return delivery_.text(); }),
       health_(
           {pool_,
            dependencies_.metrics_page,
@@ -131,7 +137,8 @@ ApiApp::ApiApp(Dependencies dependencies)
           limits_of(dependencies_.config.server, dependencies_.connections_max),
           observer_of(dependencies_.metrics, health_),
           admission_of(dependencies_.config.server)
-      ) {
+      ),
+      tasks_(dependencies_.executor) {
     orders_.add_routes(router_);
     health_.add_routes(router_);
 }
@@ -144,6 +151,7 @@ Task<Result<std::uint16_t>> ApiApp::start(Deadline deadline) {
     const auto& server = dependencies_.config.server;
     auto port = server_.listen(server.host, server.port);
     if (!port) co_return tl::unexpected(naming("SERVER_PORT", port.error()));
+    tasks_.spawn(delivery_.run());
     log::info("api", "listening", {{"host", server.host}, {"port", *port}});
     co_return *port;
 }
@@ -162,7 +170,9 @@ void ApiApp::refresh_metrics() {
 Task<> ApiApp::stop(Deadline deadline) {
     co_await server_.stop(deadline);
     co_await writer_.stop();
+    delivery_.stop();
     pool_.close();
+    (void)co_await tasks_.join();  // it does not fail
 }
 
 OpsApp::OpsApp(Dependencies dependencies)

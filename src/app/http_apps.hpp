@@ -1,10 +1,12 @@
 #pragma once
 
 #include "app/config.hpp"
+#include "app/delivery_statement.hpp"
 #include "app/health.hpp"
 #include "http/server.hpp"
 #include "orders/orders_api.hpp"
 #include "pg/pool.hpp"
+#include "runtime/task_group.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -42,10 +44,12 @@ private:
     Dependencies dependencies_;
     pg::Pool pool_;
     orders::OrderWriter writer_;
+    DeliveryStatement delivery_;
     orders::OrdersApi orders_;
     Health health_;
     http::Router router_;
     http::Server server_;
+    runtime::TaskGroup tasks_;
 };
 
 /// Health and metrics of a relay process, on METRICS_PORT.

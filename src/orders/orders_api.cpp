@@ -222,7 +222,8 @@ std::string event_to_json(const outbox::LoggedEvent& event) {
 
 }  // namespace
 
-OrdersApi::OrdersApi(pg::Pool& pool, OrderWriter& writer) : pool_(pool), writer_(writer) {
+OrdersApi::OrdersApi(pg::Pool& pool, OrderWriter& writer, DeliveryStatement delivery)
+    : pool_(pool), writer_(writer), delivery_(std::move(delivery)) {
 }
 
 void OrdersApi::add_routes(http::Router& router) {
@@ -248,8 +249,11 @@ Task<http::Response> OrdersApi::create(http::Request request) {
     if (!order) co_return http::problem(order.error());
     auto placed = co_await writer_.place(std::move(*order), request.deadline, request.trace);
     if (!placed) co_return not_placed(placed.error());
-    co_return http::json(201, domain::order_to_json(*placed))
-        .with("Location", "/api/v1/orders/" + placed->id);
+    auto response = http::json(201, domain::order_to_json(*placed));
+    response.with("Location", "/api/v1/orders/" + placed->id);
+    if (const auto& delivery = delivery_(); !delivery.empty())
+        response.with("TxStream-Delivery", delivery);
+    co_return response;
 }
 
 Task<http::Response> OrdersApi::list(http::Request request) {

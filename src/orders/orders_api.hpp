@@ -4,6 +4,9 @@
 #include "orders/order_writer.hpp"
 #include "pg/pool.hpp"
 
+#include <functional>
+#include <string>
+
 namespace txstream::orders {
 
 /// The routes of the orders API. Belongs to the thread of the pool and the writer, which outlive
@@ -22,7 +25,10 @@ namespace txstream::orders {
 /// its words go to the log and not to the client.
 class OrdersApi {
 public:
-    OrdersApi(pg::Pool& pool, OrderWriter& writer);
+    /// What 201 says of the delivery of events, in the header TxStream-Delivery; empty: nothing.
+    using DeliveryStatement = std::function<const std::string&()>;
+
+    OrdersApi(pg::Pool& pool, OrderWriter& writer, DeliveryStatement delivery);
 
     void add_routes(http::Router& router);
 
@@ -35,6 +41,7 @@ private:
 
     pg::Pool& pool_;
     OrderWriter& writer_;
+    DeliveryStatement delivery_;
 };
 
 }  // namespace txstream::orders

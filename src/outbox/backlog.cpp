@@ -1,5 +1,7 @@
 #include "outbox/backlog.hpp"
 
+#include <algorithm>
+
 namespace txstream::outbox {
 
 namespace {
@@ -42,7 +44,7 @@ constexpr pg::Statement kOldest{
     "SELECT min(w.created_at) FILTER (WHERE w.created_at BETWEEN now() - interval '30 days'"
     "  AND now() + interval '1 minute'),"
     " coalesce(bool_or(w.created_at NOT BETWEEN now() - interval '30 days'"
-    "  AND now() + interval '1 minute'), false)"
+    "  AND now() + interval '1 minute'), false), now()"
     " FROM txstream.lanes l"
     " CROSS JOIN LATERAL ("
     "  (SELECT o.created_at FROM txstream.outbox o WHERE l.target IS NOT NULL"
@@ -113,6 +115,15 @@ Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline
         backlog.parked_by_event_type.emplace_back(parked.bytes(i, 0), count);
     }
     co_return backlog;
+}
+
+Task<Result<std::optional<std::chrono::seconds>>> oldest_pending_age(
+    pg::Connection& connection, Deadline deadline
+) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kOldest, {}, deadline));
+    if (rows.is_null(0, 0)) co_return std::nullopt;
+    const auto age = rows.time(0, 2) - rows.time(0, 0);
+    co_return std::max(std::chrono::round<std::chrono::seconds>(age), std::chrono::seconds(0));
 }
 
 }  // namespace txstream::outbox

@@ -3,6 +3,7 @@
 #include "outbox/snapshot.hpp"
 #include "pg/connection.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,5 +40,11 @@ private:
     std::int64_t settled_ = -1;  ///< at the last measure()
     double waiting_since_ = 0;   ///< Unix time when something was last seen to be published
 };
+
+/// How old the oldest event is that is not published, by the server's clock. Nothing when there is
+/// none, or when its created_at cannot be true. Cheap: looks at one event of each lane.
+Task<Result<std::optional<std::chrono::seconds>>> oldest_pending_age(
+    pg::Connection& connection, Deadline deadline
+);
 
 }  // namespace txstream::outbox

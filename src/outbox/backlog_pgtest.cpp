@@ -97,6 +97,26 @@ TEST_F(BacklogPgTest, AnEventOfWrongTimeThatIsStuckGrowsOld) {
     EXPECT_GT(measured().oldest_pending, first);
 }
 
+TEST_F(BacklogPgTest, TheAgeOfTheOldestIsByTheServersClockAndOnlyWhereItsTimeCanBeTrue) {
+    const auto age = [&] { return must(wait(oldest_pending_age(*superuser_, soon()))); };
+    const auto insert = [&](const char* created_at) {
+        script(
+            *superuser_,
+            "INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload,"
+            " created_at) VALUES ('T', 'k', 'E', '{}', " +
+                std::string(created_at) + ")"
+        );
+    };
+    EXPECT_EQ(age(), std::nullopt);
+    insert("now() - interval '42 seconds'");
+    EXPECT_GE(age(), std::chrono::seconds(42));
+    EXPECT_LT(age(), std::chrono::seconds(100));
+    script(*superuser_, "UPDATE txstream.lanes SET cursor = pg_current_snapshot()");
+    EXPECT_EQ(age(), std::nullopt);
+    insert("'infinity'");
+    EXPECT_EQ(age(), std::nullopt);
+}
+
 // A crash of the server, a restore or somebody's SQL may move cursors and their counters.
 TEST_F(BacklogPgTest, WhenMoreIsSettledThanWasSeenItCountsAnew) {
     for (int i = 0; i < 3; ++i) script(*superuser_, publish());

@@ -86,6 +86,10 @@ std::string_view explain(Blockage blockage) {
     return "";
 }
 
+bool concerns_all_lanes(Blockage blockage) {
+    return blockage != Blockage::cannot_park && blockage != Blockage::topic_refused;
+}
+
 bool heals_by_itself(Blockage blockage) {
     return blockage == Blockage::database_unavailable || blockage == Blockage::kafka_unavailable;
 }
@@ -138,8 +142,7 @@ bool Blockages::contains(Blockage blockage) const {
 std::optional<Blockage> Blockages::holding_up(Teller first, std::size_t count) const {
     const std::scoped_lock lock(mutex_);
     for (const auto& [blockage, entry] : entries_) {
-        // Of one lane only.
-        if (blockage == Blockage::cannot_park || blockage == Blockage::topic_refused) continue;
+        if (!concerns_all_lanes(blockage)) continue;
         const bool is_of_kafka =
             blockage == Blockage::kafka_unavailable || blockage == Blockage::topic_missing;
         if (std::ranges::any_of(entry.tellers, [&](Teller teller) {

@@ -49,6 +49,8 @@ std::string_view to_string(Blockage blockage);
 std::string_view header_word(Blockage blockage);
 /// What it means and what to do, in a sentence; names no host, user or key.
 std::string_view explain(Blockage blockage);
+/// It holds up every lane, and not one or some.
+bool concerns_all_lanes(Blockage blockage);
 /// It ends when a server is back, without an operator.
 bool heals_by_itself(Blockage blockage);
 

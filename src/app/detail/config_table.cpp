@@ -104,6 +104,14 @@ std::vector<Setting> server_settings() {
          "Of all connections: bodies that are still coming, answers that are still going. Beyond "
          "it the connection that has waited longest is closed."},
         {"API",
+         "SERVER_DELAYED_AFTER",
+         {},
+         "30s",
+         k::duration(1s, 24h, TXS_MEMBER(server.delayed_after)),
+         "From this age of the oldest event on that is not delivered, the answer to an order says "
+         "that "
+         "delivery is delayed, even if nothing is known to hold it up (TxStream-Delivery)."},
+        {"API",
          "SERVER_ALLOWED_HOSTS",
          {},
          "",
