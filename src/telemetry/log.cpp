@@ -22,6 +22,9 @@ constexpr std::array<std::string_view, kLevels> kLevelNames{
     "debug", "info", "warn", "error", "fatal"
 };
 
+// How the journal is told a line's priority, see sd-daemon(3).
+constexpr std::array<std::string_view, kLevels> kPriorities{"<7>", "<6>", "<4>", "<3>", "<2>"};
+
 detail::RepeatLimiter::Time steady_now() {
     return std::chrono::steady_clock::now().time_since_epoch();
 }
@@ -43,7 +46,8 @@ struct Sink {
 
     // All below: the caller holds the mutex.
 
-    void put(std::string line) {
+    void put(Level of, std::string line) {
+        if (output.is_journal()) line.insert(0, kPriorities[static_cast<std::size_t>(of)]);
         line += '\n';
         const auto lost_before = output.lost();
         output.write(line);
@@ -66,7 +70,7 @@ struct Sink {
         std::span<const Field> fields
     ) {
         counts[static_cast<std::size_t>(of)].fetch_add(1, std::memory_order_relaxed);
-        put(format_line(format, unix_now(), of, component, message, fields));
+        put(of, format_line(format, unix_now(), of, component, message, fields));
     }
 
     void tell(const std::vector<detail::RepeatLimiter::Summary>& summaries) {
@@ -80,7 +84,7 @@ struct Sink {
             detail::append_field(line, format, Field("repeats_ms", within));
             detail::end_line(line, format);
             counts[static_cast<std::size_t>(summary.level)].fetch_add(1, std::memory_order_relaxed);
-            put(std::move(line));
+            put(summary.level, std::move(line));
         }
     }
 };

@@ -22,9 +22,9 @@
 /// may be called from any thread. Before setup() lines go to standard output as JSON from info up.
 ///
 /// A failure that lasts says the same again and again. Of lines of one kind (component, level,
-/// message, error_type, status, route, topic) the first three are written at once; then one line in
-/// five seconds stands for all of them, with `repeats` and `repeats_ms`. Debug lines are not
-/// limited.
+/// message, error_type, status, route, topic, worker) the first three are written at once; then one
+/// line stands for all of 5 s, then of 10, 20, 40, 40, ... s, with `repeats` and `repeats_ms`.
+/// Debug lines are not limited.
 namespace txstream::log {
 
 enum class Level : std::uint8_t { debug, info, warn, error, fatal };

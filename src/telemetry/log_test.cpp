@@ -201,6 +201,31 @@ TEST_F(LogFileTest, AFileThatCannotBeOpenedAgainLeavesTheOldOneInUse) {
     std::filesystem::remove_all(path_);
 }
 
+TEST_F(LogFileTest, ForTheJournalEachLineBeginsWithItsPriority) {
+    std::ofstream(path_).close();
+    struct stat what{};
+    ASSERT_EQ(::stat(path_.c_str(), &what), 0);
+    const auto stream = std::to_string(what.st_dev) + ':' + std::to_string(what.st_ino);
+    const auto say = [&](const std::string& named) {
+        ASSERT_EQ(::setenv("JOURNAL_STREAM", named.c_str(), 1), 0);
+        ASSERT_TRUE(setup({.level = Level::debug, .output_path = path_.string()}));
+        debug("test", "a");
+        info("test", "b");
+        warn("test", "c");
+        error("test", "d");
+    };
+    say(stream);
+    say(stream + "0");  // another's
+    ASSERT_EQ(::unsetenv("JOURNAL_STREAM"), 0);
+    const auto found = lines();
+    ASSERT_EQ(found.size(), 8U);
+    constexpr std::array<std::string_view, 4> kExpected{"<7>{", "<6>{", "<4>{", "<3>{"};
+    for (std::size_t i = 0; i < kExpected.size(); ++i) {
+        EXPECT_EQ(found[i].substr(0, 4), kExpected[i]);
+        EXPECT_EQ(found[i + 4].front(), '{');
+    }
+}
+
 class LogPipeTest : public testing::Test {
 protected:
     void SetUp() override {

@@ -1,13 +1,19 @@
 #include "kafka/detail/handles.hpp"
 
+#include <string_view>
 #include <utility>
 
 namespace txstream::kafka::detail {
 
 namespace {
 
-void forward_log(const rd_kafka_t* client, int level, const char*, const char* text) {
+constexpr int kSyslogDebug = 7;
+
+// A connection that fails is also an error of the client, which is logged once for each cause, with
+// advice; librdkafka's own line comes for each broker, each client and each try.
+void forward_log(const rd_kafka_t* client, int level, const char* facility, const char* text) {
     if (client == nullptr) return;
+    if (std::string_view(facility) == "FAIL") level = kSyslogDebug;
     auto* log = static_cast<LogCallback*>(rd_kafka_opaque(client));
     if (log != nullptr && *log) (*log)(level, text);
 }

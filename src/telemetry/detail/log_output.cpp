@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
@@ -30,6 +31,13 @@ Result<int> open_file(const std::string& path) {
         Code::invalid_input,
         fmt::format("cannot open the log file {}: {}", path, std::strerror(errno))
     );
+}
+
+// systemd names the stream that it made for us, "device:inode". A service that sends its output
+// elsewhere inherits the variable all the same.
+bool is_journal_stream(const struct stat& what) {
+    const char* const stream = std::getenv("JOURNAL_STREAM");
+    return stream != nullptr && fmt::format("{}:{}", what.st_dev, what.st_ino) == stream;
 }
 
 }  // namespace
@@ -61,6 +69,7 @@ void Output::use(int descriptor) {
     const bool is_known = ::fstat(descriptor, &what) == 0;
     is_regular_ = is_known && S_ISREG(what.st_mode);
     is_socket_ = is_known && S_ISSOCK(what.st_mode);
+    is_journal_ = is_known && is_journal_stream(what);
     is_stalled_ = false;
     is_torn_ = false;
 }

@@ -24,6 +24,8 @@ public:
 
     void write(std::string_view line);
     bool is_terminal() const noexcept;
+    /// systemd's journal reads it, as JOURNAL_STREAM says: lines may begin with a priority.
+    bool is_journal() const noexcept { return is_journal_; }
     /// Lines dropped since the last successful one.
     std::uint64_t lost() const noexcept { return lost_; }
 
@@ -37,6 +39,7 @@ private:
     bool is_file_ = false;
     bool is_regular_ = false;
     bool is_socket_ = false;
+    bool is_journal_ = false;
     bool is_stalled_ = false;
     bool is_torn_ = false;  ///< the last line was written in part
     std::uint64_t lost_ = 0;

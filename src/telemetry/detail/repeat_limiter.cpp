@@ -8,8 +8,8 @@ namespace txstream::log::detail {
 
 namespace {
 
-constexpr std::array<std::string_view, 7> kClassFields{
-    "error_type", "status", "route", "topic", "from", "to", "signal"
+constexpr std::array<std::string_view, 8> kClassFields{
+    "error_type", "status", "route", "topic", "from", "to", "signal", "worker"
 };
 
 // FNV-1a. Unlike std::hash it can be continued over several texts without copying them together.
@@ -73,7 +73,7 @@ bool RepeatLimiter::admit(std::uint64_t kind, Level level, Time now) {
     auto found = kinds_.find(kind);
     if (found == kinds_.end()) {
         if (kinds_.size() >= kKindsMax) kind = overflow_kind(level);
-        found = kinds_.try_emplace(kind, Kind{level, now, 0, 0, {}}).first;
+        found = kinds_.try_emplace(kind, Kind{.level = level, .window_began = now}).first;
         next_due_ = std::min(next_due_, now + kWindow);
     }
     auto& known = found->second;
@@ -95,6 +95,7 @@ RepeatLimiter::Summary RepeatLimiter::tell(Kind& kind, Time now) {
     kind.sample.clear();
     kind.repeats = 0;
     kind.window_began = now;
+    kind.window = std::min(2 * kind.window, kWindowMax);
     // It is noisy: until it has been silent for a window, one line for each is enough.
     kind.at_once = kAtOnce;
     return summary;
@@ -106,7 +107,7 @@ std::vector<RepeatLimiter::Summary> RepeatLimiter::due(Time now) {
     next_due_ = Time::max();
     for (auto at = kinds_.begin(); at != kinds_.end();) {
         auto& kind = at->second;
-        if (now - kind.window_began < kWindow) {
+        if (now - kind.window_began < kind.window) {
             // Still counting.
         } else if (kind.repeats > 0) {
             told.push_back(tell(kind, now));
@@ -114,7 +115,7 @@ std::vector<RepeatLimiter::Summary> RepeatLimiter::due(Time now) {
             at = kinds_.erase(at);
             continue;
         }
-        next_due_ = std::min(next_due_, kind.window_began + kWindow);
+        next_due_ = std::min(next_due_, kind.window_began + kind.window);
         ++at;
     }
     return told;

@@ -22,13 +22,15 @@ std::uint64_t kind_of(
 /// Decides which lines of a kind are written at once and which are only counted.
 ///
 /// The first lines of a kind are written at once. Then one line for each window stands for all that
-/// followed. A kind that was silent for a whole window is forgotten, so that its next line is again
-/// written at once. Pure: the caller passes the time. Not thread-safe.
+/// followed; each window is twice as long as the one before, up to a limit: a failure that lasts
+/// has said what it is. A kind that was silent for a whole window is forgotten, so that its next
+/// line is again written at once. Pure: the caller passes the time. Not thread-safe.
 class RepeatLimiter {
 public:
     using Time = std::chrono::nanoseconds;  ///< of any steady clock
 
     static constexpr Time kWindow = std::chrono::seconds(5);
+    static constexpr Time kWindowMax = std::chrono::seconds(40);
     static constexpr std::uint64_t kAtOnce = 3;
     /// Beyond it, all further kinds of a level share one.
     static constexpr std::size_t kKindsMax = 256;
@@ -58,7 +60,8 @@ private:
         Time window_began;
         std::uint64_t at_once = 0;
         std::uint64_t repeats = 0;
-        std::string sample;
+        std::string sample{};
+        Time window = kWindow;
     };
 
     Summary tell(Kind& kind, Time now);
