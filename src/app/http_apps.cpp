@@ -65,7 +65,7 @@ http::Observer observer_of(telemetry::Metrics& metrics, const Health& health) {
             fields.emplace_back("trace_id", trace_id);
             fields.emplace_back("span_id", span_id);
         }
-        fields.emplace_back("error", request.failure);
+        if (!request.failure.empty()) fields.emplace_back("error", request.failure);
         log::write(
             is_failure ? log::Level::error : log::Level::debug,
             "http",

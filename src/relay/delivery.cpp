@@ -55,6 +55,7 @@ void Delivery::look(Clock::time_point now) {
         "see the lines about dead letters"
     );
     update_delay();
+    tell_published(batch_log_.due(now));
 }
 
 // A poll looks for the events of all lanes: what holds them up at its beginning is why those that
@@ -253,6 +254,7 @@ void Delivery::add_page(
 }
 
 void Delivery::close() {
+    tell_published(batch_log_.rest(Clock::now()));
     is_closed_ = true;
     publisher_.reset();
 }

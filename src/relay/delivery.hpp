@@ -1,6 +1,7 @@
 #pragma once
 
 #include "outbox/event.hpp"
+#include "relay/batch_log.hpp"
 #include "relay/blockages.hpp"
 #include "relay/delays.hpp"
 #include "relay/delivery_gate.hpp"
@@ -225,6 +226,7 @@ private:
     void completed(Page& page);
     void count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page);
     void count_retried(unsigned retry);
+    void tell_published(const std::optional<BatchLog::Line>& line) const;
     static std::string records_json(const Lane& lane, std::size_t pages);
 
     Dependencies dependencies_;
@@ -242,6 +244,7 @@ private:
     bool needs_restart_ = false;
     DelayReason restart_reason_;
     DelayReason delay_;  ///< of all lanes, at the last look
+    BatchLog batch_log_;
     bool is_closed_ = false;
     /// The producer gave up for the sake of a record whose report is on its way.
     std::optional<Error> unexplained_;

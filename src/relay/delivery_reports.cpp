@@ -267,7 +267,21 @@ void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement)
         in_flight_bytes_ -= page.bytes;
         lane.pages.pop_front();
     }
+    if (acknowledgement.publication.events > 0)
+        tell_published(batch_log_.add(acknowledgement.publication.events, now));
     dependencies_.reader.notify();
+}
+
+void Delivery::tell_published(const std::optional<BatchLog::Line>& line) const {
+    if (!line) return;
+    log::info(
+        kComponent,
+        "published events",
+        {{"worker", dependencies_.worker},
+         {"events", line->events},
+         {"batches", line->batches},
+         {"duration_ms", line->within.count()}}
+    );
 }
 
 void Delivery::take_back(LaneId id) {
