@@ -12,7 +12,10 @@ from view import BLOCKED
 UTC = datetime.timezone.utc
 # Series that are drawn and named; a reader cannot tell more apart.
 SERIES_MAX = 8
+# More numbers in a legend are not read.
+NUMBERS_MAX = 6
 TICK_SIZE = 8.5
+TICK_WIDTH = 100  # pixels: one of "12:34:56" and its distance
 
 
 def draw(axes, panel, view, theme, is_first=False):
@@ -30,7 +33,7 @@ def legend(panel):
     if panel.kind != "timeseries":
         return [], 0
     drawn, left_out = _chosen(panel)
-    has_numbers = panel.json["options"]["legend"].get("calcs")
+    has_numbers = panel.json["options"]["legend"].get("calcs") and len(drawn) <= NUMBERS_MAX
     return [(panel.shown_name(one.name), color, units.text(one.last, panel.unit, panel.defaults.get("decimals")) if has_numbers else "")
             for one, color in drawn], left_out
 
@@ -43,14 +46,14 @@ def _frame(axes, view, theme):
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(theme["edge"])
-    moments = _moments(view.start, view.end)
+    moments = _moments(view.start, view.end, axes.get_position().width * axes.figure.get_figwidth() * 100 / TICK_WIDTH)
     pattern = "%H:%M:%S" if view.end - view.start < 300 else "%H:%M"
     axes.set_xticks(moments, [datetime.datetime.fromtimestamp(one, UTC).strftime(pattern) for one in moments])
 
 
-def _moments(start, end):
+def _moments(start, end, count_max):
     spacing = next((one for one in (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
-                    if (end - start) / one <= 6), 604800)
+                    if (end - start) / one <= min(6, max(3, count_max))), 604800)
     first = -(-start // spacing) * spacing
     margin = (end - start) * 0.03
     return [one for one in numpy.arange(first, end, spacing) if start + margin <= one <= end - margin]

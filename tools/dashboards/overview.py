@@ -179,14 +179,14 @@ def workers_and_lanes():
 def dead_letters():
     yield bars(
         "Parked now, by event type", "Dead letters that wait for a decision. Replaying or discarding them takes them out.",
-        [("{{event_type}}", f"sum by (event_type) ({metric('dead_letters', EVENT)})")], no_value=NO_RELAY,
+        [("{{event_type}}", f"sum by (event_type) ({metric('dead_letters', EVENT)})")], no_value="nothing is parked",
         steps=[(None, GREEN), (1, ORANGE)])
     yield bars(
-        "Parked since the start, by cause and topic",
-        "Events that the running processes have parked, by Kafka's name of the refusal and by topic. A total and not a rate: the first event "
-        "of a cause, which begins a new series, counts too.",
-        [("{{error_type}}, {{topic}}", f"sum by (error_type, topic) ({metric('dead_letters_total', TOPIC)})")], no_value=NO_RELAY,
-        steps=[(None, GREEN), (1, ORANGE)])
+        "Parked, by cause and topic",
+        "Events that the processes of this range have parked since they started, by Kafka's name of the refusal and by topic. A total and "
+        "not a rate: the first event of a cause, which begins a new series, counts too.",
+        [("{{error_type}}, {{topic}}", f"sum by (error_type, topic) (max_over_time({metric('dead_letters_total', TOPIC)}[$__range]))")],
+        no_value=NO_RELAY, steps=[(None, GREEN), (1, ORANGE)])
 
 
 def business():

@@ -15,7 +15,7 @@ WIDTH = 1440
 MARGIN, GAP = 28, 10
 UNIT_HEIGHT = 34
 HEADER, HEADER_WITH_HEADLINE, ROW = 92, 176, 40
-LEGEND_LINE = 17
+LEGEND_LINE, LEGEND_ROWS_MAX = 17, 3
 POINTS_PER_PIXEL = 0.72  # at 100 pixels an inch
 SHARPNESS = 1.5
 
@@ -224,11 +224,13 @@ def _legend(canvas, panel, x, y, width, height):
     for name, color, last in entries:
         # 6.3 pixels for a letter of this size, and the mark with its distance.
         needed = 36 + 6.3 * len(f"{name}  {last}")
-        if rows[-1] and place + needed > width - 32 - (80 if left_out else 0):
+        if rows[-1] and place + needed > width - 32 - (80 if left_out or len(rows) == LEGEND_ROWS_MAX else 0):
             rows.append([])
             place = 0
         rows[-1].append((name, color, last, needed))
         place += needed
+    left_out += sum(len(row) for row in rows[LEGEND_ROWS_MAX:])
+    rows = rows[:LEGEND_ROWS_MAX]
     for number, row in enumerate(rows):
         place, line = x + 16, y + height - 15 - (len(rows) - 1 - number) * LEGEND_LINE
         for name, color, last, needed in row:

@@ -6,6 +6,7 @@ EVENT = 'event_type=~"$event_type"'
 TOPIC = 'topic=~"$topic"'
 # Histograms of a relay have the page as a whole under this name.
 NOT_THE_PAGE = 'event_type!="batch"'
+ACKNOWLEDGING = 'query=~"txs_(advance|park)"'
 # All but the API's.
 STATEMENTS = 'query!~"txs_(insert_orders|order_.*|newest_.*)"'
 
@@ -85,7 +86,17 @@ def lanes():
 
 def acknowledgements():
     yield graph(
-        "Statements", "PostgreSQL statements of the relay in a second, by name. One acknowledgement moves the cursors of many pages.",
+        "Acknowledgements", "Statements in a second that move the cursors of published events, or put events among the dead letters. One "
+        "moves the cursors of many pages and lanes.",
+        [("{{query}}", sum_rate("db_query_duration_seconds_count", ACKNOWLEDGING, by="query"))], unit="ops", no_value=NO_TRAFFIC)
+    yield graph(
+        "Duration of an acknowledgement", "From sending the statement to PostgreSQL's answer: average, p50, p95 and p99. Events stay in flight "
+        "for as long.",
+        [("average", average("db_query_duration_seconds", ACKNOWLEDGING)),
+         *((f"p{int(q * 100)}", quantile(q, "db_query_duration_seconds", ACKNOWLEDGING)) for q in (0.5, 0.95, 0.99))],
+        unit="s", no_value=NO_TRAFFIC, colors={"average": BLUE, "p50": GREEN, "p95": YELLOW, "p99": RED})
+    yield graph(
+        "Statements", "All PostgreSQL statements of the relay in a second, by name.",
         [("{{query}}", sum_rate("db_query_duration_seconds_count", STATEMENTS, by="query"))], unit="ops", no_value=NO_RELAY, width=8)
     yield graph(
         "Duration of statements, p95", "95 of 100 statements of that name took no longer.",
@@ -99,7 +110,7 @@ def acknowledgements():
 def dead_letters():
     yield bars(
         "Parked now, by event type", "Dead letters that wait for a decision.",
-        [("{{event_type}}", f"sum by (event_type) ({metric('dead_letters', EVENT)})")], no_value=NO_RELAY,
+        [("{{event_type}}", f"sum by (event_type) ({metric('dead_letters', EVENT)})")], no_value="nothing is parked",
         steps=[(None, GREEN), (1, ORANGE)], width=8)
     yield graph(
         "Parked, by cause", "Events parked in a minute, by Kafka's name of the refusal.",
