@@ -176,7 +176,7 @@ TEST(WorkerTest, NoStormLosesAnEventPassesOneOverOrTurnsTheOrderOfAKey) {
     const char* given = std::getenv("TXS_TEST_SEED");
     const auto first = given ? static_cast<unsigned>(std::atoi(given)) : std::random_device{}();
     const char* count = std::getenv("TXS_TEST_STORMS");
-    int events = 0, again = 0, parked = 0, publishers = 0;
+    int events = 0, again = 0, marked = 0, parked = 0, publishers = 0;
     const unsigned storms = count ? static_cast<unsigned>(std::atoi(count)) : 2;
     for (unsigned i = 0; i < storms && !HasFailure(); ++i) {
         SCOPED_TRACE(testing::Message() << "TXS_TEST_SEED=" << first + i);
@@ -185,16 +185,19 @@ TEST(WorkerTest, NoStormLosesAnEventPassesOneOverOrTurnsTheOrderOfAKey) {
         events += static_cast<int>(storm.world().events.size());
         parked += static_cast<int>(storm.world().parked.size());
         again += storm.world().again;
+        marked += storm.world().marked;
         publishers += storm.world().publishers;
     }
     std::printf(
-        "%u storms: %d events, %d parked, %d published again, %d producers\n",
+        "%u storms: %d events, %d parked, %d published again, %d marked, %d producers\n",
         storms,
         events,
         parked,
         again,
+        marked,
         publishers
     );
+    EXPECT_GT(marked, 0) << "what is sent again says so";
 }
 
 }  // namespace

@@ -95,6 +95,7 @@ def test_records_that_waited_for_a_topic_say_so(world):
     for record in (held, records[behind]):
         assert names(record) == ENVELOPE + MARKS
         assert header(record, "txstream-delay-reason") == "topic-refused"
+    assert int(header(held, "txstream-attempt")) >= 2, "it was handed over before its topic was known to be missing"
     assert header(records[behind], "txstream-attempt") == "1"
     assert names(records[free]) == ENVELOPE
     assert relay.stop() == 0

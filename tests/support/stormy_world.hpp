@@ -138,6 +138,14 @@ struct World {
         last[key] = id;
     }
 
+    /// `attempt`: as the record says; 0: it does not.
+    void handed_over(std::int64_t id, int attempt) {
+        EXPECT_LE(attempt - 1, tries[id])
+            << "event " << id << " was not handed over so often before";
+        ++tries[id];
+        if (attempt >= 2) ++marked;
+    }
+
     std::int64_t newest_stored(std::int64_t key) const {
         const auto newest = std::find_if(stored.rbegin(), stored.rend(), [&](std::int64_t id) {
             return events.at(id).key == key;
@@ -168,6 +176,8 @@ struct World {
     std::set<std::int64_t> parked;
     std::set<std::int64_t> held;  ///< keys
     int again = 0;
+    std::map<std::int64_t, int> tries;  ///< to hand an event to Kafka
+    int marked = 0;                     ///< records that said so
     int publishers = 0;
 };
 
@@ -422,6 +432,7 @@ public:
             return fail(Code::not_found, "no such topic", "_UNKNOWN_TOPIC");
         }
         queue_.push_back({record.context, id_of(record)});
+        world_.handed_over(id_of(record), attempt_of(record));
         return {};
     }
     std::string explain(std::string_view error, std::string_view, std::size_t) const override {
@@ -434,6 +445,10 @@ private:
         std::int64_t id;
     };
 
+    static int attempt_of(const Record& record) {
+        const auto mark = std::ranges::find(record.marks, "txstream-attempt", &Header::name);
+        return mark == record.marks.end() ? 0 : std::stoi(std::string(mark->value));
+    }
     static std::int64_t id_of(const Record& record) {
         const auto header = std::ranges::find(record.headers, "event_id", &Header::name);
         TXS_ASSERT(header != record.headers.end(), "each record has its event's id");
