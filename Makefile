@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 # Arguments for ctest (`make test ARGS='-R Cursor'`) and for those of our programs that take some.
 ARGS ?=
+# How long `make demo` takes.
+DEMO_MINUTES ?= 10
 
 # --- first steps ------------------------------------------------------------------------------------------------------
 
@@ -23,6 +25,11 @@ start-all: ## build, then start PostgreSQL, Kafka, Prometheus, Alertmanager and 
 .PHONY: stop-all
 stop-all: ## end exactly what start-all started; data stays
 	@tools/stack.sh down
+
+.PHONY: demo
+demo: ## ten minutes of orders while Kafka and a relay fail: is anything lost? With pictures (DEMO_MINUTES=2)
+	@tools/deps.sh build run
+	@tools/demo/demo.py --minutes $(DEMO_MINUTES) $(ARGS)
 
 .PHONY: dev
 dev: ## everything in one process, no JVM, nothing left behind; shows events as they arrive

@@ -143,7 +143,8 @@ def test_what_is_not_marked_is_an_intent_of_the_makefile(text):
 
 
 DOCUMENTS = sorted(
-    path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md"), *ROOT.glob("src/**/README.md")))
+    path.relative_to(ROOT) for pattern in ("*.md", "docs/**/*.md", "src/**/README.md", "deploy/**/*.md")
+    for path in ROOT.glob(pattern))
 
 
 @pytest.fixture(scope="module")
