@@ -619,5 +619,21 @@ TEST_F(DeliveryTest, WhatIsReadWhileCursorsCannotBeMovedIsLate) {
     EXPECT_EQ(kafka_.marked(), Keys{"d"});
 }
 
+TEST_F(DeliveryTest, WhatWaitsWhenALaneComesBackAfterTheDatabaseWasAwayIsLate) {
+    delivery_.lose_all();
+    blockages_.set(2, Blockage::database_unavailable, "the keeper's session");
+    delivery_.look(Delivery::Clock::now());
+    claim(3);
+    blockages_.clear(2, Blockage::database_unavailable);
+    delivery_.look(Delivery::Clock::now());
+    for (const auto* expected : {"a (1 database-unavailable)", "a"}) {
+        read(3, {"a"});
+        hand_over();
+        EXPECT_EQ(kafka_.marked(), Keys{expected});
+        kafka_.report(Outcome::acknowledged);
+        acknowledge_all();
+    }
+}
+
 }  // namespace
 }  // namespace txstream::relay
