@@ -229,7 +229,7 @@ def _annotations():
              "circuit breaker open, {{instance}}", {}),
             ("Process started", GRAY, f"max by (job, instance) ({metric('process_start_time_seconds')}) * 1000",
              "{{job}} started, {{instance}}", {"useValueForTime": True}),
-            ("Alert firing", PURPLE, 'max by (alertname) (ALERTS{alertname=~"TxStream.*",alertstate="firing"})',
+            ("Alert firing", PURPLE, 'max by (alertname) (ALERTS{alertname=~"TxStream.*",alertstate="firing",outbox=~"$outbox"})',
              "{{alertname}}", {})):
         # Moments at most a step apart become one span of time; the default, a minute, would join separate outages.
         made = _Annotation(titleFormat=title, textFormat="", tagKeys="", step="10s", **more)
