@@ -39,7 +39,9 @@ void Health::add_routes(http::Router& router) {
     router.add(Method::get, "/readyz", [this](Request) { return ready(); });
     router.add(Method::get, "/ready", [this](Request) { return ready(); });
     router.add(Method::get, "/health", [this](Request) { return health(); });
-    router.add(Method::get, dependencies_.metrics_path, [this](Request) { return metrics(); });
+    router.add(Method::get, dependencies_.metrics_path, [this](Request request) {
+        return metrics(std::move(request));
+    });
 }
 
 bool Health::is_probe(std::string_view route) const {
@@ -167,10 +169,11 @@ void Health::write_kafka(domain::JsonWriter& out) const {
     out.end_object();
 }
 
-Task<http::Response> Health::metrics() {
+Task<http::Response> Health::metrics(http::Request request) {
     if (dependencies_.refresh_metrics) dependencies_.refresh_metrics();
-    const auto page = co_await dependencies_.metrics.render();
-    co_return http::Response(200, telemetry::Metrics::kContentType, *page);
+    const auto form = telemetry::preferred(request.headers.find("accept").value_or(""));
+    const auto page = co_await dependencies_.metrics.render(form);
+    co_return http::Response(200, telemetry::content_type(form), *page);
 }
 
 Task<http::Response> Health::health() {

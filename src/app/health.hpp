@@ -54,7 +54,7 @@ private:
 
     Task<http::Response> ready();
     Task<http::Response> health();
-    Task<http::Response> metrics();
+    Task<http::Response> metrics(http::Request request);
     Task<> look_at_database();
     bool is_relay_ready() const;
     std::string_view kafka_word() const;

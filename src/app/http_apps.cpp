@@ -37,15 +37,10 @@ http::Admission admission_of(const Config::Server& server) {
 }
 
 // A line for each request that failed on our side; the others are counted and, at debug, logged.
-http::Observer observer_of(telemetry::Metrics& metrics, const Health& health) {
+http::Observer observer_of(const http::Metrics& metrics, const Health& health) {
     http::Observer observer;
     observer.request = [&metrics, &health](const http::RequestLog& request) {
-        metrics.http_request(
-            http::to_string(request.method),
-            request.route,
-            request.status,
-            std::chrono::duration<double>(request.duration).count()
-        );
+        metrics.answered(request);
         const bool is_probe = health.is_probe(request.route);
         const bool is_failure = request.status >= 500 && !is_probe;
         if (!is_failure && (is_probe || !log::enabled(log::Level::debug))) return;
@@ -74,22 +69,7 @@ http::Observer observer_of(telemetry::Metrics& metrics, const Health& health) {
         );
     };
     observer.trouble = [](std::string_view what) { log::error("http", what); };
-    observer.counted = [&metrics](http::Counted what, int change) {
-        switch (what) {
-            case http::Counted::connections:
-                return metrics.http_connections(change);
-            case http::Counted::requests:
-                return metrics.http_in_flight(change);
-            case http::Counted::refused:
-                return metrics.http_connection_refused();
-            case http::Counted::timed_out:
-                return metrics.http_timed_out();
-            case http::Counted::buffered:
-                return metrics.http_buffered(change);
-            case http::Counted::broken_off:
-                return metrics.http_broken_off();
-        }
-    };
+    observer.counted = [&metrics](http::Counted what, int change) { metrics.count(what, change); };
     return observer;
 }
 
@@ -105,14 +85,16 @@ ApiApp::ApiApp(Dependencies dependencies)
     : dependencies_(std::move(dependencies)),
       pool_(
           dependencies_.executor,
-          dependencies_.config.database.connect_info(),
+          dependencies_.config.database.connect_info().observed_by(
+              dependencies_.metrics.statements.observer()
+          ),
           kApiSettings,
           {.connections_max = dependencies_.config.database.connections_max}
       ),
       writer_(
           dependencies_.executor,
           pool_,
-          dependencies_.metrics,
+          dependencies_.metrics.api->orders,
           dependencies_.orders_committed,
           {.record_bytes_max = dependencies_.record_bytes_max}
       ),
@@ -129,13 +111,13 @@ ApiApp::ApiApp(Dependencies dependencies)
            dependencies_.relay,
            false,
            "/metrics",
-           [this] { refresh_metrics(); }}
+           dependencies_.refresh_metrics}
       ),
       server_(
           dependencies_.executor,
           router_,
           limits_of(dependencies_.config.server, dependencies_.connections_max),
-          observer_of(dependencies_.metrics, health_),
+          observer_of(dependencies_.metrics.http, health_),
           admission_of(dependencies_.config.server)
       ),
       tasks_(dependencies_.executor) {
@@ -156,15 +138,9 @@ Task<Result<std::uint16_t>> ApiApp::start(Deadline deadline) {
     co_return *port;
 }
 
-void ApiApp::refresh_metrics() {
-    dependencies_.metrics.orders_waiting(writer_.unanswered());
-    const auto stats = pool_.stats();
-    dependencies_.metrics.db_pool(
-        {.idle = stats.open - stats.in_use,
-         .in_use = stats.in_use,
-         .connecting = stats.connecting,
-         .waiting = stats.waiting}
-    );
+void ApiApp::refresh_metrics() const {
+    dependencies_.metrics.api->orders.waiting.set(static_cast<double>(writer_.unanswered()));
+    dependencies_.metrics.api->pool.show(pool_.stats());
 }
 
 Task<> ApiApp::stop(Deadline deadline) {
@@ -179,7 +155,9 @@ OpsApp::OpsApp(Dependencies dependencies)
     : dependencies_(std::move(dependencies)),
       pool_(
           dependencies_.executor,
-          dependencies_.config.database.connect_info(),
+          dependencies_.config.database.connect_info().observed_by(
+              dependencies_.metrics.statements.observer()
+          ),
           kOpsSettings,
           {.connections_max = 1}
       ),
@@ -195,7 +173,7 @@ OpsApp::OpsApp(Dependencies dependencies)
           dependencies_.executor,
           router_,
           limits_of(dependencies_.config.server, dependencies_.connections_max),
-          observer_of(dependencies_.metrics, health_),
+          observer_of(dependencies_.metrics.http, health_),
           admission_of(dependencies_.config.server)
       ) {
     health_.add_routes(router_);

@@ -3,6 +3,7 @@
 #include "app/config.hpp"
 #include "app/delivery_statement.hpp"
 #include "app/health.hpp"
+#include "app/metrics.hpp"
 #include "http/server.hpp"
 #include "orders/orders_api.hpp"
 #include "pg/pool.hpp"
@@ -21,8 +22,9 @@ public:
     struct Dependencies {
         asio::any_io_executor executor;
         const Config& config;
-        telemetry::Metrics& metrics;
+        const Metrics& metrics;
         MetricsPage& metrics_page;
+        std::function<void()> refresh_metrics;  ///< of the whole process
         std::size_t connections_max;
         std::function<void()> orders_committed;         ///< may be empty; once for each batch
         std::function<RelayHealth()> relay;             ///< of this process; may be empty
@@ -38,7 +40,7 @@ public:
         server_.drain();
     }
     Task<> stop(Deadline deadline);
-    void refresh_metrics();
+    void refresh_metrics() const;
 
 private:
     Dependencies dependencies_;
@@ -58,12 +60,11 @@ public:
     struct Dependencies {
         asio::any_io_executor executor;
         const Config& config;
-        telemetry::Metrics& metrics;
+        const Metrics& metrics;
         MetricsPage& metrics_page;
+        std::function<void()> refresh_metrics;  ///< of the whole process
         std::size_t connections_max;
         std::function<RelayHealth()> relay;
-        /// Of an API in this process; may be empty. Our own pool tells nobody anything.
-        std::function<void()> refresh_metrics;
     };
 
     explicit OpsApp(Dependencies dependencies);

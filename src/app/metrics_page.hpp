@@ -1,11 +1,12 @@
 #pragma once
 
 #include "runtime/task.hpp"
-#include "telemetry/metrics.hpp"
+#include "telemetry/registry.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,20 +23,27 @@ class MetricsPage {
 public:
     using Text = std::shared_ptr<const std::string>;
 
-    MetricsPage(asio::any_io_executor executor, const telemetry::Metrics& metrics);
+    MetricsPage(asio::any_io_executor executor, const telemetry::Registry& metrics);
     ~MetricsPage();
 
-    Task<Text> render();
+    Task<Text> render(telemetry::Exposition form);
 
 private:
+    static constexpr std::array kForms{
+        telemetry::Exposition::text, telemetry::Exposition::openmetrics
+    };
+    template <class T>
+    using ByForm = std::array<T, kForms.size()>;
+
     void begin();
-    void end(Text page);
+    void end(ByForm<Text> page);
 
     asio::any_io_executor executor_;
-    const telemetry::Metrics& metrics_;
+    const telemetry::Registry& metrics_;
     asio::steady_timer rendered_;  ///< never expires; cancelled when a page is ready
-    Text page_;
-    std::uint64_t wanted_ = 0;  ///< pages are numbered from 1
+    ByForm<Text> page_;            ///< each form as it was last rendered
+    ByForm<bool> wanted_forms_{};  ///< of the next page
+    std::uint64_t wanted_ = 0;     ///< pages are numbered from 1
     std::uint64_t begun_ = 0;
     std::uint64_t done_ = 0;
     asio::thread_pool thread_{1};  ///< last: joined before the others are destroyed

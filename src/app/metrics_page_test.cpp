@@ -15,19 +15,22 @@ namespace {
 class MetricsPageTest : public testing::Test {
 protected:
     Task<> ask() {
-        pages_.push_back(co_await page_.render());
+        pages_.push_back(co_await page_.render(form_));
         ++answered_;
     }
     // Asks again at the first answer of its kind: at a time when a page has just been rendered.
     Task<> ask_twice() {
         co_await ask();
-        metrics_.http_connection_refused();
+        counter_.add();
         co_await ask();
     }
 
     asio::io_context loop_;
-    telemetry::Metrics metrics_;
-    MetricsPage page_{loop_.get_executor(), metrics_};
+    telemetry::Registry registry_;
+    telemetry::Counter counter_ =
+        registry_.counter({"txstream_asked_total", "", telemetry::Reporter::every_process, "", ""});
+    telemetry::Exposition form_ = telemetry::Exposition::text;
+    MetricsPage page_{loop_.get_executor(), registry_};
     std::vector<MetricsPage::Text> pages_;
     int answered_ = 0;
 };
@@ -37,7 +40,7 @@ TEST_F(MetricsPageTest, WhoAsksGetsAPageThatIsNewerThanTheQuestion) {
     group.spawn(ask_twice());
     loop_.run();
     ASSERT_EQ(pages_.size(), 2u);
-    constexpr std::string_view kCounted = "txstream_http_connections_refused_total 1\n";
+    constexpr std::string_view kCounted = "txstream_asked_total 1\n";
     EXPECT_EQ(pages_[0]->find(kCounted), std::string::npos);
     EXPECT_NE(pages_[1]->find(kCounted), std::string::npos);
 }
@@ -49,6 +52,19 @@ TEST_F(MetricsPageTest, ManyWhoAskAtOneTimeShareAPage) {
     EXPECT_EQ(answered_, 50);
     const std::set<MetricsPage::Text> different(pages_.begin(), pages_.end());
     EXPECT_LE(different.size(), 2u);
+}
+
+TEST_F(MetricsPageTest, EachGetsTheFormItAskedFor) {
+    runtime::TaskGroup group(loop_.get_executor());
+    for (const auto form : {telemetry::Exposition::text, telemetry::Exposition::openmetrics}) {
+        form_ = form;
+        group.spawn(ask());
+        loop_.poll();
+    }
+    loop_.run();
+    ASSERT_EQ(pages_.size(), 2u);
+    EXPECT_FALSE(pages_[0]->ends_with("# EOF\n"));
+    EXPECT_TRUE(pages_[1]->ends_with("# EOF\n"));
 }
 
 }  // namespace

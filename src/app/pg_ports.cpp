@@ -17,10 +17,12 @@ constexpr std::string_view kLockTimeout = "SET lock_timeout = '1s';";
 
 // Of two values the last counts. Whatever else may read from a standby: a relay writes.
 pg::ConnInfo for_writing(pg::ConnInfo conninfo) {
-    return pg::ConnInfo([conninfo = std::move(conninfo)]() -> Result<std::string> {
+    const auto observer = conninfo.observer();
+    pg::ConnInfo writing([conninfo = std::move(conninfo)]() -> Result<std::string> {
         TXS_TRY(auto text, conninfo.get());
         return text + " target_session_attrs=read-write";
     });
+    return writing.observed_by(observer);
 }
 
 /// A session that is opened anew after it broke.

@@ -182,9 +182,7 @@ private:
     std::thread thread_;
 };
 
-RelayApp::RelayApp(
-    asio::any_io_executor executor, const Config& config, telemetry::Metrics& metrics
-)
+RelayApp::RelayApp(asio::any_io_executor executor, const Config& config, const Metrics& metrics)
     : executor_(executor),
       config_(config),
       metrics_(metrics),
@@ -192,10 +190,8 @@ RelayApp::RelayApp(
       topic_wakeup_(executor),
       backlog_wakeup_(executor),
       blockages_([&metrics](relay::Blockage blockage, bool is_blocked) {
-          metrics.delivery_blocked(relay::to_string(blockage), is_blocked);
+          metrics.relay->relay.delivery_blocked(blockage, is_blocked);
       }) {
-    for (const auto blockage : relay::kBlockages)
-        metrics.delivery_blocked(relay::to_string(blockage), false);
 }
 
 RelayApp::~RelayApp() = default;
@@ -214,8 +210,8 @@ Task<Result<>> RelayApp::start(Deadline deadline) {
             Code::corrupt, "txstream.lanes is empty; it must have the rows its migration made"
         );
     }
-    metrics_.worker_pool_size(config_.relay.workers);
-    metrics_.expect(config_.kafka.topic, "OrderCreated");
+    metrics_.relay->relay.worker_pool_size.set(static_cast<double>(config_.relay.workers));
+    metrics_.relay->relay.expect(config_.kafka.topic, "OrderCreated");
     topic_ = std::make_unique<TopicWatch>(
         executor_, config_.kafka, kafka_trouble_, blockages_, [this] { topic_wakeup_.notify(); }
     );
@@ -243,8 +239,9 @@ Task<> RelayApp::run_when_topic_is_there() {
 }
 
 void RelayApp::start_pool() {
-    pool_ =
-        std::make_unique<relay::WorkerPool>(pool_options(lanes_), ports(), blockages_, metrics_);
+    pool_ = std::make_unique<relay::WorkerPool>(
+        pool_options(lanes_), ports(), blockages_, metrics_.relay->relay
+    );
     pool_->start();
 }
 
@@ -281,7 +278,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
 
 relay::Ports RelayApp::ports() const {
     relay::Ports ports;
-    const auto conninfo = config_.database.connect_info();
+    const auto conninfo = connect_info();
     ports.source = [conninfo](asio::any_io_executor executor) {
         return make_pg_event_source(std::move(executor), conninfo);
     };
@@ -314,18 +311,17 @@ Task<> RelayApp::measure_backlog() {
         Result<> measured;
         if (!connection || !connection->is_open()) {
             auto opened = co_await pg::Connection::open(
-                executor_,
-                config_.database.connect_info(),
-                settings,
-                Deadline::in(kBacklogOpenTimeout)
+                executor_, connect_info(), settings, Deadline::in(kBacklogOpenTimeout)
             );
             if (!opened) measured = tl::unexpected<Error>(opened.error());
             connection = opened ? std::move(*opened) : nullptr;
             meter.forget();  // the server may have crashed; see relay::Delivery about trust
         }
         if (connection) measured = co_await measure_backlog_once(*connection, meter);
-        if (connection && measured && looks++ % kLooksPerStructure == 0)
+        if (connection && measured && looks++ % kLooksPerStructure == 0) {
             measured = co_await look_at_structure(*connection);
+            if (measured) measured = co_await report_sizes(*connection);
+        }
         if (measured) {
             failures = 0;
             blockages_.clear(kOwner, Blockage::database_unavailable);
@@ -338,6 +334,8 @@ Task<> RelayApp::measure_backlog() {
                 blockages_.set(kOwner, Blockage::database_unavailable, measured.error().what());
         }
         look_at_workers();
+        // Without the database the lanes are lost, and a relay elsewhere may have it.
+        (void)look_at_reporter();
         if (!is_stopping_) co_await backlog_wakeup_.wait(Deadline::Clock::now() + kBacklogInterval);
     }
 }
@@ -348,10 +346,7 @@ Task<Result<>> RelayApp::measure_backlog_once(
     TXS_CO_TRY(
         const auto backlog, co_await meter.measure(connection, Deadline::in(kBacklogTimeout))
     );
-    metrics_.events_in_queue("pending", backlog.pending);
-    metrics_.events_in_queue("dead_letter", backlog.parked);
-    metrics_.oldest_pending(backlog.oldest_pending);
-    metrics_.dead_letters(backlog.parked_by_event_type);
+    report(backlog);
     constexpr auto kOwner = relay::Blockages::kOwner;
     const bool stalls = stall_.observe(Deadline::Clock::now(), backlog.pending, backlog.settled);
     if (!stalls) {
@@ -361,6 +356,45 @@ Task<Result<>> RelayApp::measure_backlog_once(
             kOwner, relay::Blockage::stalled, fmt::format("{} events wait", backlog.pending)
         );
     }
+    co_return Result<>();
+}
+
+bool RelayApp::look_at_reporter() {
+    constexpr LaneId kFirstLane{0};
+    const auto owned = pool_ ? pool_->lanes() : std::vector<LaneId>();
+    const bool is_reporter = std::ranges::find(owned, kFirstLane) != owned.end();
+    if (std::exchange(is_reporter_, is_reporter) && !is_reporter) metrics_.relay->outbox.withdraw();
+    return is_reporter;
+}
+
+void RelayApp::report(const outbox::Backlog& backlog) {
+    const auto owned = pool_ ? pool_->lanes() : std::vector<LaneId>();
+    if (look_at_reporter()) metrics_.relay->outbox.report(backlog);
+    const auto load = pool_ ? pool_->status() : relay::WorkerPool::Status();
+    std::uint64_t unread = 0;
+    for (const auto lane : owned) {
+        const auto place = static_cast<std::size_t>(lane.value());
+        if (place < backlog.pending_by_lane.size()) unread += backlog.pending_by_lane[place];
+    }
+    unread -= std::min(unread, load.events_in_flight);
+    const auto& relay = metrics_.relay->relay;
+    relay.reader_lag_events.set(static_cast<double>(unread));
+    using Seconds = std::chrono::duration<double>;
+    const double now = Seconds(std::chrono::system_clock::now().time_since_epoch()).count();
+    const double read_up_to = load.read_up_to > 0
+                                  ? Seconds(std::chrono::microseconds(load.read_up_to)).count()
+                                  : backlog.oldest_pending;
+    relay.reader_lag_seconds.set(
+        unread > 0 && read_up_to > 0 ? std::max(0.0, now - read_up_to) : 0
+    );
+}
+
+Task<Result<>> RelayApp::report_sizes(pg::Connection& connection) {
+    if (!is_reporter_) co_return Result<>();
+    TXS_CO_TRY(
+        const auto sizes, co_await outbox::table_sizes(connection, Deadline::in(kBacklogTimeout))
+    );
+    metrics_.relay->outbox.report(sizes);
     co_return Result<>();
 }
 
@@ -419,6 +453,16 @@ std::size_t RelayApp::record_bytes_max() const {
     const auto limit =
         limits_ ? limits_->of(config_.kafka.topic, Deadline::Clock::now()) : std::nullopt;
     return limit ? limit->bytes_max : config_.kafka.message_bytes_max;
+}
+
+void RelayApp::refresh_metrics() const {
+    const auto load = pool_ ? pool_->status() : relay::WorkerPool::Status();
+    metrics_.relay->relay.in_flight_events.set(static_cast<double>(load.events_in_flight));
+    metrics_.relay->relay.in_flight_bytes.set(static_cast<double>(load.bytes_in_flight));
+}
+
+pg::ConnInfo RelayApp::connect_info() const {
+    return config_.database.connect_info().observed_by(metrics_.statements.observer());
 }
 
 RelayHealth RelayApp::health() const {

@@ -2,6 +2,7 @@
 
 #include "app/config.hpp"
 #include "app/kafka_publisher.hpp"
+#include "app/metrics.hpp"
 #include "outbox/backlog.hpp"
 #include "relay/blockages.hpp"
 #include "relay/delays.hpp"
@@ -9,7 +10,6 @@
 #include "relay/worker_pool.hpp"
 #include "runtime/task_group.hpp"
 #include "runtime/wakeup.hpp"
-#include "telemetry/metrics.hpp"
 
 #include <memory>
 #include <optional>
@@ -34,7 +34,7 @@ struct RelayHealth {
 /// Belongs to the thread of its executor.
 class RelayApp {
 public:
-    RelayApp(asio::any_io_executor executor, const Config& config, telemetry::Metrics& metrics);
+    RelayApp(asio::any_io_executor executor, const Config& config, const Metrics& metrics);
     ~RelayApp();
 
     /// Fails when the database cannot be used as it is (schema, rights). Kafka need not be there:
@@ -45,6 +45,7 @@ public:
 
     void nudge();
     RelayHealth health() const;
+    void refresh_metrics() const;
     /// The largest record that the default topic takes: KAFKA_MESSAGE_BYTES_MAX, or the topic's own
     /// limit once that is known and lower.
     std::size_t record_bytes_max() const;
@@ -55,15 +56,19 @@ private:
     Task<> run_when_topic_is_there();
     Task<> measure_backlog();
     Task<Result<>> measure_backlog_once(pg::Connection& connection, outbox::BacklogMeter& meter);
+    Task<Result<>> report_sizes(pg::Connection& connection);
+    void report(const outbox::Backlog& backlog);
+    bool look_at_reporter();
     Task<Result<>> look_at_structure(pg::Connection& connection);
     void look_at_workers();
     void start_pool();
     relay::WorkerPool::Options pool_options(std::size_t lanes) const;
     relay::Ports ports() const;
+    pg::ConnInfo connect_info() const;
 
     asio::any_io_executor executor_;
     const Config& config_;
-    telemetry::Metrics& metrics_;
+    const Metrics& metrics_;
     runtime::TaskGroup tasks_;
     runtime::Wakeup topic_wakeup_;
     runtime::Wakeup backlog_wakeup_;
@@ -75,6 +80,7 @@ private:
     std::unique_ptr<relay::WorkerPool> pool_;
     std::size_t lanes_ = 0;
     relay::DelayReason delayed_before_;  ///< what kept the workers from starting
+    bool is_reporter_ = false;           ///< of the outbox as a whole, at the last look
     bool were_dead_ = false;             ///< all workers, at the last look
     bool is_stopping_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include "app/descriptors.hpp"
 #include "app/http_apps.hpp"
+#include "app/metrics.hpp"
 #include "app/migrations.hpp"
 #include "app/relay_app.hpp"
 #include "base/version.hpp"
@@ -39,7 +40,8 @@ public:
         : executor_(loop.get_executor()),
           config_(config),
           up_(std::move(up)),
-          metrics_page_(executor_, metrics_),
+          metrics_(roles),
+          metrics_page_(executor_, metrics_.registry),
           signals_(executor_),
           hangups_(executor_),
           ending_(executor_),
@@ -58,6 +60,10 @@ public:
         if (roles.relay) relay_.emplace(executor_, config_, metrics_);
         const auto relay_health =
             roles.relay ? std::function([this] { return relay_->health(); }) : nullptr;
+        const auto refresh = [this] {
+            if (api_) api_->refresh_metrics();
+            if (relay_) relay_->refresh_metrics();
+        };
         if (roles.api) {
             const auto nudge = roles.relay ? std::function([this] { relay_->nudge(); }) : nullptr;
             const auto record_bytes_max = [this] {
@@ -68,6 +74,7 @@ public:
                 config_,
                 metrics_,
                 metrics_page_,
+                refresh,
                 plan.api_connections,
                 nudge,
                 relay_health,
@@ -75,16 +82,14 @@ public:
             });
         }
         if (roles.relay && config_.metrics.enabled) {
-            const auto refresh =
-                roles.api ? std::function([this] { api_->refresh_metrics(); }) : nullptr;
             ops_.emplace(OpsApp::Dependencies{
                 executor_,
                 config_,
                 metrics_,
                 metrics_page_,
+                refresh,
                 kMetricsConnectionsMax,
-                relay_health,
-                refresh
+                relay_health
             });
         }
     }
@@ -225,7 +230,7 @@ private:
     asio::any_io_executor executor_;
     const Config& config_;
     std::function<void(Listening)> up_;
-    telemetry::Metrics metrics_;
+    Metrics metrics_;
     MetricsPage metrics_page_;
     runtime::StopSignals signals_;
     runtime::HangupSignals hangups_;

@@ -69,7 +69,7 @@ struct OrderWriter::Placing {
 OrderWriter::OrderWriter(
     asio::any_io_executor executor,
     pg::Pool& pool,
-    telemetry::Metrics& metrics,
+    const Metrics& metrics,
     std::function<void()> committed,
     Limits limits
 )
@@ -133,7 +133,7 @@ Task<> OrderWriter::write_batches() {
         if (!session && until.passed() && until.at() < latest_deadline().at()) continue;
         auto batch = take_batch();
         if (batch.empty()) continue;
-        metrics_.order_batch(batch.size());
+        metrics_.batch_size.observe(static_cast<double>(batch.size()));
         if (session) {
             co_await write(**session, std::move(batch));
         } else {
@@ -176,6 +176,7 @@ Task<> OrderWriter::write(pg::Connection& session, Batch batch) {
         for (std::size_t i = 0; i < batch.size(); ++i) {
             auto& order = orders[i].order;
             if ((*inserted)[i]) {
+                metrics_.created(order);
                 batch[i]->answer(std::move(order));
             } else {
                 batch[i]->answer(fail(

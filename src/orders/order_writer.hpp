@@ -1,9 +1,9 @@
 #pragma once
 
 #include "domain/order.hpp"
+#include "orders/metrics.hpp"
 #include "pg/pool.hpp"
 #include "runtime/task_group.hpp"
-#include "telemetry/metrics.hpp"
 #include "telemetry/trace_context.hpp"
 
 #include <cstddef>
@@ -39,7 +39,7 @@ public:
     OrderWriter(
         asio::any_io_executor executor,
         pg::Pool& pool,
-        telemetry::Metrics& metrics,
+        const Metrics& metrics,
         std::function<void()> committed,
         Limits limits
     );
@@ -72,7 +72,7 @@ private:
     static void fail_all(const Batch& batch, const Error& error);
 
     pg::Pool& pool_;
-    telemetry::Metrics& metrics_;
+    const Metrics& metrics_;
     std::function<void()> committed_;
     Limits limits_;
     std::deque<std::shared_ptr<Placing>> waiting_;

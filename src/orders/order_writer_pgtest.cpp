@@ -114,7 +114,8 @@ protected:
         });
     }
 
-    telemetry::Metrics metrics_;
+    telemetry::Registry registry_;
+    Metrics metrics_{registry_};
     int committed_ = 0;
     std::vector<std::unique_ptr<pg::Pool>> pools_;
     std::vector<std::unique_ptr<OrderWriter>> writers_;
@@ -155,7 +156,7 @@ TEST_F(OrderWriterPgTest, OrdersThatArriveTogetherAreWrittenTogetherEachWithItsO
         "100"
     );
     EXPECT_EQ(count("txstream.outbox"), "100");
-    EXPECT_NE(metrics_.expose().find("txstream_order_batch_size_count 2"), std::string::npos);
+    EXPECT_NE(registry_.expose().find("txstream_order_batch_size_count 2"), std::string::npos);
 }
 
 TEST_F(OrderWriterPgTest, ABatchHoldsNoMoreBytesThanItMayAndALargerOrderGoesAlone) {

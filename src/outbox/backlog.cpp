@@ -1,23 +1,45 @@
 #include "outbox/backlog.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace txstream::outbox {
 
 namespace {
 
-// What no cursor covers, index range by index range. A lane that is being paged has published its
-// window up to last_id.
+// What no cursor covers, index range by index range; $1 bounds each of them. A lane that is being
+// paged has published its window up to last_id: what lies behind is counted by id, and what came
+// late with a lower id by xid.
+//
+// Columns: snapshot, time, published and parked, parked, late ones, of the ones in order: those
+// that wait, scanned, first and last id; the lane's newest id.
 constexpr pg::Statement kFirst{
     "txs_backlog_first",
-    "SELECT pg_current_snapshot()::text,"
-    " (SELECT coalesce(sum(published + parked), 0)::bigint FROM txstream.lanes),"
-    " coalesce(sum(w.n), 0)::bigint, now()"
-    " FROM txstream.lanes l CROSS JOIN LATERAL (SELECT count(*) AS n FROM txstream.outbox o"
-    "  WHERE o.lane = l.lane AND o.xid >= pg_snapshot_xmin(l.cursor)"
-    "  AND NOT pg_visible_in_snapshot(o.xid, l.cursor)"
-    "  AND NOT (l.target IS NOT NULL AND (o.id, o.xid) <= (l.last_id, l.last_xid)"
-    "           AND pg_visible_in_snapshot(o.xid, l.target))) w"
+    "SELECT pg_current_snapshot()::text, now(), l.published + l.parked, l.parked, late.n, w.n,"
+    " w.scanned, coalesce(w.low, 0), coalesce(w.high, 0), coalesce("
+    "  (SELECT o.id FROM txstream.outbox o WHERE o.lane = l.lane ORDER BY o.id DESC LIMIT 1), 0)"
+    " FROM txstream.lanes l CROSS JOIN LATERAL ("
+    "  SELECT count(*) FILTER (WHERE NOT pg_visible_in_snapshot(s.xid, l.cursor)) AS n,"
+    "   count(*) AS scanned, min(s.id) AS low, max(s.id) AS high FROM ("
+    "    (SELECT o.id, o.xid FROM txstream.outbox o WHERE l.target IS NOT NULL AND o.lane = l.lane"
+    "      AND (o.id, o.xid) > (l.last_id, l.last_xid) ORDER BY o.id, o.xid LIMIT $1)"
+    "    UNION ALL"
+    "    (SELECT o.id, o.xid FROM txstream.outbox o WHERE l.target IS NULL AND o.lane = l.lane"
+    "      AND o.xid >= pg_snapshot_xmax(l.cursor) ORDER BY o.xid LIMIT $1)) s) w"
+    " CROSS JOIN LATERAL (SELECT count(*) AS n FROM ("
+    "  (SELECT 1 FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.cursor))) AS r(x)"
+    "    CROSS JOIN LATERAL (SELECT 1 FROM txstream.outbox o WHERE l.target IS NULL"
+    "     AND o.lane = l.lane AND o.xid = r.x LIMIT $1) o)"
+    "  UNION ALL"
+    "  (SELECT 1 FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.target))) AS r(x)"
+    "    CROSS JOIN LATERAL (SELECT o.id, o.xid FROM txstream.outbox o WHERE l.target IS NOT NULL"
+    "     AND o.lane = l.lane AND o.xid = r.x LIMIT $1) o"
+    "    WHERE (o.id, o.xid) <= (l.last_id, l.last_xid))"
+    "  UNION ALL"
+    "  (SELECT 1 FROM (SELECT o.id, o.xid FROM txstream.outbox o WHERE l.target IS NOT NULL"
+    "     AND o.lane = l.lane AND o.xid >= pg_snapshot_xmax(l.target) ORDER BY o.xid LIMIT $1) o"
+    "    WHERE (o.id, o.xid) <= (l.last_id, l.last_xid))) t) late"
+    " ORDER BY l.lane"
 };
 
 // $1 the xmax of the earlier snapshot, $2 its running transactions. OFFSET 0 keeps it one range of
@@ -25,13 +47,12 @@ constexpr pg::Statement kFirst{
 // index for the xids in it.
 constexpr pg::Statement kNext{
     "txs_backlog_next",
-    "SELECT pg_current_snapshot()::text,"
-    " (SELECT coalesce(sum(published + parked), 0)::bigint FROM txstream.lanes),"
-    " (SELECT count(*) FROM txstream.lanes l CROSS JOIN LATERAL"
-    "   (SELECT 1 FROM txstream.outbox WHERE lane = l.lane AND xid >= $1::xid8 OFFSET 0) o)"
+    "SELECT pg_current_snapshot()::text, now(), l.published + l.parked, l.parked,"
+    " (SELECT count(*) FROM (SELECT 1 FROM txstream.outbox WHERE lane = l.lane"
+    "   AND xid >= $1::xid8 OFFSET 0) o)"
     " + (SELECT count(*) FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
-    "     (SELECT 1 FROM txstream.lanes l CROSS JOIN LATERAL"
-    "       (SELECT 1 FROM txstream.outbox WHERE lane = l.lane AND xid = r.x OFFSET 0) o) w), now()"
+    "     (SELECT 1 FROM txstream.outbox WHERE lane = l.lane AND xid = r.x OFFSET 0) o)"
+    " FROM txstream.lanes l ORDER BY l.lane"
 };
 
 // A writer may set created_at, and its clock may be wrong. A time that cannot be true only says
@@ -61,10 +82,25 @@ constexpr pg::Statement kOldest{
     " ) w"
 };
 
+// $1: one more than are counted. What the planner knows of the table's size stands for the rest.
 constexpr pg::Statement kParked{
     "txs_backlog_parked",
-    "SELECT event_type, count(*) FROM txstream.dead_letters"
-    " WHERE state IN ('parked', 'replaying') GROUP BY event_type"
+    "SELECT event_type, count(*), (SELECT greatest(reltuples, 0)::bigint FROM pg_class"
+    " WHERE oid = 'txstream.dead_letters'::regclass) FROM (SELECT event_type"
+    " FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT $1) d"
+    " GROUP BY event_type"
+};
+
+// The oldest partition is the one with the lowest bound; the first is open downwards.
+constexpr pg::Statement kSizes{
+    "txs_table_sizes",
+    "SELECT coalesce(sum(bytes), 0)::bigint, count(*),"
+    " coalesce((array_agg(bytes ORDER BY bound NULLS FIRST))[1], 0),"
+    " pg_total_relation_size('txstream.dead_letters')"
+    " FROM (SELECT pg_total_relation_size(c.oid) AS bytes, substring("
+    "  pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \\(''?([0-9]+)')::numeric AS bound"
+    "  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+    "  WHERE i.inhparent = 'txstream.outbox'::regclass) p"
 };
 
 double to_unix(std::chrono::sys_time<std::chrono::microseconds> time) {
@@ -73,48 +109,142 @@ double to_unix(std::chrono::sys_time<std::chrono::microseconds> time) {
 
 }  // namespace
 
+std::uint64_t estimated_pending(
+    std::uint64_t events, std::int64_t first, std::int64_t last, std::int64_t newest
+) noexcept {
+    if (last <= first || newest <= last) return events;
+    const auto counted = static_cast<double>(last - first) + 1;
+    const auto whole = static_cast<double>(newest - first) + 1;
+    return static_cast<std::uint64_t>(std::llround(static_cast<double>(events) * whole / counted));
+}
+
+bool BacklogMeter::has_old_estimate(Deadline::Clock::time_point now) const {
+    return is_estimate_ && now - counted_at_ >= limits_.estimate_age;
+}
+
 Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline deadline) {
     Backlog backlog;
-    double now = 0;
-    std::int64_t settled = 0;
-    if (seen_) {
-        pg::Params params;
-        params.add(std::to_string(seen_->xmax()));
-        params.add_integers(seen_->running(), [](std::int64_t xid) { return xid; });
-        TXS_CO_TRY(const auto rows, co_await connection.run(kNext, std::move(params), deadline));
-        TXS_CO_TRY(seen_, Snapshot::parse(rows.bytes(0, 0)));
-        settled = rows.integer(0, 1);
-        appended_ += rows.integer(0, 2);
-        now = to_unix(rows.time(0, 3));
+    if (seen_ && !has_old_estimate(Deadline::Clock::now())) {
+        TXS_CO_TRY(backlog.appended, co_await count_new(connection, deadline));
     }
-    // Cursors that went back (a crash of the server, a restore) or forward (somebody's SQL) make
-    // the sums disagree: count again.
-    if (!seen_ || appended_ < settled) {
-        TXS_CO_TRY(const auto rows, co_await connection.run(kFirst, {}, deadline));
-        TXS_CO_TRY(seen_, Snapshot::parse(rows.bytes(0, 0)));
-        settled = rows.integer(0, 1);
-        appended_ = settled + rows.integer(0, 2);
-        now = to_unix(rows.time(0, 3));
+    // Cursors that went back (a crash of the server, a restore) or forward (somebody's SQL), and an
+    // estimate that was too low, make the sums disagree.
+    const bool disagrees =
+        std::ranges::any_of(lanes_, [](const auto& lane) { return lane.appended < lane.settled; });
+    if (!seen_ || disagrees || has_old_estimate(Deadline::Clock::now()))
+        TXS_CO_CHECK(co_await count_all(connection, deadline));
+
+    backlog.is_estimate = is_estimate_;
+    for (const auto& lane : lanes_) {
+        const auto pending = static_cast<std::uint64_t>(lane.appended - lane.settled);
+        backlog.pending_by_lane.push_back(pending);
+        backlog.pending += pending;
+        backlog.settled += lane.settled;
     }
-    backlog.settled = settled;
-    if (appended_ == settled || settled != settled_) waiting_since_ = now;
-    settled_ = settled;
-    backlog.pending = static_cast<std::uint64_t>(appended_ - settled);
+    if (backlog.pending == 0 || backlog.settled != settled_) waiting_since_ = now_;
+    settled_ = backlog.settled;
     if (backlog.pending > 0) {
-        TXS_CO_TRY(const auto oldest, co_await connection.run(kOldest, {}, deadline));
-        const bool is_known = !oldest.is_null(0, 0);
-        const bool is_any_unknown = oldest.boolean(0, 1);
-        if (is_known) backlog.oldest_pending = to_unix(oldest.time(0, 0));
-        if (is_any_unknown && (!is_known || waiting_since_ < backlog.oldest_pending))
-            backlog.oldest_pending = waiting_since_;
+        TXS_CO_TRY(backlog.oldest_pending, co_await oldest_pending(connection, deadline));
     }
-    TXS_CO_TRY(const auto parked, co_await connection.run(kParked, {}, deadline));
-    for (std::size_t i = 0; i < parked.size(); ++i) {
-        const auto count = static_cast<std::uint64_t>(parked.integer(i, 1));
-        backlog.parked += count;
-        backlog.parked_by_event_type.emplace_back(parked.bytes(i, 0), count);
-    }
+    TXS_CO_CHECK(co_await count_parked(connection, deadline));
+    backlog.parked = parked_;
+    backlog.parked_by_event_type = parked_by_event_type_;
     co_return backlog;
+}
+
+Task<Result<>> BacklogMeter::count_all(pg::Connection& connection, Deadline deadline) {
+    const auto lanes = static_cast<std::int64_t>(std::max<std::size_t>(lanes_.size(), 32));
+    const auto limit = std::max<std::int64_t>(limits_.counted_max / lanes, 1);
+    TXS_CO_TRY(const auto rows, co_await connection.run(kFirst, pg::Params::of(limit), deadline));
+    if (rows.size() == 0) co_return fail(Code::corrupt, "txstream.lanes is empty");
+    TXS_CO_TRY(seen_, Snapshot::parse(rows.bytes(0, 0)));
+    now_ = to_unix(rows.time(0, 1));
+    counted_at_ = Deadline::Clock::now();
+    is_estimate_ = false;
+    parked_so_far_ = 0;
+    lanes_.assign(rows.size(), {});
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        auto pending = rows.integer(i, 5);
+        if (rows.integer(i, 6) >= limit) {
+            is_estimate_ = true;
+            pending = static_cast<std::int64_t>(estimated_pending(
+                static_cast<std::uint64_t>(pending),
+                rows.integer(i, 7),
+                rows.integer(i, 8),
+                rows.integer(i, 9)
+            ));
+        }
+        lanes_[i].settled = rows.integer(i, 2);
+        lanes_[i].appended = lanes_[i].settled + rows.integer(i, 4) + pending;
+        parked_so_far_ += rows.integer(i, 3);
+    }
+    co_return Result<>();
+}
+
+Task<Result<std::uint64_t>> BacklogMeter::count_new(pg::Connection& connection, Deadline deadline) {
+    pg::Params params;
+    params.add(std::to_string(seen_->xmax()));
+    params.add_integers(seen_->running(), [](std::int64_t xid) { return xid; });
+    TXS_CO_TRY(const auto rows, co_await connection.run(kNext, std::move(params), deadline));
+    if (rows.size() != lanes_.size())
+        co_return fail(Code::corrupt, "the number of rows of txstream.lanes has changed");
+    TXS_CO_TRY(seen_, Snapshot::parse(rows.bytes(0, 0)));
+    now_ = to_unix(rows.time(0, 1));
+    parked_so_far_ = 0;
+    std::int64_t appended = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        lanes_[i].settled = rows.integer(i, 2);
+        lanes_[i].appended += rows.integer(i, 4);
+        appended += rows.integer(i, 4);
+        parked_so_far_ += rows.integer(i, 3);
+    }
+    co_return static_cast<std::uint64_t>(appended);
+}
+
+Task<Result<double>> BacklogMeter::oldest_pending(pg::Connection& connection, Deadline deadline)
+    const {
+    TXS_CO_TRY(const auto oldest, co_await connection.run(kOldest, {}, deadline));
+    const bool is_known = !oldest.is_null(0, 0);
+    const bool is_any_unknown = oldest.boolean(0, 1);
+    const double known = is_known ? to_unix(oldest.time(0, 0)) : 0;
+    if (is_any_unknown && (!is_known || waiting_since_ < known)) co_return waiting_since_;
+    co_return known;
+}
+
+Task<Result<>> BacklogMeter::count_parked(pg::Connection& connection, Deadline deadline) {
+    const auto now = Deadline::Clock::now();
+    const bool is_young = now - parked_at_ < limits_.parked_age;
+    if (is_young && parked_so_far_ == parked_so_far_counted_) co_return Result<>();
+    TXS_CO_TRY(
+        const auto rows,
+        co_await connection.run(kParked, pg::Params::of(limits_.parked_counted_max + 1), deadline)
+    );
+    parked_at_ = now;
+    parked_so_far_counted_ = parked_so_far_;
+    parked_by_event_type_.clear();
+    std::int64_t counted = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) counted += rows.integer(i, 1);
+    const double factor =
+        counted > limits_.parked_counted_max && rows.integer(0, 2) > counted
+            ? static_cast<double>(rows.integer(0, 2)) / static_cast<double>(counted)
+            : 1;
+    parked_ = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto count = static_cast<std::uint64_t>(
+            std::llround(static_cast<double>(rows.integer(i, 1)) * factor)
+        );
+        parked_ += count;
+        parked_by_event_type_.emplace_back(rows.bytes(i, 0), count);
+    }
+    co_return Result<>();
+}
+
+Task<Result<TableSizes>> table_sizes(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kSizes, {}, deadline));
+    const auto number = [&](int column) {
+        return static_cast<std::uint64_t>(rows.integer(0, column));
+    };
+    co_return TableSizes{number(0), number(2), number(1), number(3)};
 }
 
 Task<Result<std::optional<std::chrono::seconds>>> oldest_pending_age(

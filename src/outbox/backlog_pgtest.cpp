@@ -146,5 +146,116 @@ TEST_F(BacklogPgTest, WhatIsParkedCountsUntilItIsOver) {
     EXPECT_EQ(backlog.parked_by_event_type[0].second, 2U);
 }
 
+class LargeBacklogPgTest : public BacklogPgTest {
+protected:
+    static constexpr int kEvents = 20'000;
+
+    void SetUp() override {
+        BacklogPgTest::SetUp();
+        script(
+            *superuser_,
+            "SELECT txstream.publish('T', 'k' || n, 'E', '{}') FROM generate_series(1, " +
+                std::to_string(kEvents) + ") n"
+        );
+    }
+    /// As a relay would while it pages through all of it, `published` events behind its begin.
+    void page_all(const std::string& cursor, int published) {
+        script(
+            *superuser_,
+            "UPDATE txstream.lanes l SET cursor = '" + cursor +
+                "', target = pg_current_snapshot(), published = w.n, last_id = " +
+                std::to_string(published) +
+                ", last_xid = (SELECT xid FROM txstream.outbox WHERE id = " +
+                std::to_string(published) +
+                ") FROM (SELECT lane, count(*) AS n FROM txstream.outbox WHERE id <= " +
+                std::to_string(published) + " GROUP BY lane) w WHERE w.lane = l.lane"
+        );
+    }
+
+    const std::string before_ = one("SELECT cursor::text FROM txstream.lanes LIMIT 1");
+    /// 32 or 8 lanes: some hundred events of each are counted.
+    BacklogMeter::Limits few_{.counted_max = 3200, .estimate_age = std::chrono::hours(1)};
+};
+
+TEST_F(LargeBacklogPgTest, WhatIsNotCountedIsEstimated) {
+    BacklogMeter meter(few_);
+    const auto all = must(wait(meter.measure(*superuser_, soon())));
+    EXPECT_TRUE(all.is_estimate);
+    EXPECT_NEAR(static_cast<double>(all.pending), kEvents, kEvents * 0.2);
+    page_all(before_, kEvents / 2);
+    meter.forget();
+    const auto half = must(wait(meter.measure(*superuser_, soon())));
+    EXPECT_TRUE(half.is_estimate);
+    EXPECT_NEAR(static_cast<double>(half.pending), kEvents / 2.0, kEvents * 0.1);
+    EXPECT_EQ(half.settled, kEvents / 2);
+}
+
+TEST_F(LargeBacklogPgTest, WhatCanBeCountedIsExactAndSumsUpOverTheLanes) {
+    const auto all = measured();
+    EXPECT_FALSE(all.is_estimate);
+    EXPECT_EQ(all.pending, std::uint64_t{kEvents});
+    std::uint64_t sum = 0;
+    for (const auto lane : all.pending_by_lane) sum += lane;
+    EXPECT_EQ(sum, all.pending);
+    page_all(before_, kEvents - 7);
+    EXPECT_EQ(measured().pending, 7U);
+    meter_.forget();
+    EXPECT_EQ(measured().pending, 7U);
+}
+
+TEST_F(LargeBacklogPgTest, AnEstimateGivesWayToACountWhenItIsOldOrTooLow) {
+    few_.estimate_age = std::chrono::milliseconds(0);
+    BacklogMeter meter(few_);
+    EXPECT_TRUE(must(wait(meter.measure(*superuser_, soon()))).is_estimate);
+    page_all(before_, kEvents - 7);
+    const auto rest = must(wait(meter.measure(*superuser_, soon())));
+    EXPECT_FALSE(rest.is_estimate);
+    EXPECT_EQ(rest.pending, 7U);
+}
+
+TEST_F(LargeBacklogPgTest, WhatComesLateBehindAPageIsCounted) {
+    const auto slow = connect();
+    script(*slow, "BEGIN; " + publish());
+    script(*superuser_, publish());
+    page_all(before_, kEvents + 2);
+    script(*slow, "COMMIT");
+    EXPECT_EQ(measured().pending, 1U);
+}
+
+TEST_F(LargeBacklogPgTest, WhatAppearsBetweenTwoLooksIsTold) {
+    EXPECT_EQ(measured().appended, 0U) << "the first look cannot know";
+    for (int i = 0; i < 3; ++i) script(*superuser_, publish());
+    EXPECT_EQ(measured().appended, 3U);
+    EXPECT_EQ(measured().appended, 0U);
+}
+
+TEST_F(BacklogPgTest, ParkedEventsBeyondTheLimitAreCountedInProportion) {
+    script(
+        *superuser_,
+        "INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type, aggregate_id,"
+        " event_type, key, content_type, created_at, attempts, error_class, error)"
+        " SELECT n, '3', gen_random_uuid(), 0, 'T', 'k', 'E', 'k', '', now(), 1, 'X', 'x'"
+        " FROM generate_series(1, 5000) n; ANALYZE txstream.dead_letters"
+    );
+    BacklogMeter meter({.parked_counted_max = 100});
+    EXPECT_NEAR(
+        static_cast<double>(must(wait(meter.measure(*superuser_, soon()))).parked), 5000, 50
+    );
+}
+
+TEST_F(BacklogPgTest, TheSizesAreOfAllPartitionsAndOfTheOldest) {
+    const auto empty = must(wait(table_sizes(*superuser_, soon())));
+    EXPECT_EQ(empty.partitions, 2U);
+    script(
+        *superuser_,
+        "SELECT txstream.publish('T', 'k', 'E', json_build_object('x', repeat('x', 1000)))"
+        " FROM generate_series(1, 500)"
+    );
+    const auto sizes = must(wait(table_sizes(*superuser_, soon())));
+    EXPECT_GT(sizes.oldest_partition_bytes, empty.oldest_partition_bytes) << "the one with a floor";
+    EXPECT_GT(sizes.outbox_bytes, sizes.oldest_partition_bytes);
+    EXPECT_GT(sizes.dead_letters_bytes, 0U);
+}
+
 }  // namespace
 }  // namespace txstream::outbox

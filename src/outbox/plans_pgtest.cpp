@@ -203,13 +203,16 @@ TEST_F(PlansPgTest, TheBacklogIsMeasuredWithoutReadingWhatIsKnown) {
         plan(*reader_, "txs_backlog_next('" + std::to_string(now().xmax()) + "', '{}')");
     EXPECT_LT(idle.pages, 300) << idle.text;
     EXPECT_LT(plan(*reader_, "txs_backlog_oldest").pages, 1000) << "all pending";
+    const auto bounded = plan(*reader_, "txs_backlog_first(10)");
+    no_scan_of_events(bounded);
+    EXPECT_LT(bounded.pages, 2000) << "all pending, ten of each lane counted\n" << bounded.text;
     // Without the transactions that other tests have open on this server.
     script(
         *superuser_,
         "UPDATE txstream.lanes SET cursor = format('%1$s:%1$s:',"
         " pg_snapshot_xmax(pg_current_snapshot()))::pg_snapshot"
     );
-    const auto first = plan(*reader_, "txs_backlog_first");
+    const auto first = plan(*reader_, "txs_backlog_first(31250)");
     no_scan_of_events(first);
     EXPECT_LT(first.pages, 1000) << "all published\n" << first.text;
     EXPECT_LT(plan(*reader_, "txs_backlog_oldest").pages, 1000) << "all published";
@@ -219,6 +222,9 @@ TEST_F(PlansPgTest, TheBacklogIsMeasuredWithoutReadingWhatIsKnown) {
             "', target = pg_current_snapshot(), last_id = 199000"
     );
     EXPECT_LT(plan(*reader_, "txs_backlog_oldest").pages, 1000) << "nearly paged";
+    const auto paged = plan(*reader_, "txs_backlog_first(10)");
+    no_scan_of_events(paged);
+    EXPECT_LT(paged.pages, 2000) << "nearly paged\n" << paged.text;
 }
 
 // Planned for its values, with and without statistics. The statement is not prepared: after a few

@@ -2,12 +2,19 @@
 
 #include "base/error.hpp"
 
+#include <chrono>
 #include <concepts>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace txstream::pg {
+
+/// Called after each statement, on the session's thread: its name, how long it took, and whether it
+/// succeeded. Must not throw.
+using StatementObserver =
+    std::function<void(std::string_view name, std::chrono::nanoseconds took, bool is_ok)>;
 
 /// libpq's connection string, or a function that returns it and is called at each connect: a
 /// password in a file may be rotated while the process runs. Holds a password: never log it.
@@ -25,8 +32,17 @@ public:
     /// Code::unavailable while a file cannot be read: the next connect may find it.
     Result<std::string> get() const { return source_(); }
 
+    /// Sessions that are opened with the result tell of their statements.
+    ConnInfo observed_by(StatementObserver observer) const {
+        auto observed = *this;
+        observed.observer_ = std::move(observer);
+        return observed;
+    }
+    const StatementObserver& observer() const noexcept { return observer_; }
+
 private:
     Source source_;
+    StatementObserver observer_;
 };
 
 }  // namespace txstream::pg

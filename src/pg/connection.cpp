@@ -104,6 +104,7 @@ Task<Result<std::unique_ptr<Connection>>> Connection::open(
         }
     }
     session->limit_statements();
+    session->observe(conninfo.observer());
     co_return std::unique_ptr<Connection>(new Connection(std::move(session)));
 }
 

@@ -32,6 +32,7 @@ Delivery::Delivery(Dependencies dependencies, Limits limits)
 Delivery::~Delivery() = default;
 
 void Delivery::look(Clock::time_point now) {
+    tell_load();
     const auto waiting_since = dependencies_.gate.waiting_since();
     if (!lanes_.empty() && waiting_since && now - *waiting_since > limits_.silence_max)
         blockages_.set(Blockage::kafka_unavailable, "Kafka acknowledges nothing");
@@ -152,8 +153,10 @@ void Delivery::lose(LaneId id) {
     // makes the next publisher, may be waiting for a database that hangs.
     if (needs_restart_) publisher_.reset();
     if (lane.machine.is_acknowledging()) --acknowledging_;
+    count_resent(lane);
     lanes_.erase(found);
-    dependencies_.metrics.lane_lease_lost();
+    dependencies_.metrics.lane_leases_lost.add();
+    tell_load();
     dependencies_.reader.notify();
 }
 
@@ -251,6 +254,10 @@ void Delivery::add_page(
     }
     in_flight_bytes_ += page->bytes;
     lane.pages.push_back(std::move(page));
+    if (dependencies_.load != nullptr)
+        dependencies_.load->read_up_to =
+            lane.pages.back()->wire.back().created_at.time_since_epoch().count();
+    tell_load();
 }
 
 void Delivery::close() {
@@ -493,6 +500,7 @@ void Delivery::restart() {
     publisher_.reset();
     const auto reason = restart_reason_.empty() ? kProducerRestart : restart_reason_;
     for (auto& [id, lane] : lanes_) {
+        count_resent(lane);
         for (const auto& page : lane.pages) {
             for (std::size_t i = 0; i < std::min(page->next, page->wire.size()); ++i) {
                 if (page->slots[i].is_handed_over) lane.tries.add(page->wire[i].id, reason);
@@ -507,6 +515,7 @@ void Delivery::restart() {
     is_alone_ = false;
     needs_restart_ = false;
     blocked_ = false;
+    tell_load();
     dependencies_.gate.forgotten();
     if (const auto error = std::exchange(unexplained_, std::nullopt))
         fail("producer_fatal", *error);

@@ -6,10 +6,11 @@
 #include "relay/delays.hpp"
 #include "relay/delivery_gate.hpp"
 #include "relay/lane_machine.hpp"
+#include "relay/load.hpp"
+#include "relay/metrics.hpp"
 #include "relay/ports.hpp"
 #include "relay/record_format.hpp"
 #include "runtime/wakeup.hpp"
-#include "telemetry/metrics.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -54,7 +55,7 @@ public:
         std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>
             publisher;
         DeliveryGate& gate;
-        telemetry::Metrics& metrics;
+        const Metrics& metrics;
         runtime::Wakeup& reader;
         runtime::Wakeup& keeper;
         std::string topic;  ///< for events without their own
@@ -65,6 +66,7 @@ public:
         std::function<void()> kafka_doubted = nullptr;
         /// What kept events from being delivered until there were workers; may be empty.
         DelayReason delayed_before = {};
+        Load* load = nullptr;  ///< kept up to date; may be none
     };
 
     Delivery(Dependencies dependencies, Limits limits);
@@ -193,6 +195,7 @@ private:
         bool is_to_cut = false;             ///< at the first event that was not handed over
         Clock::time_point put_off_until{};  ///< its acknowledgement was refused
         unsigned put_off = 0;               ///< times in a row
+        std::optional<Clock::time_point> busy_since{};  ///< counted up to here
         std::deque<std::unique_ptr<Page>> pages{};
         LaneDelay worker_delay{};  ///< it shares with the worker's other lanes
         LaneDelay own_delay{};
@@ -227,6 +230,9 @@ private:
     void count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page);
     void count_retried(unsigned retry);
     void tell_published(const std::optional<BatchLog::Line>& line) const;
+    void count_resent(const Lane& lane);
+    /// The pages in hand have changed, or time has passed.
+    void tell_load();
     static std::string records_json(const Lane& lane, std::size_t pages);
 
     Dependencies dependencies_;

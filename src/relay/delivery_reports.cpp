@@ -143,7 +143,7 @@ void Delivery::on_refused(Lane& lane, Page& page, std::size_t index, const Repor
          {"error", why}}
     );
     unexplained_.reset();
-    dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
+    dependencies_.metrics.failed(Failure::publish_error, event.event_type);
     lane.machine.refused(event.id, std::string(report.error), std::move(why));
     dependencies_.metrics.retried(
         static_cast<unsigned>(lane.machine.attempts(event.id)) + 1, event.event_type
@@ -185,7 +185,7 @@ void Delivery::hold(Lane& lane, const WireEvent& event, std::string_view error) 
     lane.held_until = now + limits_.topic_retry_delay;
     lane.held_topic = event.topic;
     lane.begin_own_delay(Blockage::topic_refused);
-    dependencies_.metrics.failed(telemetry::Failure::publish_error, event.event_type);
+    dependencies_.metrics.failed(Failure::publish_error, event.event_type);
     log_event(
         log::Level::error,
         "Kafka takes nothing for a topic; the lane waits until the topic exists and we may write",
@@ -269,6 +269,7 @@ void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement)
     }
     if (acknowledgement.publication.events > 0)
         tell_published(batch_log_.add(acknowledgement.publication.events, now));
+    tell_load();
     dependencies_.reader.notify();
 }
 
@@ -307,12 +308,10 @@ void Delivery::count_parked(const LaneMachine::Acknowledgement& acknowledgement,
     for (const auto& parked : acknowledgement.parked) {
         const auto event = std::ranges::find(page.wire, parked.id, &WireEvent::id);
         if (event == page.wire.end()) continue;
-        dependencies_.metrics.processed(
-            telemetry::Processed::permanently_failed, event->event_type
-        );
+        dependencies_.metrics.parked(parked.error_class, event->topic, event->event_type);
         // Those that the broker refused were counted at each refusal.
         if (parked.attempts == 1)
-            dependencies_.metrics.failed(telemetry::Failure::publish_error, event->event_type);
+            dependencies_.metrics.failed(Failure::publish_error, event->event_type);
         log_event(
             log::Level::error,
             "parked an event",
@@ -323,8 +322,6 @@ void Delivery::count_parked(const LaneMachine::Acknowledgement& acknowledgement,
              {"error", parked.error}}
         );
     }
-    if (!acknowledgement.parked.empty())
-        dependencies_.metrics.dead_lettered(acknowledgement.parked.size());
 }
 
 void Delivery::count_retried(unsigned retry) {
@@ -336,6 +333,35 @@ void Delivery::count_retried(unsigned retry) {
         }
     }
     for (const auto& [type, events] : by_type) dependencies_.metrics.retried(retry, type, events);
+}
+
+// What of the lane is in hand is published again, by us or by the next owner. What Kafka
+// acknowledged meanwhile it will have twice.
+void Delivery::count_resent(const Lane& lane) {
+    std::uint64_t acknowledged = 0;
+    std::uint64_t unknown = 0;
+    for (const auto& page : lane.pages) {
+        const auto settled = page->wire.size() - page->open;
+        acknowledged += page->tally.events();
+        unknown += page->next - std::min(page->next, settled);
+    }
+    if (acknowledged > 0) dependencies_.metrics.resent(Resent::acknowledged, acknowledged);
+    if (unknown > 0) dependencies_.metrics.resent(Resent::unknown, unknown);
+}
+
+void Delivery::tell_load() {
+    std::size_t events = 0;
+    std::chrono::duration<double> busy{};
+    const auto now = Clock::now();
+    for (auto& [id, lane] : lanes_) {
+        for (const auto& page : lane.pages) events += page->wire.size();
+        if (lane.busy_since) busy += now - *lane.busy_since;
+        lane.busy_since = lane.pages.empty() ? std::nullopt : std::optional(now);
+    }
+    if (busy.count() > 0) dependencies_.metrics.lane_busy_seconds.add(busy.count());
+    if (dependencies_.load == nullptr) return;
+    dependencies_.load->events = events;
+    dependencies_.load->bytes = in_flight_bytes_;
 }
 
 std::string Delivery::records_json(const Lane& lane, std::size_t pages) {

@@ -66,7 +66,8 @@ protected:
 
     asio::io_context loop_;
     FakeKafka kafka_;
-    telemetry::Metrics metrics_;
+    telemetry::Registry registry_;
+    Metrics metrics_{registry_};
     runtime::Wakeup reader_{loop_.get_executor()};
     runtime::Wakeup keeper_{loop_.get_executor()};
     SharedBreaker breaker_{
@@ -416,7 +417,7 @@ TEST_F(DeliveryTest, ABatchThatIsTooLargeIsNoFaultOfItsRecords) {
     delivery_.restart();
     read_all();
     EXPECT_EQ(kafka_.keys(), (Keys{"a", "b"})) << "none is a suspect";
-    const auto page = metrics_.expose();
+    const auto page = registry_.expose();
     EXPECT_EQ(page.find("txstream_events_failed_total{"), std::string::npos) << page;
     EXPECT_EQ(page.find("txstream_events_retried_total{"), std::string::npos) << page;
     EXPECT_EQ(breaker_.state(), BreakerState::closed);

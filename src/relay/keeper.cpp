@@ -33,7 +33,7 @@ std::string joined(std::string_view left, std::string_view right) {
 Keeper::Keeper(
     Delivery& delivery,
     LaneKeeper& lanes,
-    telemetry::Metrics& metrics,
+    const Metrics& metrics,
     runtime::Wakeup& wakeup,
     runtime::Wakeup& reader,
     WorkerLimits limits,
@@ -159,7 +159,7 @@ void Keeper::forget_lost() {
 }
 
 void Keeper::tell() {
-    on_status_({delivery_.lane_count(), is_alive_});
+    on_status_({delivery_.lanes(), is_alive_});
 }
 
 // --- lanes
@@ -246,7 +246,7 @@ Task<Result<>> Keeper::renew() {
     forget_lost();
     tell();
     if (const auto lost = before - delivery_.lane_count(); lost > 0) {
-        metrics_.failed(telemetry::Failure::lock_error, "", lost);
+        metrics_.failed(Failure::lock_error, "", lost);
         log::warn(kComponent, "another relay has taken lanes over", {{"lanes", lost}});
     }
     co_return Result<>();
@@ -304,7 +304,7 @@ Task<Result<>> Keeper::park() {
         if (!parked) {
             has_failed = true;
             delivery_.put_off(lane);
-            metrics_.failed(telemetry::Failure::update_error, "");
+            metrics_.failed(Failure::update_error, "");
             log::error(
                 kComponent,
                 "cannot put events among the dead letters; their lane waits, the others go on",
@@ -397,10 +397,7 @@ Task<Result<>> Keeper::release() {
 }
 
 Task<> Keeper::recover(const Error& error) {
-    metrics_.failed(
-        under_way_.empty() ? telemetry::Failure::database_error : telemetry::Failure::update_error,
-        ""
-    );
+    metrics_.failed(under_way_.empty() ? Failure::database_error : Failure::update_error, "");
     const bool is_acknowledging = std::exchange(is_proving_, false) || !under_way_.empty();
     if (!lanes_.is_open()) lose_all();
     if (stop_at_ && (stop_at_->passed() || delivery_.lane_count() == 0)) co_return;

@@ -20,7 +20,7 @@ public:
 
     /// What the world may know of a worker.
     struct Status {
-        std::size_t lanes = 0;
+        std::vector<LaneId> lanes;
         /// False while leases cannot be prolonged, or nothing could be claimed yet.
         bool is_alive = false;
     };
@@ -29,7 +29,7 @@ public:
     Keeper(
         Delivery& delivery,
         LaneKeeper& lanes,
-        telemetry::Metrics& metrics,
+        const Metrics& metrics,
         runtime::Wakeup& wakeup,
         runtime::Wakeup& reader,
         WorkerLimits limits,
@@ -69,7 +69,7 @@ private:
 
     Delivery& delivery_;
     LaneKeeper& lanes_;
-    telemetry::Metrics& metrics_;
+    const Metrics& metrics_;
     runtime::Wakeup& wakeup_;
     runtime::Wakeup& reader_;
     WorkerLimits limits_;

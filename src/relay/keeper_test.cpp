@@ -51,7 +51,8 @@ protected:
     asio::io_context loop_;
     FakeKafka kafka_;
     FakeLanes lanes_;
-    telemetry::Metrics metrics_;
+    telemetry::Registry registry_;
+    Metrics metrics_{registry_};
     runtime::Wakeup reader_{loop_.get_executor()};
     runtime::Wakeup wakeup_{loop_.get_executor()};
     SharedBreaker breaker_{{.failure_threshold = 100}, nullptr};

@@ -24,7 +24,7 @@ Reader::Reader(
     Delivery& delivery,
     DeliveryGate& gate,
     EventSource& source,
-    telemetry::Metrics& metrics,
+    const Metrics& metrics,
     runtime::Wakeup& wakeup,
     WorkerLimits limits
 )
@@ -327,7 +327,7 @@ Task<> Reader::recover(const Error& error) {
     if (stopping_) co_return;
     gate_.nothing_sent();
     ++database_failures_;
-    metrics_.failed(telemetry::Failure::database_error, "");
+    metrics_.failed(Failure::database_error, "");
     tell_of(error, database_failures_, blockages_);
     const auto pause =
         std::min(kReconnectMax, kReconnectMin * (1U << std::min(database_failures_ - 1, 6U)));

@@ -24,7 +24,7 @@ public:
         Delivery& delivery,
         DeliveryGate& gate,
         EventSource& source,
-        telemetry::Metrics& metrics,
+        const Metrics& metrics,
         runtime::Wakeup& wakeup,
         WorkerLimits limits
     );
@@ -72,7 +72,7 @@ private:
     Delivery& delivery_;
     DeliveryGate& gate_;
     EventSource& source_;
-    telemetry::Metrics& metrics_;
+    const Metrics& metrics_;
     runtime::Wakeup& wakeup_;
     WorkerLimits limits_;
     std::mt19937_64 random_;

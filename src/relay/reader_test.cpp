@@ -64,7 +64,8 @@ protected:
     asio::io_context loop_;
     FakeKafka kafka_;
     FakeSource source_;
-    telemetry::Metrics metrics_;
+    telemetry::Registry registry_;
+    Metrics metrics_{registry_};
     runtime::Wakeup wakeup_{loop_.get_executor()};
     runtime::Wakeup keeper_{loop_.get_executor()};
     SharedBreaker breaker_{{.failure_threshold = 100}, nullptr};

@@ -10,8 +10,9 @@ Worker::Worker(
     const Ports& ports,
     SharedBreaker& breaker,
     Blockages& blockages,
-    telemetry::Metrics& metrics,
+    const Metrics& metrics,
     WorkerOptions options,
+    Load& load,
     Keeper::OnStatus on_status
 )
     : reader_wakeup_(executor),
@@ -30,7 +31,8 @@ Worker::Worker(
            blockages,
            options.number,
            ports.kafka_doubted,
-           options.delayed_before},
+           options.delayed_before,
+           &load},
           options.delivery
       ),
       reader_(delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits),

@@ -31,8 +31,9 @@ public:
         const Ports& ports,
         SharedBreaker& breaker,
         Blockages& blockages,
-        telemetry::Metrics& metrics,
+        const Metrics& metrics,
         WorkerOptions options,
+        Load& load,
         Keeper::OnStatus on_status
     );
 

@@ -37,7 +37,15 @@ protected:
         options.limits.statement_timeout = 1h;
         options.limits.lease = 3h;
         worker_ = std::make_unique<Worker>(
-            loop_.get_executor(), "w", ports, breaker_, blockages_, metrics_, options, [](auto) {}
+            loop_.get_executor(),
+            "w",
+            ports,
+            breaker_,
+            blockages_,
+            metrics_,
+            options,
+            load_,
+            [](auto) {}
         );
         tasks_.spawn(worker_->run());
     }
@@ -53,7 +61,9 @@ protected:
 
     asio::io_context loop_;
     FakeKafka kafka_;
-    telemetry::Metrics metrics_;
+    telemetry::Registry registry_;
+    Metrics metrics_{registry_};
+    Load load_;
     SharedBreaker breaker_{
         {.failure_threshold = 1, .success_threshold = 1, .reset_timeout = 0ms}, nullptr
     };

@@ -10,6 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <mutex>
 #include <utility>
 
 namespace txstream::relay {
@@ -36,26 +37,37 @@ struct WorkerPool::Seat {
     std::string owner;
     asio::io_context loop{1};
     std::unique_ptr<Worker> worker;
-    std::atomic<std::size_t> lanes{0};
+    std::mutex mutex;
+    std::vector<LaneId> lanes;  // guarded by mutex
+    Load load;
     std::atomic<bool> is_alive{false};
     std::atomic<bool> is_nudged{false};
     std::atomic<bool> has_ended{false};
     std::thread thread;  // last: it uses all of the above
+
+    void own(std::vector<LaneId> owned) {
+        const std::scoped_lock lock(mutex);
+        lanes = std::move(owned);
+    }
+    std::vector<LaneId> owned() {
+        const std::scoped_lock lock(mutex);
+        return lanes;
+    }
 };
 
-WorkerPool::WorkerPool(
-    Options options, Ports ports, Blockages& blockages, telemetry::Metrics& metrics
-)
+WorkerPool::WorkerPool(Options options, Ports ports, Blockages& blockages, const Metrics& metrics)
     : options_(std::move(options)),
       ports_(std::move(ports)),
       blockages_(blockages),
       metrics_(metrics),
       breaker_(options_.breaker, [this](policy::CircuitBreaker::Transition transition) {
-          const auto from = policy::to_string(transition.from);
-          const auto to = policy::to_string(transition.to);
-          metrics_.breaker_moved(from, to);
-          metrics_.breaker_state(static_cast<int>(transition.to));
-          log::warn("breaker", "circuit breaker moved", {{"from", from}, {"to", to}});
+          metrics_.breaker_moved(transition.from, transition.to);
+          log::warn(
+              "breaker",
+              "circuit breaker moved",
+              {{"from", policy::to_string(transition.from)},
+               {"to", policy::to_string(transition.to)}}
+          );
       }) {
     TXS_ASSERT(
         options_.workers > 0 && options_.lanes >= options_.workers, "each worker has a lane to take"
@@ -68,8 +80,7 @@ WorkerPool::~WorkerPool() {
 
 void WorkerPool::start() {
     TXS_ASSERT(seats_.empty(), "a worker pool starts once");
-    metrics_.worker_pool_size(options_.workers);
-    metrics_.breaker_state(static_cast<int>(policy::BreakerState::closed));
+    metrics_.worker_pool_size.set(static_cast<double>(options_.workers));
     for (std::size_t i = 0; i < options_.workers; ++i) {
         auto seat = std::make_unique<Seat>();
         seat->owner = options_.name + "/" + std::to_string(i + 1);
@@ -81,8 +92,9 @@ void WorkerPool::start() {
             blockages_,
             metrics_,
             part_of(options_, i),
+            seat->load,
             [this, place = seat.get()](Keeper::Status status) {
-                place->lanes = status.lanes;
+                place->own(std::move(status.lanes));
                 place->is_alive = status.is_alive;
                 publish_status();
             }
@@ -101,7 +113,7 @@ void WorkerPool::work(Seat& seat) {
     }
     // On this thread, since librdkafka's reports are bound to it.
     seat.worker.reset();
-    seat.lanes = 0;
+    seat.own({});
     seat.is_alive = false;
     seat.has_ended = true;
 }
@@ -129,8 +141,8 @@ Task<> WorkerPool::stop(Deadline deadline) {
         seat->thread.join();
     }
     seats_.clear();
-    metrics_.lanes_owned(0);
-    metrics_.active_workers(0);
+    metrics_.lanes_owned.set(0);
+    metrics_.active_workers.set(0);
 }
 
 void WorkerPool::nudge() {
@@ -148,10 +160,24 @@ WorkerPool::Status WorkerPool::status() const {
     status.workers = seats_.size();
     status.breaker = breaker_.state();
     for (const auto& seat : seats_) {
-        status.lanes += seat->lanes;
+        status.lanes += seat->owned().size();
         status.alive += seat->is_alive ? 1 : 0;
+        status.events_in_flight += seat->load.events;
+        status.bytes_in_flight += seat->load.bytes;
+        const auto up_to = seat->owned().empty() ? 0 : seat->load.read_up_to.load();
+        if (up_to > 0 && (status.read_up_to == 0 || up_to < status.read_up_to))
+            status.read_up_to = up_to;
     }
     return status;
+}
+
+std::vector<LaneId> WorkerPool::lanes() const {
+    std::vector<LaneId> all;
+    for (const auto& seat : seats_) {
+        const auto owned = seat->owned();
+        all.insert(all.end(), owned.begin(), owned.end());
+    }
+    return all;
 }
 
 void WorkerPool::publish_status() {
@@ -159,12 +185,13 @@ void WorkerPool::publish_status() {
     std::size_t active = 0;
     std::size_t alive = 0;
     for (const auto& seat : seats_) {
-        lanes += seat->lanes;
-        active += seat->lanes > 0 ? 1 : 0;
+        const auto owned = seat->owned().size();
+        lanes += owned;
+        active += owned > 0 ? 1 : 0;
         alive += seat->is_alive ? 1 : 0;
     }
-    metrics_.lanes_owned(lanes);
-    metrics_.active_workers(active);
+    metrics_.lanes_owned.set(static_cast<double>(lanes));
+    metrics_.active_workers.set(static_cast<double>(active));
     const bool is_standing_by = lanes == 0 && alive == seats_.size() && !is_stopping_;
     if (is_standing_by_.exchange(is_standing_by) != is_standing_by && is_standing_by)
         log::info("relay", "standing by: other relays hold all lanes");

@@ -30,9 +30,14 @@ public:
         std::size_t alive = 0;  ///< can reach the database and hold their leases
         std::size_t lanes = 0;
         policy::BreakerState breaker = policy::BreakerState::closed;
+        std::uint64_t events_in_flight = 0;  ///< read and not acknowledged in the table
+        std::uint64_t bytes_in_flight = 0;
+        /// Each worker has read up to its newest event; the oldest of these, in microseconds of
+        /// Unix time. 0: nothing was read yet.
+        std::int64_t read_up_to = 0;
     };
 
-    WorkerPool(Options options, Ports ports, Blockages& blockages, telemetry::Metrics& metrics);
+    WorkerPool(Options options, Ports ports, Blockages& blockages, const Metrics& metrics);
     /// Asserts that it was stopped.
     ~WorkerPool();
     WorkerPool(const WorkerPool&) = delete;
@@ -48,6 +53,8 @@ public:
     /// its way are one.
     void nudge();
     Status status() const;
+    /// Of all its workers, in no order.
+    std::vector<LaneId> lanes() const;
 
 private:
     struct Seat;
@@ -58,7 +65,7 @@ private:
     Options options_;
     Ports ports_;
     Blockages& blockages_;
-    telemetry::Metrics& metrics_;
+    const Metrics& metrics_;
     SharedBreaker breaker_;
     std::atomic<bool> is_standing_by_{false};
     std::atomic<bool> is_stopping_{false};

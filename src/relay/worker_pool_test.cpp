@@ -64,7 +64,8 @@ protected:
     }
 
     asio::io_context loop_;
-    telemetry::Metrics metrics_;
+    telemetry::Registry registry_;
+    Metrics metrics_{registry_};
     std::mutex mutex_;
     std::map<std::string, std::size_t> asked_;  // guarded by mutex_
     std::atomic<int> polls_ = 0;

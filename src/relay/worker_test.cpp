@@ -90,6 +90,7 @@ private:
             blockages_,
             metrics_,
             options,
+            load_,
             [](auto) {}
         ));
         workers_.spawn(list_.back()->run());
@@ -158,7 +159,9 @@ private:
 
     asio::io_context loop_;
     World world_;
-    telemetry::Metrics metrics_;
+    telemetry::Registry registry_;
+    Metrics metrics_{registry_};
+    Load load_;
     SharedBreaker breaker_;
     Blockages blockages_{nullptr};
     std::map<std::int64_t, std::int64_t> locked_;  ///< key, whose transaction

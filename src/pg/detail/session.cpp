@@ -130,6 +130,16 @@ void Session::begin_exchange() {
     answered_ = 0;
     rows_.clear();
     error_.reset();
+    has_failed_ = false;
+}
+
+// A transaction counts under the name of its last statement.
+void Session::tell_observer(std::chrono::nanoseconds took) const {
+    if (!observer_) return;
+    const auto last = std::find_if(expected_.rbegin(), expected_.rend(), [](const auto& one) {
+        return one.kind == Kind::execute;
+    });
+    if (last != expected_.rend()) observer_(last->statement.name, took, is_open() && !has_failed_);
 }
 
 bool Session::queue(const Statement& statement, const Params& params) {

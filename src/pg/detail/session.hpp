@@ -55,6 +55,8 @@ public:
     /// clean error, and the session goes on. What send() sends has the limit of the last run().
     void limit_statements() noexcept { limits_ = true; }
 
+    void observe(StatementObserver observer) { observer_ = std::move(observer); }
+
     bool is_open() const noexcept { return conn_ != nullptr; }
     bool is_alive();
     bool in_transaction() const noexcept {
@@ -78,7 +80,8 @@ private:
     // this one's rows.
     class Call {
     public:
-        Call(Session& session, Deadline deadline) : session_(session) {
+        Call(Session& session, Deadline deadline)
+            : session_(session), begun_(Deadline::Clock::now()) {
             TXS_ASSERT(!session.in_call_, "a second call while one waits");
             session.in_call_ = true;
             session.timed_out_ = false;
@@ -87,13 +90,18 @@ private:
         ~Call() {
             session_.in_call_ = false;
             if (session_.pending_) session_.close();
+            session_.tell_observer(Deadline::Clock::now() - begun_);
         }
         Call(const Call&) = delete;
         Call& operator=(const Call&) = delete;
 
     private:
         Session& session_;
+        Deadline::Clock::time_point begun_;
     };
+
+    // The exchange has ended, however.
+    void tell_observer(std::chrono::nanoseconds took) const;
 
     Task<Result<>> attempt(const ConnectPlan& plan, const Candidate& candidate, Deadline until);
     Result<> check_ready(Deadline deadline) const;
@@ -133,11 +141,13 @@ private:
     bool in_call_ = false;
     std::vector<Rows> rows_;
     std::optional<Error> error_;     // the first of the exchange
+    bool has_failed_ = false;        // also when that error was taken
     std::optional<Error> farewell_;  // what the server said when it ended the session unasked
 
     bool flushing_ = false;
     bool broken_ = false;  // writing failed
 
+    StatementObserver observer_;
     bool limits_ = false;
     std::chrono::milliseconds limit_{};  // the server's statement_timeout; zero: unknown
 

@@ -33,6 +33,7 @@ void Session::give_up(Code code, std::string_view why) {
 
 void Session::fail_with(Error error) {
     limit_ = {};  // rolled back with the rest, if it was set
+    has_failed_ = true;
     if (!error_) error_ = std::move(error);
 }
 

@@ -33,7 +33,7 @@ struct Delivery::Page {
     std::size_t bytes = 0;
     Clock::time_point read_at;
     Clock::time_point handed_over_at;
-    telemetry::PageTally tally;
+    PageTally tally;
     std::vector<Range> ranges;
 
     void note(std::string_view topic, std::int32_t partition, std::int64_t offset) {

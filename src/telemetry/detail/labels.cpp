@@ -1,9 +1,7 @@
 #include "telemetry/detail/labels.hpp"
 
 #include "base/utf8.hpp"
-#include "telemetry/metrics.hpp"
-
-#include <fmt/format.h>
+#include "telemetry/registry.hpp"
 
 #include <algorithm>
 
@@ -26,18 +24,6 @@ bool is_plain(std::string_view value) {
 
 }  // namespace
 
-std::string bounded_count(unsigned n) {
-    return n > 10 ? "10+" : fmt::to_string(n);
-}
-
-std::string_view bounded_method(std::string_view method) {
-    for (const std::string_view known :
-         {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}) {
-        if (method == known) return known;
-    }
-    return "other";
-}
-
 std::string bounded_text(std::string_view value) {
     std::string text;
     while (!value.empty()) {
@@ -56,15 +42,8 @@ std::string_view LabelGuard::admit(std::string_view value) {
 }
 
 std::string_view LabelGuard::admit_bounded(std::string_view value) {
-    if (!has_room_for(value)) return kOther;
-    return *seen_.find(value);
-}
-
-bool LabelGuard::has_room_for(std::string_view value) {
-    if (seen_.contains(value)) return true;
-    if (seen_.size() >= max_) return false;
-    seen_.emplace(value);
-    return true;
+    if (const auto seen = seen_.find(value); seen != seen_.end()) return *seen;
+    return seen_.size() < max_ ? std::string_view(*seen_.emplace(value).first) : kOther;
 }
 
 }  // namespace txstream::telemetry

@@ -10,8 +10,6 @@ namespace txstream::telemetry {
 /// Values of labels come from writers and clients; each becomes a series that lives for ever, on a
 /// page that Prometheus reads as a whole. So they are bounded in number and in length.
 
-std::string bounded_count(unsigned n);                     ///< "10+" beyond ten
-std::string_view bounded_method(std::string_view method);  ///< "other" for what HTTP lacks
 /// At most kLabelBytesMax bytes of UTF-8. Control characters but the line break, which the format
 /// can escape, and bytes that are no UTF-8 become U+FFFD: Prometheus refuses the whole page for one
 /// of the latter.
@@ -24,8 +22,6 @@ public:
 
     /// `value` as a label, valid as long as the guard.
     std::string_view admit(std::string_view value);
-    /// Of a value that needs no bounds of its own: true when it is one of the first.
-    bool has_room_for(std::string_view value);
 
 private:
     std::string_view admit_bounded(std::string_view value);

@@ -1,0 +1,93 @@
+#include "http/metrics.hpp"
+
+#include <fmt/format.h>
+
+namespace txstream::http {
+
+using enum telemetry::Reporter;
+
+Metrics::Metrics(telemetry::Registry& registry)
+    : duration_(registry.histograms(
+          {"txstream_http_request_duration_seconds",
+           "From a request's first byte to the answer's last, by route template.",
+           every_process,
+           "5xx of /api routes burn the objective of 99.9 %; slow ones are mostly PostgreSQL.",
+           R"(sum by (route, status) (rate(txstream_http_request_duration_seconds_count[5m])))"},
+          telemetry::kFastBuckets,
+          {{"method"}, {"route"}, {"status"}}
+      )),
+      in_flight_(registry.gauge(
+          {"txstream_http_requests_in_flight",
+           "Requests being answered right now, the one for this page too.",
+           every_process,
+           "Rises when PostgreSQL is slow.",
+           "max by (instance) (txstream_http_requests_in_flight)"}
+      )),
+      connections_(registry.gauge(
+          {"txstream_http_connections",
+           "HTTP connections being served right now.",
+           every_process,
+           "Near SERVER_CONNECTIONS_MAX: clients that do not close, or too few processes.",
+           "max by (instance) (txstream_http_connections)"}
+      )),
+      refused_(registry.counter(
+          {"txstream_http_connections_refused_total",
+           "HTTP connections beyond SERVER_CONNECTIONS_MAX, or beyond what descriptors allow.",
+           every_process,
+           "Above 0: raise the limit, or look for clients that keep connections they do not use.",
+           "increase(txstream_http_connections_refused_total[15m])"}
+      )),
+      timed_out_(registry.counter(
+          {"txstream_http_timeouts_total",
+           "Requests that came, and answers that were taken, too slowly.",
+           every_process,
+           "Slow networks or clients; SERVER_READ_TIMEOUT and SERVER_WRITE_TIMEOUT.",
+           "increase(txstream_http_timeouts_total[15m])"}
+      )),
+      buffered_bytes_(registry.gauge(
+          {"txstream_http_buffered_bytes",
+           "Bodies that are still coming and answers that are still going, beyond 16 KiB of each "
+           "connection.",
+           every_process,
+           "SERVER_BUFFER_BYTES_MAX limits it.",
+           "max by (instance) (txstream_http_buffered_bytes)"}
+      )),
+      broken_off_(registry.counter(
+          {"txstream_http_connections_broken_off_total",
+           "HTTP connections ended because all together held more than SERVER_BUFFER_BYTES_MAX.",
+           every_process,
+           "Above 0: large bodies on slow connections; an attack, or a limit that is too low.",
+           "increase(txstream_http_connections_broken_off_total[15m])"}
+      )) {
+}
+
+void Metrics::answered(const RequestLog& request) const {
+    const auto status = fmt::format_int(request.status);
+    // The router knows each method that a request may have, so the label has few values.
+    duration_
+        .at(
+            {to_string(request.method),
+             request.route,
+             std::string_view(status.data(), status.size())}
+        )
+        .observe(std::chrono::duration<double>(request.duration).count());
+}
+
+void Metrics::count(Counted what, int change) const {
+    switch (what) {
+        case Counted::connections:
+            return connections_.add(change);
+        case Counted::requests:
+            return in_flight_.add(change);
+        case Counted::refused:
+            return refused_.add();
+        case Counted::timed_out:
+            return timed_out_.add();
+        case Counted::buffered:
+            return buffered_bytes_.add(change);
+        case Counted::broken_off:
+            return broken_off_.add();
+    }
+}
+
+}  // namespace txstream::http

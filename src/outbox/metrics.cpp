@@ -1,0 +1,105 @@
+#include "outbox/metrics.hpp"
+
+namespace txstream::outbox {
+
+using enum telemetry::Reporter;
+
+Metrics::Metrics(telemetry::Registry& registry)
+    : in_queue_(registry.gauges(
+          {"txstream_events_in_queue",
+           "Events in the outbox, by status: pending ones wait to be published (exact up to about "
+           "1 million, estimated above), dead_letter ones are parked (exact up to 100,000). "
+           "Renewed every 2 s.",
+           one_relay,
+           "pending that grows: see txstream_delivery_blocked, then whether more comes in than "
+           "goes out.",
+           R"(sum(txstream_events_in_queue{status="pending"}))"},
+          {{"status"}}
+      )),
+      oldest_pending_(registry.gauges(
+          {"txstream_outbox_oldest_pending_timestamp_seconds",
+           "Unix time of the oldest event that is not published yet and not parked; 0 when there "
+           "is none. Renewed every 2 s.",
+           one_relay,
+           "Its age is the delay of delivery at this moment.",
+           "time() - max(txstream_outbox_oldest_pending_timestamp_seconds > 0)"},
+          {}
+      )),
+      appended_(registry.counters(
+          {"txstream_outbox_events_appended_total",
+           "Committed events that appeared in the outbox since this process reports it.",
+           one_relay,
+           "What comes in; more than goes out for long means that the relay is too slow.",
+           "sum(rate(txstream_outbox_events_appended_total[5m]))"},
+          {}
+      )),
+      dead_letters_(registry.gauges(
+          {"txstream_dead_letters",
+           "Parked events that wait for a decision.",
+           one_relay,
+           "Each holds the later events of its key. txstream.dead_letters has the reasons.",
+           "sum by (event_type) (txstream_dead_letters) > 0"},
+          {{"event_type"}}
+      )),
+      size_(registry.gauges(
+          {"txstream_outbox_size_bytes",
+           "The table of events on disk, with indexes; renewed every 10 s.",
+           one_relay,
+           "Grows until old partitions are dropped.",
+           "sum(txstream_outbox_size_bytes)"},
+          {}
+      )),
+      oldest_partition_size_(registry.gauges(
+          {"txstream_outbox_oldest_partition_size_bytes",
+           "Of these, the oldest partition: what the next drop frees.",
+           one_relay,
+           "See docs/schema.md for when a partition may be dropped.",
+           "sum(txstream_outbox_oldest_partition_size_bytes)"},
+          {}
+      )),
+      partitions_(registry.gauges(
+          {"txstream_outbox_partitions",
+           "Partitions of the table of events.",
+           one_relay,
+           "",
+           "sum(txstream_outbox_partitions)"},
+          {}
+      )),
+      dead_letters_size_(registry.gauges(
+          {"txstream_outbox_dead_letters_size_bytes",
+           "The table of dead letters on disk, with indexes.",
+           one_relay,
+           "",
+           "sum(txstream_outbox_dead_letters_size_bytes)"},
+          {}
+      )) {
+}
+
+void Metrics::report(const Backlog& backlog) const {
+    in_queue_.at({"pending"}).set(static_cast<double>(backlog.pending));
+    in_queue_.at({"dead_letter"}).set(static_cast<double>(backlog.parked));
+    oldest_pending_.at({}).set(backlog.oldest_pending);
+    appended_.at({}).add(static_cast<double>(backlog.appended));
+    dead_letters_.set_all(0);
+    // Added, since several types may share "other".
+    for (const auto& [event_type, count] : backlog.parked_by_event_type)
+        dead_letters_.at({event_type}).add(static_cast<double>(count));
+}
+
+void Metrics::report(const TableSizes& sizes) const {
+    size_.at({}).set(static_cast<double>(sizes.outbox_bytes));
+    oldest_partition_size_.at({}).set(static_cast<double>(sizes.oldest_partition_bytes));
+    partitions_.at({}).set(static_cast<double>(sizes.partitions));
+    dead_letters_size_.at({}).set(static_cast<double>(sizes.dead_letters_bytes));
+}
+
+void Metrics::withdraw() const {
+    in_queue_.withdraw();
+    oldest_pending_.withdraw();
+    appended_.withdraw();
+    dead_letters_.withdraw();
+    for (const auto* sizes : {&size_, &oldest_partition_size_, &partitions_, &dead_letters_size_})
+        sizes->withdraw();
+}
+
+}  // namespace txstream::outbox

@@ -1,0 +1,373 @@
+#include "relay/metrics.hpp"
+
+#include <fmt/format.h>
+
+namespace txstream::relay {
+
+namespace {
+
+using telemetry::kEndToEndBuckets;
+using telemetry::kFastBuckets;
+using telemetry::Label;
+using enum telemetry::Reporter;
+
+/// The original's, for the delays of retries.
+constexpr std::array<double, 8> kRetryDelayBuckets{0.1, 0.5, 1, 2, 5, 10, 30, 60};
+constexpr unsigned kRetryLabelMax = 10;
+/// Entries of a tally that are kept for the next page: types that come by chance must not pile up
+/// in a tally that lives for years.
+constexpr std::size_t kEntriesKept = 16;
+
+std::string_view to_string(Processed status) {
+    switch (status) {
+        case Processed::published:
+            return "published";
+        case Processed::permanently_failed:
+            return "permanently_failed";
+    }
+    return "unknown";
+}
+
+std::string_view to_string(Failure kind) {
+    switch (kind) {
+        case Failure::database_error:
+            return "database_error";
+        case Failure::lock_error:
+            return "lock_error";
+        case Failure::publish_error:
+            return "publish_error";
+        case Failure::update_error:
+            return "update_error";
+    }
+    return "unknown";
+}
+
+std::string_view to_string(Resent outcome) {
+    return outcome == Resent::acknowledged ? "acknowledged" : "unknown";
+}
+
+std::string retry_label(unsigned retry) {
+    return retry > kRetryLabelMax ? fmt::format("{}+", kRetryLabelMax) : fmt::to_string(retry);
+}
+
+Label reasons() {
+    Label label{"reason"};
+    for (const auto blockage : kBlockages) label.known.push_back(relay::to_string(blockage));
+    return label;
+}
+
+double to_double(std::uint64_t n) {
+    return static_cast<double>(n);
+}
+
+}  // namespace
+
+// --- tally
+
+PageTally::Entry& PageTally::entry(std::string_view topic, std::string_view event_type) {
+    const auto fits = [&](const Entry& e) {
+        return e.event_type == event_type && e.topic == topic;
+    };
+    if (last_ < entries_.size() && fits(entries_[last_])) return entries_[last_];
+    for (last_ = 0; last_ < entries_.size(); ++last_) {
+        if (fits(entries_[last_])) return entries_[last_];
+    }
+    return entries_.emplace_back(Entry{std::string(topic), std::string(event_type)});
+}
+
+void PageTally::published(
+    std::string_view topic,
+    std::string_view event_type,
+    double publishing_seconds,
+    std::optional<double> end_to_end_seconds
+) {
+    Entry& e = entry(topic, event_type);
+    ++e.count;
+    e.publishing.observe(publishing_seconds);
+    if (end_to_end_seconds) end_to_end_.observe(*end_to_end_seconds);
+    ++events_;
+}
+
+void PageTally::clear() noexcept {
+    if (entries_.size() > kEntriesKept) entries_.clear();
+    for (Entry& e : entries_) {
+        e.count = 0;
+        e.publishing.clear();
+    }
+    end_to_end_.clear();
+    events_ = 0;
+}
+
+// --- metrics
+
+Metrics::Metrics(telemetry::Registry& registry)
+    : processed_(registry.counters(
+          {"txstream_events_processed_total",
+           "Events that left the outbox, by how.",
+           relay,
+           "The rate is what the relay gets done; compare it with "
+           "txstream_outbox_events_appended_total.",
+           "sum by (status) (rate(txstream_events_processed_total[5m]))"},
+          {{"status"}, {"event_type"}}
+      )),
+      published_(registry.counters(
+          {"txstream_events_published_total",
+           "Events that Kafka acknowledged. One that is sent again counts again.",
+           relay,
+           "Falls to 0 while events wait: see txstream_delivery_blocked.",
+           "sum by (topic) (rate(txstream_events_published_total[5m]))"},
+          {{"topic"}, {"event_type"}}
+      )),
+      failed_(registry.counters(
+          {"txstream_events_failed_total",
+           "Tries that failed, by what failed. publish_error counts each event that Kafka "
+           "refused; the others each statement or lost lease.",
+           relay,
+           "publish_error: see the dead letters. The others: see the log, and PostgreSQL.",
+           "sum by (error_type) (increase(txstream_events_failed_total[15m]))"},
+          {{"error_type"}, {"event_type"}}
+      )),
+      retried_(registry.counters(
+          {"txstream_events_retried_total",
+           "Events tried again, by the number of the retry.",
+           relay,
+           "Rises while Kafka is away; high retry counts mean a long outage.",
+           "sum by (retry_count) (increase(txstream_events_retried_total[15m]))"},
+          {{"retry_count"}, {"event_type"}}
+      )),
+      breaker_trips_(registry.counters(
+          {"txstream_circuit_breaker_trips_total",
+           "State changes of the circuit breaker.",
+           relay,
+           "Many in an hour: Kafka comes and goes.",
+           R"(increase(txstream_circuit_breaker_trips_total{to_state="open"}[1h]))"},
+          {{"from_state"}, {"to_state"}}
+      )),
+      processing_(registry.histograms(
+          {"txstream_event_processing_duration_seconds",
+           "From reading an event to its cursor being moved; event_type batch is the page as a "
+           "whole.",
+           relay,
+           "Slow beside the publishing duration: PostgreSQL is slow to take acknowledgements.",
+           "histogram_quantile(0.99, sum by (le) "
+           "(rate(txstream_event_processing_duration_seconds_bucket[5m])))"},
+          kFastBuckets,
+          {{"event_type", {"batch"}}}
+      )),
+      publishing_(registry.histograms(
+          {"txstream_event_publishing_duration_seconds",
+           "From handing an event to the producer to Kafka's acknowledgement.",
+           relay,
+           "Slow: look at the brokers, at acks and min.insync.replicas.",
+           "histogram_quantile(0.99, sum by (le, topic) "
+           "(rate(txstream_event_publishing_duration_seconds_bucket[5m])))"},
+          kFastBuckets,
+          {{"topic"}, {"event_type"}}
+      )),
+      retry_delay_(registry.histograms(
+          {"txstream_retry_delay_duration_seconds",
+           "Pauses before a retry.",
+           relay,
+           "KAFKA_BASE_DELAY, KAFKA_MULTIPLIER and KAFKA_MAX_DELAY set them.",
+           "sum by (retry_attempt) (increase(txstream_retry_delay_duration_seconds_count[15m]))"},
+          kRetryDelayBuckets,
+          {{"retry_attempt", {"1"}}}
+      )),
+      breaker_state_(registry.gauge(
+          {"txstream_circuit_breaker_state",
+           "0 closed, 1 half-open, 2 open.",
+           relay,
+           "Open: Kafka takes nothing; events wait in the outbox and are safe.",
+           "max(txstream_circuit_breaker_state) == 2"}
+      )),
+      last_published_(registry.gauge(
+          {"txstream_outbox_last_published_timestamp_seconds",
+           "Unix time of the latest acknowledgement by Kafka; 0 before the first.",
+           relay,
+           "Old, and events wait: nothing is delivered.",
+           "time() - max(txstream_outbox_last_published_timestamp_seconds > 0)"}
+      )),
+      end_to_end_(registry.histogram(
+          {"txstream_event_end_to_end_duration_seconds",
+           "From the event's creation in its transaction to Kafka's acknowledgement.",
+           relay,
+           "The delay that consumers see. The objective: 99.9 % within 5 s.",
+           "histogram_quantile(0.99, sum by (le) "
+           "(rate(txstream_event_end_to_end_duration_seconds_bucket[5m])))"},
+          kEndToEndBuckets
+      )),
+      dead_lettered_(registry.counters(
+          {"txstream_dead_letters_total",
+           "Events that were parked, by Kafka's name of the refusal and the topic.",
+           relay,
+           "Each is an event that its consumers do not have: txstream.dead_letters has the error.",
+           "sum by (error_type, topic) (increase(txstream_dead_letters_total[1h]))"},
+          {{"error_type"}, {"topic"}}
+      )),
+      resent_(registry.counters(
+          {"txstream_records_resent_total",
+           "Records that were handed to Kafka before and are sent again: unknown, Kafka may have "
+           "them; acknowledged, it has.",
+           relay,
+           "Consumers see the acknowledged ones twice. What a relay that died had in flight is "
+           "sent again too, and counted by no one.",
+           "sum by (outcome) (increase(txstream_records_resent_total[1h]))"},
+          {{"outcome", {"unknown", "acknowledged"}}}
+      )),
+      delivery_blocked_(registry.gauges(
+          {"txstream_delivery_blocked",
+           "1 while this process does not deliver for this reason; the same as in /health.",
+           relay,
+           "Each reason has an alert with a runbook.",
+           "max by (reason) (txstream_delivery_blocked) == 1"},
+          {reasons()}
+      )),
+      worker_pool_size(registry.gauge(
+          {"txstream_worker_pool_size",
+           "Workers that may publish lanes in parallel.",
+           relay,
+           "WORKER_POOL_SIZE sets it.",
+           "sum(txstream_worker_pool_size)"}
+      )),
+      active_workers(registry.gauge(
+          {"txstream_active_workers",
+           "Workers that hold lanes and publish their events.",
+           relay,
+           "0 in one relay: it stands by. 0 in all: no lane has an owner.",
+           "sum(txstream_active_workers)"}
+      )),
+      lanes_owned(registry.gauge(
+          {"txstream_lanes_owned",
+           "Lanes this process holds a lease on.",
+           relay,
+           "The sum over all relays is the number of lanes, but for moments of a change.",
+           "sum(txstream_lanes_owned)"}
+      )),
+      lane_leases_lost(registry.counter(
+          {"txstream_lane_leases_lost_total",
+           "Leases that ended while this process still worked on the lane.",
+           relay,
+           "What was in flight is sent again by the next owner. Look for a slow PostgreSQL, a "
+           "paused process, a lease that is too short.",
+           "increase(txstream_lane_leases_lost_total[15m])"}
+      )),
+      lane_busy_seconds(registry.counter(
+          {"txstream_lane_busy_seconds_total",
+           "Time in which a lane had events in flight, summed over the lanes of this process.",
+           relay,
+           "Its rate divided by the lanes is their utilisation.",
+           "sum(rate(txstream_lane_busy_seconds_total[5m])) / sum(txstream_lanes_owned)"}
+      )),
+      in_flight_events(registry.gauge(
+          {"txstream_in_flight_events",
+           "Events that were read and are not acknowledged in PostgreSQL yet.",
+           relay,
+           "What a crash of this process would send again, at most.",
+           "sum(txstream_in_flight_events)"}
+      )),
+      in_flight_bytes(registry.gauge(
+          {"txstream_in_flight_bytes",
+           "The size of txstream_in_flight_events.",
+           relay,
+           "WORKER_IN_FLIGHT_BYTES limits it; at the limit, Kafka is slower than PostgreSQL.",
+           "sum(txstream_in_flight_bytes)"}
+      )),
+      reader_lag_events(registry.gauge(
+          {"txstream_reader_lag_events",
+           "Events of this process's lanes that are committed and not read yet, as exact as "
+           "txstream_events_in_queue; renewed every 2 s.",
+           relay,
+           "Large, and in flight at its limit: Kafka is slow. Large, and little in flight: reading "
+           "is slow.",
+           "sum(txstream_reader_lag_events)"}
+      )),
+      reader_lag_seconds(registry.gauge(
+          {"txstream_reader_lag_seconds",
+           "Age of the newest event that was read, while there are more to read; 0 otherwise. "
+           "Renewed every 2 s.",
+           relay,
+           "How far behind the writers the relay reads.",
+           "max(txstream_reader_lag_seconds)"}
+      )) {
+    using enum policy::BreakerState;
+    for (const auto& [from, to] :
+         {std::pair{closed, open}, {open, half_open}, {half_open, open}, {half_open, closed}})
+        (void)breaker_trips_.at({policy::to_string(from), policy::to_string(to)});
+}
+
+void Metrics::expect(std::string_view topic, std::string_view event_type) const {
+    for (const auto status : {Processed::published, Processed::permanently_failed})
+        (void)processed_.at({to_string(status), event_type});
+    for (const auto kind :
+         {Failure::database_error,
+          Failure::lock_error,
+          Failure::publish_error,
+          Failure::update_error}) {
+        (void)failed_.at({to_string(kind), event_type});
+    }
+    (void)published_.at({topic, event_type});
+    (void)retried_.at({"1", event_type});
+    (void)processing_.at({event_type});
+    (void)publishing_.at({topic, event_type});
+    (void)dead_lettered_.at({"MSG_SIZE_TOO_LARGE", topic});
+}
+
+void Metrics::published(const PageTally& page) const {
+    if (page.events_ == 0) return;
+    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    for (const PageTally::Entry& entry : page.entries_) {
+        if (entry.count == 0) continue;
+        published_.at({entry.topic, entry.event_type}).add(to_double(entry.count));
+        publishing_.at({entry.topic, entry.event_type}).add(entry.publishing);
+    }
+    end_to_end_.add(page.end_to_end_);
+    last_published_.set(now.count());
+}
+
+void Metrics::processed(const PageTally& page, double seconds) const {
+    if (page.events_ == 0) return;
+    telemetry::HistogramBatch<kFastBuckets.size()> batch(kFastBuckets);
+    for (const PageTally::Entry& entry : page.entries_) {
+        if (entry.count == 0) continue;
+        processed_.at({to_string(Processed::published), entry.event_type})
+            .add(to_double(entry.count));
+        batch.clear();
+        batch.observe(seconds, entry.count);
+        processing_.at({entry.event_type}).add(batch);
+    }
+    processing_.at({"batch"}).observe(seconds);
+}
+
+void Metrics::failed(Failure kind, std::string_view event_type, std::uint64_t events) const {
+    failed_.at({to_string(kind), event_type}).add(to_double(events));
+}
+
+void Metrics::retried(unsigned retry, std::string_view event_type, std::uint64_t events) const {
+    retried_.at({retry_label(retry), event_type}).add(to_double(events));
+}
+
+void Metrics::retry_delay(unsigned retry, std::chrono::duration<double> delay) const {
+    retry_delay_.at({retry_label(retry)}).observe(delay.count());
+}
+
+void Metrics::resent(Resent outcome, std::uint64_t records) const {
+    resent_.at({to_string(outcome)}).add(to_double(records));
+}
+
+void Metrics::parked(
+    std::string_view error_type, std::string_view topic, std::string_view event_type
+) const {
+    processed_.at({to_string(Processed::permanently_failed), event_type}).add();
+    dead_lettered_.at({error_type, topic}).add();
+}
+
+void Metrics::delivery_blocked(Blockage reason, bool is_blocked) const {
+    delivery_blocked_.at({relay::to_string(reason)}).set(is_blocked ? 1 : 0);
+}
+
+void Metrics::breaker_moved(policy::BreakerState from, policy::BreakerState to) const {
+    breaker_trips_.at({policy::to_string(from), policy::to_string(to)}).add();
+    breaker_state_.set(static_cast<double>(to));
+}
+
+}  // namespace txstream::relay

@@ -1,0 +1,124 @@
+#pragma once
+
+#include "policy/circuit_breaker.hpp"
+#include "relay/blockages.hpp"
+#include "telemetry/registry.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace txstream::relay {
+
+/// What one page of events did, gathered without locks by its one owner and then given to Metrics
+/// in one go. Keep it and clear() it: its memory is reused.
+class PageTally {
+public:
+    /// Kafka acknowledged an event; both times end at the acknowledgement. Without the second one
+    /// the event's age is unknown.
+    void published(
+        std::string_view topic,
+        std::string_view event_type,
+        double publishing_seconds,
+        std::optional<double> end_to_end_seconds
+    );
+    std::uint64_t events() const noexcept { return events_; }
+    void clear() noexcept;
+
+private:
+    friend class Metrics;
+    struct Entry {
+        std::string topic;
+        std::string event_type;
+        std::uint64_t count = 0;
+        telemetry::HistogramBatch<telemetry::kFastBuckets.size()> publishing{telemetry::kFastBuckets
+        };
+    };
+
+    Entry& entry(std::string_view topic, std::string_view event_type);
+
+    std::vector<Entry> entries_;
+    std::size_t last_ = 0;  // a page is mostly of one type
+    std::uint64_t events_ = 0;
+    telemetry::HistogramBatch<telemetry::kEndToEndBuckets.size()> end_to_end_{
+        telemetry::kEndToEndBuckets
+    };
+};
+
+/// Label `status` of txstream_events_processed_total, as in the original.
+enum class Processed : std::uint8_t {
+    published,
+    permanently_failed,  ///< parked as a dead letter
+};
+
+/// Label `error_type` of txstream_events_failed_total, as in the original.
+enum class Failure : std::uint8_t { database_error, lock_error, publish_error, update_error };
+
+/// What becomes of a record that was handed to Kafka and is sent again: label `outcome` of
+/// txstream_records_resent_total.
+enum class Resent : std::uint8_t {
+    unknown,       ///< Kafka may have it or not
+    acknowledged,  ///< Kafka has it, so there will be two
+};
+
+/// What the relay of this process counts. Thread-safe. Hot paths bring a PageTally; the rest are
+/// single calls that cost one short lock.
+class Metrics {
+public:
+    explicit Metrics(telemetry::Registry& registry);
+
+    /// Creates the series of a topic and event type at 0, so that rate() and alerts see the first
+    /// event.
+    void expect(std::string_view topic, std::string_view event_type) const;
+
+    /// Kafka acknowledged the page: published_total, publishing and end-to-end durations, last
+    /// published timestamp.
+    void published(const PageTally& page) const;
+    /// The cursor moved past the page, `seconds` after it was read: processed_total{published},
+    /// processing durations (each event, and once "batch").
+    void processed(const PageTally& page, double seconds) const;
+    void failed(Failure kind, std::string_view event_type, std::uint64_t events = 1) const;
+    /// `retry` counts from 1; beyond 10 it is labelled "10+".
+    void retried(unsigned retry, std::string_view event_type, std::uint64_t events = 1) const;
+    void retry_delay(unsigned retry, std::chrono::duration<double> delay) const;
+    void resent(Resent outcome, std::uint64_t records) const;
+    void parked(std::string_view error_type, std::string_view topic, std::string_view event_type)
+        const;
+
+    void delivery_blocked(Blockage reason, bool is_blocked) const;
+    void breaker_moved(policy::BreakerState from, policy::BreakerState to) const;
+
+private:
+    telemetry::Family<telemetry::Counter> processed_;
+    telemetry::Family<telemetry::Counter> published_;
+    telemetry::Family<telemetry::Counter> failed_;
+    telemetry::Family<telemetry::Counter> retried_;
+    telemetry::Family<telemetry::Counter> breaker_trips_;
+    telemetry::Family<telemetry::Histogram> processing_;
+    telemetry::Family<telemetry::Histogram> publishing_;
+    telemetry::Family<telemetry::Histogram> retry_delay_;
+    telemetry::Gauge breaker_state_;
+    telemetry::Gauge last_published_;
+    telemetry::Histogram end_to_end_;
+    telemetry::Family<telemetry::Counter> dead_lettered_;
+    telemetry::Family<telemetry::Counter> resent_;
+    telemetry::Family<telemetry::Gauge> delivery_blocked_;
+
+public:
+    telemetry::Gauge worker_pool_size;
+    telemetry::Gauge active_workers;  ///< those that hold lanes
+    telemetry::Gauge lanes_owned;
+    telemetry::Counter lane_leases_lost;
+    telemetry::Counter lane_busy_seconds;
+    telemetry::Gauge in_flight_events;
+    telemetry::Gauge in_flight_bytes;
+    telemetry::Gauge reader_lag_events;
+    telemetry::Gauge reader_lag_seconds;
+};
+
+}  // namespace txstream::relay
