@@ -118,12 +118,20 @@ std::uint64_t estimated_pending(
     return static_cast<std::uint64_t>(std::llround(static_cast<double>(events) * whole / counted));
 }
 
+std::int64_t BacklogMeter::appended() const {
+    std::int64_t sum = 0;
+    for (const auto& lane : lanes_) sum += lane.appended;
+    return sum;
+}
+
 bool BacklogMeter::has_old_estimate(Deadline::Clock::time_point now) const {
     return is_estimate_ && now - counted_at_ >= limits_.estimate_age;
 }
 
 Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline deadline) {
     Backlog backlog;
+    const bool was_known = !lanes_.empty() && !is_estimate_;
+    const auto appended_before = appended();
     if (seen_ && !has_old_estimate(Deadline::Clock::now())) {
         TXS_CO_TRY(backlog.appended, co_await count_new(connection, deadline));
     }
@@ -134,6 +142,10 @@ Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline
     if (!seen_ || disagrees || has_old_estimate(Deadline::Clock::now()))
         TXS_CO_CHECK(co_await count_all(connection, deadline));
 
+    // Also of what came while the session was away.
+    if (was_known && !is_estimate_)
+        backlog.appended =
+            static_cast<std::uint64_t>(std::max<std::int64_t>(appended() - appended_before, 0));
     backlog.is_estimate = is_estimate_;
     for (const auto& lane : lanes_) {
         const auto pending = static_cast<std::uint64_t>(lane.appended - lane.settled);

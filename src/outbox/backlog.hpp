@@ -45,7 +45,7 @@ class BacklogMeter {
 public:
     struct Limits {
         /// Over all lanes, in equal parts.
-        std::int64_t counted_max = 1'000'000;
+        std::int64_t counted_max = 320'000;
         std::int64_t parked_counted_max = 100'000;
         std::chrono::milliseconds estimate_age{60'000};
         std::chrono::milliseconds parked_age{10'000};
@@ -64,6 +64,7 @@ private:
         std::int64_t settled = 0;
     };
 
+    std::int64_t appended() const;
     bool has_old_estimate(Deadline::Clock::time_point now) const;
     Task<Result<>> count_all(pg::Connection& connection, Deadline deadline);
     Task<Result<std::uint64_t>> count_new(pg::Connection& connection, Deadline deadline);

@@ -227,6 +227,9 @@ TEST_F(LargeBacklogPgTest, WhatAppearsBetweenTwoLooksIsTold) {
     for (int i = 0; i < 3; ++i) script(*superuser_, publish());
     EXPECT_EQ(measured().appended, 3U);
     EXPECT_EQ(measured().appended, 0U);
+    meter_.forget();
+    for (int i = 0; i < 2; ++i) script(*superuser_, publish());
+    EXPECT_EQ(measured().appended, 2U) << "another session";
 }
 
 TEST_F(BacklogPgTest, ParkedEventsBeyondTheLimitAreCountedInProportion) {
