@@ -205,11 +205,12 @@ def processes():
         states={0: ("down", RED), 1: ("up", GREEN)}, no_value="no process is scraped", width=12, height=6)
     yield graph(
         "Warnings and errors in the log", "Lines in a minute; those that were only counted since others of their kind had just been written "
-        "are in it.",
+        "are in it. 'lost' are lines that the output did not take.",
         [("{{level}}", f"(sum by (level) ({rate('log_messages_total', LOUD)})"
-          f" + sum by (level) ({rate('log_repeats_total', LOUD)})) * 60")],
+          f" + sum by (level) ({rate('log_repeats_total', LOUD)})) * 60"),
+         ("lost", f"{sum_rate('log_lines_lost_total')} * 60")],
         unit="cpm", no_value="no process reports", height=6,
-        colors={"warn": YELLOW, "error": RED, "fatal": PURPLE})
+        colors={"warn": YELLOW, "error": RED, "fatal": PURPLE, "lost": ORANGE})
     yield graph(
         "Processor time", "Cores in use, by process.",
         [("{{job}} {{instance}}", f"sum by (job, instance) ({rate('process_cpu_seconds_total')})")], unit="short",

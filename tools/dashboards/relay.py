@@ -19,15 +19,20 @@ def reader():
     yield graph(
         "Not read yet", "Committed events of a relay's lanes that it has not read. Growing while nothing is in flight: PostgreSQL is slow, "
         "or the relay waits. Growing while much is in flight: Kafka is slow.",
-        [("{{instance}}", by_process("reader_lag_events"))], unit="short", no_value=NO_RELAY, area=True, width=8)
+        [("{{instance}}", by_process("reader_lag_events"))], unit="short", no_value=NO_RELAY, area=True, width=6)
     yield graph(
         "Age of what is read", "How old the newest event was that a relay has read, while there is more to read; 0 when all is read.",
-        [("{{instance}}", by_process("reader_lag_seconds"))], unit="s", no_value=NO_RELAY, width=8)
+        [("{{instance}}", by_process("reader_lag_seconds"))], unit="s", no_value=NO_RELAY, width=6)
+    yield graph(
+        "Since the last delivery", "Time since Kafka last acknowledged an event, by relay. Growing while events wait: nothing is delivered. "
+        "Growing while none waits: nothing is written.",
+        [("{{instance}}", f"time() - (max by (instance) ({metric('outbox_last_published_timestamp_seconds')}) > 0)")], unit="s",
+        no_value="no relay has delivered anything", width=6)
     yield graph(
         "Committed, delivered, parked", "Events in a second: what comes into the outbox and what leaves it.",
         [("committed", sum_rate("outbox_events_appended_total")), ("delivered", sum_rate("events_published_total")),
          ("parked", sum_rate("dead_letters_total"))],
-        unit="cps", no_value=NO_RELAY, colors={"committed": BLUE, "delivered": GREEN, "parked": ORANGE}, width=8)
+        unit="cps", no_value=NO_RELAY, colors={"committed": BLUE, "delivered": GREEN, "parked": ORANGE}, width=6)
 
 
 def producer():
