@@ -415,6 +415,8 @@ void Delivery::cut(Lane& lane, Page& page, std::size_t from) {
         in_flight_bytes_ -= page.wire[i].bytes();
     }
     page.wire.erase(page.wire.begin() + static_cast<std::ptrdiff_t>(from), page.wire.end());
+    // The event itself was handed over where its topic's refusal came from the broker.
+    page.next = from;
     page.open -= events;
     if (page.open == 0) completed(page);
 }

@@ -1,88 +1,10 @@
-#include "relay/delivery.hpp"
-
-#include "relay/fake_kafka.hpp"
-#include "relay/fake_outbox.hpp"
-
-#include <boost/asio/io_context.hpp>
-#include <gtest/gtest.h>
+#include "relay/delivery_fixture.hpp"
 
 namespace txstream::relay {
 namespace {
 
 using namespace std::chrono_literals;
 using policy::BreakerState;
-
-class DeliveryTest : public testing::Test {
-protected:
-    DeliveryTest() {
-        silence_log();
-        for (std::int16_t lane = 1; lane <= 2; ++lane) claim(lane);
-    }
-    void claim(std::int16_t lane, std::vector<std::string> held_keys = {}) {
-        outbox::ClaimedLane claimed{};
-        claimed.lane = LaneId(lane);
-        claimed.epoch = Epoch(1);
-        claimed.cursor = snapshot(10);
-        claimed.held_keys = std::move(held_keys);
-        delivery_.add_lane(claimed, Delivery::Clock::now() + 1h);
-    }
-    /// A page of events whose keys are given, to the end of their window.
-    void read(std::int16_t lane, const std::vector<std::string>& keys, std::int64_t first = 0) {
-        if (first == 0) first = 10 * lane;
-        std::vector<tests::FakeEvent> events;
-        for (const auto& key : keys)
-            events.push_back(
-                {.id = first + std::int64_t(events.size()), .lane = lane, .aggregate_id = key}
-            );
-        delivery_.add_page(
-            LaneId(lane), tests::fake_events(events), 0, events.size(), snapshot(20), true
-        );
-    }
-    std::optional<outbox::LaneProgress> acknowledge_all(std::int16_t lane = 0) {
-        std::optional<outbox::LaneProgress> found;
-        for (const auto& one : delivery_.take_acknowledgements()) {
-            delivery_.acknowledged(one);
-            if (one.progress.lane == LaneId(lane)) found = one.progress;
-        }
-        return found;
-    }
-    /// The lane reads on with this event, and if anything is new its table says so.
-    void expect_published_before(std::int16_t lane, std::int64_t id) {
-        if (const auto progress = acknowledge_all(lane)) {
-            EXPECT_EQ(progress->cursor, snapshot(10));
-            EXPECT_EQ(progress->target, snapshot(20));
-            EXPECT_EQ(progress->last_id, EventSeq(id, 3).before());
-        }
-        EXPECT_TRUE(delivery_.machine(LaneId(lane)).is_paging());
-        EXPECT_EQ(delivery_.machine(LaneId(lane)).read_up_to(), EventSeq(id, 3).before());
-    }
-    void hand_over() {
-        ASSERT_TRUE(gate_.may_send(Delivery::Clock::now()));
-        delivery_.pump();
-    }
-    using Keys = std::vector<std::string>;
-    static constexpr auto kRefusedDelay = 2h;
-    static constexpr auto kGrace = 1h;
-
-    asio::io_context loop_;
-    FakeKafka kafka_;
-    telemetry::Registry registry_;
-    Metrics metrics_{registry_};
-    runtime::Wakeup reader_{loop_.get_executor()};
-    runtime::Wakeup keeper_{loop_.get_executor()};
-    SharedBreaker breaker_{
-        {.failure_threshold = 1, .success_threshold = 1, .reset_timeout = 1h}, nullptr
-    };
-    DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
-    Blockages blockages_{nullptr};
-    Delivery delivery_{
-        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t", blockages_},
-        {.lane = {.pages_in_flight_max = 4, .attempts_max = 1},
-         .in_flight_bytes_max = 1,
-         .refused_retry_delay = kRefusedDelay,
-         .reports_grace = kGrace}
-    };
-};
 
 TEST_F(DeliveryTest, WhatWasRefusedTogetherGoesAloneInTheWholeWorker) {
     const auto read_all = [&] {
@@ -277,6 +199,19 @@ TEST_F(DeliveryTest, ATopicThatIsMissingForTheLastOfAPageTakesNothingElseBack) {
     kafka_.sent.push_back(of_a);
     kafka_.report(Outcome::acknowledged);
     expect_published_before(1, 11);
+}
+
+TEST_F(DeliveryTest, ATopicThatIsThereAgainWaitsForNoAcknowledgementInTheTable) {
+    read(1, {"a", "b"});
+    hand_over();
+    const auto of_a = kafka_.sent.front();
+    kafka_.sent.erase(kafka_.sent.begin());
+    kafka_.report(Outcome::refused_topic, "_UNKNOWN_TOPIC");
+    read(1, {"b"}, 11);
+    hand_over();
+    kafka_.sent.push_back(of_a);
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_EQ(kafka_.keys(), Keys{"b"});
 }
 
 TEST_F(DeliveryTest, AnEventThatTheProducerCannotTakeIsParkedAndTheNextGoes) {
@@ -497,143 +432,6 @@ TEST_F(DeliveryTest, BrokersThatCloseIdleConnectionsAreNoFailure) {
     EXPECT_EQ(kafka_.keys(), Keys{"a"});
     kafka_.events.brokers_down(Error(Code::unavailable, "down"));
     EXPECT_EQ(breaker_.state(), BreakerState::open);
-}
-
-// --- marks
-
-TEST_F(DeliveryTest, OnlyRecordsThatAreSentAgainSayTheAttempt) {
-    read(1, {"a", "b"});
-    read(2, {"c"});
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), (Keys{"a", "b", "c"}));
-    delivery_.lose(LaneId(2));
-    delivery_.restart();
-    for (const auto* attempt : {"2", "3"}) {
-        read(1, {"a", "b", "new"});
-        hand_over();
-        const auto again = std::string(" (") + attempt + " lane-lost)";
-        if (attempt[0] == '2')
-            EXPECT_EQ(kafka_.marked(), (Keys{"a" + again, "b" + again, "new"}));
-        else
-            EXPECT_EQ(kafka_.marked(), (Keys{"a" + again, "b" + again, "new (2 lane-lost)"}));
-        claim(2);
-        read(2, {"c"});
-        hand_over();
-        EXPECT_EQ(kafka_.marked().back(), "c") << "who claims a lane knows nothing of before";
-        delivery_.lose(LaneId(2));
-        delivery_.restart();
-    }
-    read(1, {"a", "b", "new"});
-    hand_over();
-    kafka_.report(Outcome::acknowledged);
-    acknowledge_all();
-    read(1, {"a"});
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), Keys{"a"}) << "what was acknowledged is forgotten";
-}
-
-TEST_F(DeliveryTest, ARecordThatIsSentAgainSaysWhy) {
-    const auto again = [&](const char* reason) {
-        ASSERT_TRUE(delivery_.needs_restart());
-        delivery_.restart();
-        read(1, {"a"});
-        delivery_.pump();
-        ASSERT_EQ(kafka_.sent.size(), 1U);
-        EXPECT_EQ(kafka_.sent[0].marks.substr(2), reason);
-    };
-    read(1, {"a"});
-    hand_over();
-    delivery_.take_back_stale();
-    again("waited-too-long");
-    kafka_.blames_batch = true;
-    kafka_.give_up();
-    kafka_.report(Outcome::refused_event, "MSG_SIZE_TOO_LARGE");
-    again("batch-refused");
-    kafka_.blames_batch = false;
-    kafka_.give_up();
-    kafka_.report(Outcome::refused_event, "INVALID_RECORD");
-    again("record-refused");
-    kafka_.give_up();
-    again("producer-restart");
-}
-
-TEST_F(DeliveryTest, WhatWaitedWhileTheBreakerWasOpenIsLateAndWhatComesAfterIsNot) {
-    read(1, {"a"});
-    hand_over();
-    kafka_.report(Outcome::retryable, "_TRANSPORT");
-    ASSERT_EQ(breaker_.state(), BreakerState::open);
-    delivery_.restart();
-    // The probe's poll finds what was committed meanwhile.
-    (void)delivery_.lanes_to_poll();
-    read(1, {"a", "b"});
-    delivery_.pump();
-    EXPECT_EQ(kafka_.marked(), (Keys{"a (2 kafka-unavailable)", "b (1 breaker-open)"}));
-    kafka_.report(Outcome::acknowledged);
-    EXPECT_EQ(breaker_.state(), BreakerState::open) << "it takes its time";
-    breaker_.success(Delivery::Clock::now());
-    acknowledge_all();
-}
-
-TEST_F(DeliveryTest, WhatAHeldLaneHeldUpIsLateInItAndNowhereElse) {
-    kafka_.unknown_topic_of = "b";
-    read(1, {"a", "b"});
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), Keys{"a"});
-    kafka_.report(Outcome::acknowledged);
-    acknowledge_all();
-    kafka_.unknown_topic_of.clear();
-    read(1, {"b"}, 11);
-    read(2, {"c"});
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), (Keys{"b (1 topic-refused)", "c"}));
-    kafka_.report(Outcome::acknowledged);
-    acknowledge_all();
-    read(1, {"d"}, 30);
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), Keys{"d (1 topic-refused)"}) << "committed while the lane was held";
-    kafka_.report(Outcome::acknowledged);
-    acknowledge_all();
-    read(1, {"e"}, 40);
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), Keys{"e"});
-}
-
-TEST_F(DeliveryTest, WhatIsReadWhileCursorsCannotBeMovedIsLate) {
-    blockages_.set(2, Blockage::cannot_acknowledge, "a lock");
-    (void)delivery_.lanes_to_poll();
-    read(1, {"a"});
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), Keys{"a (1 cannot-acknowledge)"});
-    kafka_.report(Outcome::acknowledged);
-    acknowledge_all();
-    blockages_.clear(2, Blockage::cannot_acknowledge);
-    (void)delivery_.lanes_to_poll();
-    read(1, {"b"});
-    claim(3);
-    read(3, {"c"});
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), (Keys{"b (1 cannot-acknowledge)", "c"})) << "the first look";
-    kafka_.report(Outcome::acknowledged);
-    acknowledge_all();
-    read(1, {"d"});
-    hand_over();
-    EXPECT_EQ(kafka_.marked(), Keys{"d"});
-}
-
-TEST_F(DeliveryTest, WhatWaitsWhenALaneComesBackAfterTheDatabaseWasAwayIsLate) {
-    delivery_.lose_all();
-    blockages_.set(2, Blockage::database_unavailable, "the keeper's session");
-    delivery_.look(Delivery::Clock::now());
-    claim(3);
-    blockages_.clear(2, Blockage::database_unavailable);
-    delivery_.look(Delivery::Clock::now());
-    for (const auto* expected : {"a (1 database-unavailable)", "a"}) {
-        read(3, {"a"});
-        hand_over();
-        EXPECT_EQ(kafka_.marked(), Keys{expected});
-        kafka_.report(Outcome::acknowledged);
-        acknowledge_all();
-    }
 }
 
 }  // namespace
