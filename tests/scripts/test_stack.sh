@@ -205,6 +205,21 @@ test_a_system_elsewhere_is_removed_and_nothing_else_there() {
     says 'STACK_BINARY=missing cannot be executed'
 }
 
+test_clean_waits_for_no_demo_and_removes_what_a_killed_one_left() {
+    make_checkout
+    STACK_DIR=var/demo/system exits 0 "$STACK" services
+    listen_on "$(free_port 1)"
+    cp "$WORK/foreign.pid" var/demo/owner
+    exits 1 "$STACK" clean
+    says "make demo is at work here (pid $FOREIGN); end it first"
+    STACK_DIR=var/demo/system exits 3 "$STACK" status
+    says "kafka         running on 127.0.0.1:$STACK_KAFKA_PORT"
+    kill_pid_file "$WORK/foreign.pid"
+    exits 0 "$STACK" clean
+    [[ ! -e var ]]
+    nothing_runs
+}
+
 test_down_ends_nothing_that_it_did_not_start() {
     make_checkout
     "$STACK" up
