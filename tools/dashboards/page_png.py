@@ -131,8 +131,10 @@ def _key(canvas, view, y):
                 canvas.bar(x + 7, y - 6 + dot * 5, 2, 3, "gray")
         else:
             canvas.bar(x, y - 2, 16, 4, annotation["iconColor"])
-        names = sorted({mark.text for mark in marks}) if annotation["name"] == "Alert firing" else []
-        x += 24 + canvas.text(x + 24, y, annotation["name"].lower() + (": " + ", ".join(names) if names else ""), "muted", 12) + 24
+        # Six of them may fire at one time; without the prefix that all share they fit into the line.
+        names = sorted({mark.text.removeprefix("TxStream") for mark in marks}) if annotation["name"] == "Alert firing" else []
+        text = annotation["name"].lower() + (": " + ", ".join(names) if names else "")
+        x += 24 + canvas.text(x + 24, y, text, "muted", 12, width=WIDTH - MARGIN - x - 24) + 24
 
 
 def time_range(view):
