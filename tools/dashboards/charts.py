@@ -15,6 +15,7 @@ SERIES_MAX = 8
 # More numbers in a legend are not read.
 NUMBERS_MAX = 6
 TICK_SIZE = 8.5
+LETTER_WIDTH = 7.5  # of a bold one
 TICK_WIDTH = 100  # pixels: one of "12:34:56" and its distance
 
 
@@ -46,9 +47,13 @@ def _frame(axes, view, theme):
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(theme["edge"])
-    moments = _moments(view.start, view.end, axes.get_position().width * axes.figure.get_figwidth() * 100 / TICK_WIDTH)
+    moments = _moments(view.start, view.end, _pixels(axes) / TICK_WIDTH)
     pattern = "%H:%M:%S" if view.end - view.start < 300 else "%H:%M"
     axes.set_xticks(moments, [datetime.datetime.fromtimestamp(one, UTC).strftime(pattern) for one in moments])
+
+
+def _pixels(axes):
+    return axes.get_position().width * axes.figure.get_figwidth() * 100
 
 
 def _moments(start, end, count_max):
@@ -183,8 +188,9 @@ def _marks(axes, view, theme, is_first):
     for start, end, reason in view.held_up():
         axes.axvspan(start, end, color=theme["red"], alpha=0.15, linewidth=0, zorder=1)
         # A name wider than its span would lie on its neighbours.
-        if is_first and end - start > 0.1 * (view.end - view.start):
-            axes.annotate(view.reason(reason), ((start + end) / 2, axes.get_ylim()[1]), xytext=(0, -12), textcoords="offset points",
+        name = view.reason(reason)
+        if is_first and (end - start) / (view.end - view.start) * _pixels(axes) > LETTER_WIDTH * len(name):
+            axes.annotate(name, ((start + end) / 2, axes.get_ylim()[1]), xytext=(0, -12), textcoords="offset points",
                           ha="center", va="top", fontsize=9, fontweight="bold", color=theme["red"], zorder=6)
     height = axes.get_ylim()[1] * 0.022
     for mark in view.marks:

@@ -168,7 +168,8 @@ def _panel(canvas, view, panel, x, y, width, height, is_first):
 def left_margin(panel):
     """Room for what stands left of a graph: numbers, or the names of a timeline's rows."""
     names = [panel.shown_name(one.name) for one in panel.series] if panel.kind == "state-timeline" else []
-    return 16 + max((len(name) * 6.7 for name in names), default=48)
+    numbers = 64 if panel.unit in ("cpm", "bytes") else 48
+    return 16 + max((len(name) * 6.7 for name in names), default=numbers)
 
 
 def _nothing(canvas, panel, x, y, width, height, role="muted"):
