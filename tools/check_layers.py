@@ -7,7 +7,7 @@ import sys
 LAYER = {
     "base": 0,
     "domain": 1, "policy": 1, "runtime": 1, "telemetry": 1,
-    "pg": 2, "kafka": 2, "http": 2,
+    "pg": 2, "kafka": 2, "http": 2, "otlp": 2,
     "outbox": 3,
     "orders": 4, "relay": 4, "console": 4,
     "app": 5, "cli": 6,

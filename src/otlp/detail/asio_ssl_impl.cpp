@@ -1,0 +1,2 @@
+// Asio's bodies for TLS, compiled once; see runtime/asio_impl.cpp.
+#include <boost/asio/ssl/impl/src.hpp>
