@@ -43,14 +43,17 @@ main() {
         return
     fi
     tools/deps.sh build run unit test
-    # The two steps that may need the network; they overlap with the compiler.
+    # The steps that may need the network; they overlap with the compiler.
     "$KAFKA" fetch &
     local fetch=$!
     tools/venv.sh tools/dashboards/requirements.txt >/dev/null &
     local venv=$!
+    tools/venv.sh tests/integration/otlp/requirements.txt >/dev/null &
+    local otlp=$!
     tools/build.sh "$preset"
     wait "$fetch" || die "there is no Kafka to test against"
     wait "$venv" || die "there is no Python to draw dashboards with"
+    wait "$otlp" || die "there is no Python to read traces with"
     with_services run_ctest "$preset" "$@"
 }
 

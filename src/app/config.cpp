@@ -2,6 +2,7 @@
 
 #include "app/detail/config_layers.hpp"
 #include "app/detail/config_table.hpp"
+#include "app/detail/config_tracing.hpp"
 #include "app/detail/kafka_properties.hpp"
 #include "app/detail/kafka_security.hpp"
 
@@ -145,6 +146,9 @@ private:
     void finish() {
         finish_kafka();
         finish_database();
+        for (auto& one : finish_tracing(loaded_.config.tracing)) {
+            if (!is_known_bad({one.name})) problems_.push_back(std::move(one));
+        }
         const auto& config = loaded_.config;
         const auto is_any = [](const std::string& host) {
             return host == "0.0.0.0" || host == "::" || host == "*";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "otlp/options.hpp"
 #include "pg/conn_info.hpp"
 #include "policy/circuit_breaker.hpp"
 #include "policy/retry_policy.hpp"
@@ -97,6 +98,25 @@ struct Config {
         std::uint16_t port = 0;  ///< 0: any free one
         std::string path;
     };
+    /// OpenTelemetry's own names and defaults.
+    struct Tracing {
+        /// Whether an endpoint is set, and nothing turns it off. What is below is right only then.
+        bool is_enabled = false;
+        double sampling_ratio = 1;
+        bool is_sampling_parent_based = true;
+        otlp::Options exporter;
+
+        /// As they were given; what they mean together is decided when all of them are known.
+        struct Given {
+            bool is_disabled = false;
+            std::string kind, service_name, resource_attributes, sampler, sampler_argument;
+            /// For all signals, and for traces alone.
+            struct Otlp {
+                std::string endpoint, protocol, headers, timeout, certificate;
+            };
+            Otlp all, traces;
+        } given;
+    };
     struct Shutdown {
         Milliseconds timeout{};
         Milliseconds delay{};
@@ -110,6 +130,7 @@ struct Config {
     Relay relay;
     Metrics metrics;
     log::Options logging;
+    Tracing tracing;
     Shutdown shutdown;
 };
 

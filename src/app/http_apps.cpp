@@ -1,6 +1,7 @@
 #include "app/http_apps.hpp"
 
 #include "app/migrations.hpp"
+#include "app/request_span.hpp"
 #include "telemetry/log.hpp"
 
 #include <fmt/format.h>
@@ -37,11 +38,16 @@ http::Admission admission_of(const Config::Server& server) {
 }
 
 // A line for each request that failed on our side; the others are counted and, at debug, logged.
-http::Observer observer_of(const http::Metrics& metrics, const Health& health) {
+http::Observer observer_of(
+    const http::Metrics& metrics, const Health& health, const telemetry::Tracer* tracer
+) {
     http::Observer observer;
-    observer.request = [&metrics, &health](const http::RequestLog& request) {
+    observer.tracer = tracer;
+    observer.request = [&metrics, &health, tracer](const http::RequestLog& request) {
         metrics.answered(request);
         const bool is_probe = health.is_probe(request.route);
+        if (tracer && !is_probe && request.trace && request.trace->context.is_sampled())
+            tracer->record(request_span(request));
         const bool is_failure = request.status >= 500 && !is_probe;
         if (!is_failure && (is_probe || !log::enabled(log::Level::debug))) return;
         const auto duration = std::chrono::duration<double, std::milli>(request.duration).count();
@@ -96,7 +102,8 @@ ApiApp::ApiApp(Dependencies dependencies)
           pool_,
           dependencies_.metrics.api->orders,
           dependencies_.orders_committed,
-          {.record_bytes_max = dependencies_.record_bytes_max}
+          {.record_bytes_max = dependencies_.record_bytes_max},
+          {dependencies_.tracer, dependencies_.config.database.name}
       ),
       delivery_(
           dependencies_.executor,
@@ -117,7 +124,7 @@ ApiApp::ApiApp(Dependencies dependencies)
           dependencies_.executor,
           router_,
           limits_of(dependencies_.config.server, dependencies_.connections_max),
-          observer_of(dependencies_.metrics.http, health_),
+          observer_of(dependencies_.metrics.http, health_, dependencies_.tracer),
           admission_of(dependencies_.config.server)
       ),
       tasks_(dependencies_.executor) {
@@ -173,7 +180,7 @@ OpsApp::OpsApp(Dependencies dependencies)
           dependencies_.executor,
           router_,
           limits_of(dependencies_.config.server, dependencies_.connections_max),
-          observer_of(dependencies_.metrics.http, health_),
+          observer_of(dependencies_.metrics.http, health_, nullptr),
           admission_of(dependencies_.config.server)
       ) {
     health_.add_routes(router_);

@@ -29,6 +29,7 @@ public:
         std::function<void()> orders_committed;         ///< may be empty; once for each batch
         std::function<RelayHealth()> relay;             ///< of this process; may be empty
         std::function<std::size_t()> record_bytes_max;  ///< what Kafka takes, as far as we know
+        const telemetry::Tracer* tracer = nullptr;      ///< may be none
     };
 
     explicit ApiApp(Dependencies dependencies);

@@ -3,6 +3,7 @@
 #include "app/service.hpp"
 #include "http/metrics.hpp"
 #include "orders/metrics.hpp"
+#include "otlp/metrics.hpp"
 #include "outbox/metrics.hpp"
 #include "pg/metrics.hpp"
 #include "relay/metrics.hpp"
@@ -33,6 +34,7 @@ struct Metrics {
     telemetry::ProcessMetrics process{registry};
     http::Metrics http{registry};
     pg::Metrics statements{registry};
+    otlp::Metrics traces{registry};
     std::optional<Api> api;
     std::optional<Relay> relay;
 };

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
@@ -182,10 +183,16 @@ private:
     std::thread thread_;
 };
 
-RelayApp::RelayApp(asio::any_io_executor executor, const Config& config, const Metrics& metrics)
+RelayApp::RelayApp(
+    asio::any_io_executor executor,
+    const Config& config,
+    const Metrics& metrics,
+    const telemetry::Tracer* tracer
+)
     : executor_(executor),
       config_(config),
       metrics_(metrics),
+      tracer_(tracer),
       tasks_(executor),
       topic_wakeup_(executor),
       backlog_wakeup_(executor),
@@ -255,6 +262,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     options.worker.delayed_before = delayed_before_;
     auto& worker = options.worker;
     worker.topic = config_.kafka.topic;
+    worker.tracing = tracing();
     worker.gate.retry = config_.retry;
     worker.gate.publish_timeout = config_.kafka.publish_timeout;
     worker.gate.probe_timeout = config_.kafka.probe_timeout;
@@ -274,6 +282,23 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     worker.limits.claim_interval =
         std::min<std::chrono::milliseconds>(worker.limits.claim_interval, relay.lease / 4);
     return options;
+}
+
+relay::SendTracing RelayApp::tracing() const {
+    relay::SendTracing tracing;
+    tracing.tracer = tracer_;
+    if (const auto found = config_.kafka.client.find("client.id");
+        found != config_.kafka.client.end())
+        tracing.client_id = found->second;
+    const auto& brokers = config_.kafka.brokers;
+    const auto colon = brokers.rfind(':');
+    if (colon == std::string::npos || brokers.find(',') != std::string::npos) return tracing;
+    std::int64_t port = 0;
+    const auto* const end = brokers.data() + brokers.size();
+    if (std::from_chars(brokers.data() + colon + 1, end, port).ptr != end) return tracing;
+    tracing.server_address = brokers.substr(0, colon);
+    tracing.server_port = port;
+    return tracing;
 }
 
 relay::Ports RelayApp::ports() const {

@@ -34,7 +34,13 @@ struct RelayHealth {
 /// Belongs to the thread of its executor.
 class RelayApp {
 public:
-    RelayApp(asio::any_io_executor executor, const Config& config, const Metrics& metrics);
+    /// `tracer` may be none.
+    RelayApp(
+        asio::any_io_executor executor,
+        const Config& config,
+        const Metrics& metrics,
+        const telemetry::Tracer* tracer = nullptr
+    );
     ~RelayApp();
 
     /// Fails when the database cannot be used as it is (schema, rights). Kafka need not be there:
@@ -64,11 +70,13 @@ private:
     void start_pool();
     relay::WorkerPool::Options pool_options(std::size_t lanes) const;
     relay::Ports ports() const;
+    relay::SendTracing tracing() const;
     pg::ConnInfo connect_info() const;
 
     asio::any_io_executor executor_;
     const Config& config_;
     const Metrics& metrics_;
+    const telemetry::Tracer* tracer_;
     runtime::TaskGroup tasks_;
     runtime::Wakeup topic_wakeup_;
     runtime::Wakeup backlog_wakeup_;

@@ -6,10 +6,13 @@
 #include "app/migrations.hpp"
 #include "app/relay_app.hpp"
 #include "base/version.hpp"
+#include "otlp/exporter.hpp"
 #include "runtime/hard_stop.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/task_group.hpp"
 #include "telemetry/log.hpp"
+#include "telemetry/semconv.hpp"
+#include "telemetry/tracer.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
@@ -19,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace txstream::app {
@@ -57,7 +61,8 @@ public:
                  {"descriptors", limit},
                  {"reserved", plan.reserved}}
             );
-        if (roles.relay) relay_.emplace(executor_, config_, metrics_);
+        start_traces();
+        if (roles.relay) relay_.emplace(executor_, config_, metrics_, tracer());
         const auto relay_health =
             roles.relay ? std::function([this] { return relay_->health(); }) : nullptr;
         const auto refresh = [this] {
@@ -78,7 +83,8 @@ public:
                 plan.api_connections,
                 nudge,
                 relay_health,
-                record_bytes_max
+                record_bytes_max,
+                tracer()
             });
         }
         if (roles.relay && config_.metrics.enabled) {
@@ -125,7 +131,8 @@ private:
              {"revision", revision()},
              {"database", config_.database.where()}}
         );
-        // The cheap failure first: a taken port.
+        // The cheap failures first: certificates that cannot be used, a taken port.
+        TXS_CO_CHECK(traces_);
         if (ops_) {
             TXS_CO_TRY(listening_.metrics, co_await ops_->start());
         }
@@ -136,6 +143,44 @@ private:
         if (relay_)
             TXS_CO_CHECK(co_await patiently([&] { return relay_->start(deadline); }, deadline));
         co_return Result<>();
+    }
+
+    const telemetry::Tracer* tracer() const { return tracer_ ? &*tracer_ : nullptr; }
+
+    void start_traces() {
+        namespace semconv = telemetry::semconv;
+        const auto& tracing = config_.tracing;
+        if (!tracing.is_enabled) return;
+        auto options = tracing.exporter;
+        for (const auto& [name, value] :
+             {std::pair(semconv::kServiceVersion, version()),
+              std::pair(semconv::kSdkName, std::string_view("txstream")),
+              std::pair(semconv::kSdkLanguage, std::string_view("cpp")),
+              std::pair(semconv::kSdkVersion, version())})
+            options.resource.emplace_back(name, value);
+        const auto id = telemetry::TraceIds::random().trace_id();
+        options.resource.emplace_back(semconv::kServiceInstanceId, telemetry::to_string(id));
+        const auto counted = [this](otlp::Exporter::Outcome outcome, std::size_t spans) {
+            const bool are_sent = outcome == otlp::Exporter::Outcome::sent;
+            metrics_.traces.spans.at({are_sent ? "sent" : "dropped"})
+                .add(static_cast<double>(spans));
+        };
+        auto made = otlp::Exporter::create(executor_, std::move(options), counted);
+        if (!made) {
+            traces_ = tl::unexpected<Error>(made.error());
+            return;
+        }
+        exporter_ = std::move(*made);
+        tracer_.emplace(
+            telemetry::Sampler(tracing.sampling_ratio, tracing.is_sampling_parent_based), *exporter_
+        );
+        log::info(
+            "traces",
+            "traces are on",
+            {{"endpoint", tracing.exporter.endpoint.url()},
+             {"sampler", tracing.given.sampler},
+             {"ratio", tracing.sampling_ratio}}
+        );
     }
 
     Task<Result<>> start_api(Deadline deadline) {
@@ -222,6 +267,7 @@ private:
         const auto half = deadline.left() / 2;
         if (api_) co_await api_->stop(relay_ ? Deadline::in(half) : deadline);
         if (relay_) co_await relay_->stop(deadline);
+        if (exporter_) co_await exporter_->stop(deadline);
         if (ops_) co_await ops_->stop(deadline);
         if (was_up) log::info("txstream", "stopped");
     }
@@ -236,6 +282,9 @@ private:
     runtime::HangupSignals hangups_;
     asio::steady_timer ending_;    ///< cancelled when the service has stopped
     asio::steady_timer stopping_;  ///< cancelled when it is time to stop
+    Result<> traces_;              ///< whether they could be started
+    std::unique_ptr<otlp::Exporter> exporter_;
+    std::optional<telemetry::Tracer> tracer_;
     std::optional<RelayApp> relay_;
     std::optional<ApiApp> api_;
     std::optional<OpsApp> ops_;

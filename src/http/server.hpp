@@ -5,6 +5,7 @@
 #include "http/router.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/task.hpp"
+#include "telemetry/tracer.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -45,6 +46,8 @@ struct RequestLog {
     std::chrono::nanoseconds duration;
     std::string_view failure;       ///< what the client was not told; usually empty
     const telemetry::Trace* trace;  ///< that it belongs to; may be none
+    telemetry::SpanId parent;       ///< of its span, when there is a tracer; zero: none
+    std::string_view path;          ///< as it was sent, cut off; only of a request that is sampled
 };
 
 /// What a server counts as it happens.
@@ -62,6 +65,9 @@ struct Observer {
     std::function<void(const RequestLog&)> request;
     std::function<void(std::string_view)> trouble;  ///< not about one request: out of descriptors
     std::function<void(Counted, int change)> counted;
+    /// Gives each request a context of its own, for its span; may be none. Recording that span,
+    /// when it is sampled, is left to `request`.
+    const telemetry::Tracer* tracer = nullptr;
 };
 
 /// An HTTP/1.1 server: one task for each connection, requests of a connection in order.

@@ -344,5 +344,37 @@ TEST_F(ServerTest, ARequestBelongsToTheTraceThatItsClientNames) {
     }
 }
 
+struct Nowhere final : telemetry::SpanSink {
+    void take(telemetry::Span) override {}
+};
+
+TEST_F(ServerTest, WithATracerARequestIsASpanBelowItsClientsOrTheFirstOfATrace) {
+    Nowhere sink;
+    const telemetry::Tracer tracer(telemetry::Sampler(0, true), sink);
+    tracer_ = &tracer;
+    const std::string client_span = "00f067aa0ba902b7";
+    const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-";
+    const auto get = [](const std::string& target, const std::string& parent) {
+        const auto line = parent.empty() ? "" : "traceparent: " + parent + "\r\n";
+        return "GET " + target + " HTTP/1.1\r\nHost: x\r\n" + line + "\r\n";
+    };
+    Client client(start());
+    client.ask(get("/items/7?limit=1", trace + client_span + "-01"));
+    client.ask(get("/items/7", trace + client_span + "-00"));
+    client.ask(get("/items/7", ""));
+    client.ask(get("/" + std::string(300, 'x'), trace + client_span + "-01"));
+    const auto all = seen(4);
+    EXPECT_TRUE(all[0].traceparent.starts_with(trace) && all[0].traceparent.ends_with("-01"));
+    EXPECT_EQ(all[0].traceparent.find(client_span), std::string::npos) << "a span of its own";
+    EXPECT_EQ(telemetry::to_string(all[0].parent), client_span);
+    EXPECT_EQ(all[0].path, "/items/7");
+    EXPECT_TRUE(all[1].traceparent.starts_with(trace) && all[1].traceparent.ends_with("-00"));
+    EXPECT_EQ(all[1].path, "") << "not sampled";
+    EXPECT_EQ(all[2].parent, telemetry::SpanId());
+    EXPECT_TRUE(all[2].traceparent.ends_with("-00")) << all[2].traceparent;
+    EXPECT_EQ(all[2].traceparent.find(trace), std::string::npos);
+    EXPECT_EQ(all[3].path.size(), 256U);
+}
+
 }  // namespace
 }  // namespace txstream::http

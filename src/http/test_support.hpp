@@ -117,6 +117,8 @@ struct Seen {
     int status;
     std::chrono::nanoseconds duration;
     std::string traceparent, tracestate;
+    telemetry::SpanId parent;
+    std::string path;
 };
 
 /// What the server counted.
@@ -181,7 +183,9 @@ protected:
                  log.status,
                  log.duration,
                  log.trace ? log.trace->context.traceparent() : "",
-                 log.trace ? log.trace->state : ""}
+                 log.trace ? log.trace->state : "",
+                 log.parent,
+                 std::string(log.path)}
             );
             told_.notify_all();
         };
@@ -202,6 +206,7 @@ protected:
             const std::lock_guard lock(mutex_);
             ++counts_.troubles;
         };
+        observer.tracer = tracer_;
         server_.emplace(loop_.get_executor(), router_, limits_, std::move(observer), admission_);
         port_ = server_->listen("127.0.0.1", 0).value();
         thread_ = std::thread([this] { loop_.run(); });
@@ -252,6 +257,7 @@ protected:
     std::promise<void> entered_;
     Limits limits_;
     Admission admission_;
+    const telemetry::Tracer* tracer_ = nullptr;
     Router router_;
     std::optional<Server> server_;
     runtime::TaskGroup stops_{loop_.get_executor()};

@@ -2,6 +2,7 @@
 
 #include "orders/order_repository.hpp"
 #include "runtime/wakeup.hpp"
+#include "telemetry/semconv.hpp"
 
 #include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
@@ -47,9 +48,10 @@ struct OrderWriter::Placing {
         const asio::any_io_executor& executor,
         domain::Order wanted,
         Deadline until,
-        const std::optional<telemetry::Trace>& trace
+        std::optional<telemetry::Trace> of_request
     )
-        : order(with_event(std::move(wanted), trace)),
+        : order(with_event(std::move(wanted), of_request)),
+          trace(std::move(of_request)),
           bytes(order.event_data.size() + order.headers.size()),
           deadline(until),
           answered(executor) {}
@@ -60,6 +62,7 @@ struct OrderWriter::Placing {
     }
 
     NewOrder order;
+    std::optional<telemetry::Trace> trace;
     std::size_t bytes;
     Deadline deadline;
     std::optional<Result<domain::Order>> result;
@@ -71,12 +74,14 @@ OrderWriter::OrderWriter(
     pg::Pool& pool,
     const Metrics& metrics,
     std::function<void()> committed,
-    Limits limits
+    Limits limits,
+    BatchTracing tracing
 )
     : pool_(pool),
       metrics_(metrics),
       committed_(std::move(committed)),
       limits_(limits),
+      tracing_(std::move(tracing)),
       tasks_(std::move(executor)) {
 }
 
@@ -89,7 +94,7 @@ Task<Result<domain::Order>> OrderWriter::place(
     constexpr auto kTooMany = "too many orders wait for the database";
     if (waiting_.size() >= limits_.waiting_max) co_return fail(Code::overloaded, kTooMany);
     const auto mine =
-        std::make_shared<Placing>(tasks_.executor(), std::move(order), deadline, trace);
+        std::make_shared<Placing>(tasks_.executor(), std::move(order), deadline, std::move(trace));
     if (limits_.record_bytes_max) {
         const auto bytes = record_bytes(mine->order);
         const auto bytes_max = limits_.record_bytes_max();
@@ -170,7 +175,9 @@ Task<> OrderWriter::write(pg::Connection& session, Batch batch) {
         orders.push_back(std::move(placing->order));
         deadline = Deadline(std::max(deadline.at(), placing->deadline.at()));
     }
+    const auto begun = telemetry::span_time();
     const auto inserted = co_await insert_orders(session, orders, deadline);
+    trace(batch, begun, inserted ? nullptr : &inserted.error());
     if (inserted) {
         if (committed_) committed_();
         for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -194,6 +201,33 @@ Task<> OrderWriter::write(pg::Connection& session, Batch batch) {
             co_await write(session, {batch[i]});
         }
     }
+}
+
+void OrderWriter::trace(const Batch& batch, TraceTime begun, const Error* error) {
+    namespace semconv = telemetry::semconv;
+    if (tracing_.tracer == nullptr) return;
+    telemetry::Span span;
+    for (const auto& placing : batch) {
+        if (placing->trace && placing->trace->context.is_sampled()) span.link(*placing->trace);
+    }
+    span.trace.context = tracing_.tracer->begin_linked(trace_ids_, !span.links.empty());
+    if (!span.trace.context.is_sampled()) return;
+    span.name = "INSERT orders";
+    span.kind = telemetry::SpanKind::client;
+    span.begun = begun;
+    span.ended = telemetry::span_time();
+    span.set(semconv::kDbSystemName, "postgresql");
+    span.set(semconv::kDbNamespace, tracing_.database);
+    span.set(semconv::kDbOperationName, "INSERT");
+    span.set(semconv::kDbCollectionName, "orders");
+    span.set(semconv::kBatchOrders, static_cast<std::int64_t>(batch.size()));
+    if (error != nullptr) {
+        const auto& state = error->origin();
+        span.is_error = true;
+        span.set(semconv::kErrorType, state.empty() ? to_string(error->code()) : state);
+        if (!state.empty()) span.set(semconv::kDbStatusCode, state);
+    }
+    tracing_.tracer->record(std::move(span));
 }
 
 void OrderWriter::fail_all(const Batch& batch, const Error& error) {

@@ -4,19 +4,28 @@
 #include "orders/metrics.hpp"
 #include "pg/pool.hpp"
 #include "runtime/task_group.hpp"
-#include "telemetry/trace_context.hpp"
+#include "telemetry/tracer.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 namespace txstream::orders {
 
 constexpr std::string_view kRecordTooLarge = "MSG_SIZE_TOO_LARGE";  ///< Kafka's own name
+
+/// Who traces the batches: a span for each, with links to the requests of its orders. Without a
+/// tracer none.
+struct BatchTracing {
+    const telemetry::Tracer* tracer = nullptr;
+    std::string database{};  ///< its name
+};
 
 /// Group commit: orders that arrive while others are being written go together in one statement, so
 /// that one round trip and one fsync serve many. An order that finds a free place goes at once;
@@ -41,7 +50,8 @@ public:
         pg::Pool& pool,
         const Metrics& metrics,
         std::function<void()> committed,
-        Limits limits
+        Limits limits,
+        BatchTracing tracing = {}
     );
     ~OrderWriter();
 
@@ -63,18 +73,22 @@ public:
 private:
     struct Placing;
     using Batch = std::vector<std::shared_ptr<Placing>>;
+    using TraceTime = std::chrono::sys_time<std::chrono::nanoseconds>;
 
     Task<> write_batches();
     /// Of those that wait.
     Deadline latest_deadline() const;
     Batch take_batch();
     Task<> write(pg::Connection& session, Batch batch);
+    void trace(const Batch& batch, TraceTime begun, const Error* error);
     static void fail_all(const Batch& batch, const Error& error);
 
     pg::Pool& pool_;
     const Metrics& metrics_;
     std::function<void()> committed_;
     Limits limits_;
+    BatchTracing tracing_;
+    telemetry::TraceIds trace_ids_ = telemetry::TraceIds::random();
     std::deque<std::shared_ptr<Placing>> waiting_;
     std::size_t waiting_bytes_ = 0;
     std::size_t unanswered_ = 0;

@@ -482,5 +482,58 @@ TEST_F(OrderWriterPgTest, AnEventBelongsToTheTraceOfItsRequestAndToNoOther) {
     );
 }
 
+struct Kept final : telemetry::SpanSink {
+    void take(telemetry::Span span) override { spans.push_back(std::move(span)); }
+    std::vector<telemetry::Span> spans;
+};
+
+TEST_F(OrderWriterPgTest, ABatchHasOneSpanWithLinksToTheRequestsThatAreSampled) {
+    Kept sink;
+    const telemetry::Tracer tracer(telemetry::Sampler(0, true), sink);
+    pg::Pool pool(io_.get_executor(), database_.conninfo(), "", {});
+    OrderWriter the(
+        io_.get_executor(), pool, metrics_, nullptr, {.batches_max = 1}, {&tracer, "the database"}
+    );
+    int answered = 0;
+    // The first finds a free place, and the others go together.
+    for (int i = 0; i < 5; ++i) {
+        const std::uint8_t flags = i % 2 == 0 ? telemetry::TraceContext::kSampled : 0;
+        const telemetry::TraceContext context{{1, 2}, {std::uint64_t(i) + 1}, flags};
+        tests::start(
+            io_,
+            the.place(order("n-" + std::to_string(i)), soon(), telemetry::Trace{context, ""}),
+            [&](const std::exception_ptr&, const Result<Order>&) { ++answered; }
+        );
+    }
+    run_until([&] { return answered == 5; });
+    wait(the.stop());
+    std::vector<std::uint64_t> linked;
+    std::int64_t orders = 0;
+    for (const auto& span : sink.spans) {
+        for (const auto& link : span.links) linked.push_back(link.context.span_id.value);
+        for (const auto& [name, value] : span.attributes) {
+            if (name == "txstream.batch.orders") orders += std::get<std::int64_t>(value);
+        }
+        EXPECT_FALSE(span.is_error);
+    }
+    EXPECT_EQ(linked, (std::vector<std::uint64_t>{1, 3, 5}));
+    EXPECT_LT(sink.spans.size(), 5U);
+    EXPECT_EQ(orders, 5);
+}
+
+TEST_F(OrderWriterPgTest, ABatchThatFailedIsAnErrorWithItsState) {
+    Kept sink;
+    const telemetry::Tracer tracer(telemetry::Sampler(0, true), sink);
+    pg::Pool pool(io_.get_executor(), database_.conninfo(), "", {});
+    OrderWriter the(io_.get_executor(), pool, metrics_, nullptr, {}, {&tracer, "the database"});
+    script(*superuser_, "ALTER TABLE txstream.outbox RENAME TO away");
+    const telemetry::Trace trace{{{1, 2}, {3}, telemetry::TraceContext::kSampled}, ""};
+    EXPECT_FALSE(wait(the.place(order("n-1"), soon(), trace)));
+    wait(the.stop());
+    ASSERT_EQ(sink.spans.size(), 1U);
+    EXPECT_TRUE(sink.spans[0].is_error);
+    EXPECT_EQ(std::get<std::string>(sink.spans[0].attributes.back().value), "42P01");
+}
+
 }  // namespace
 }  // namespace txstream::orders

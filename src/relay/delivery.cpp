@@ -25,6 +25,7 @@ Delivery::Delivery(Dependencies dependencies, Limits limits)
     : dependencies_(std::move(dependencies)),
       limits_(limits),
       random_(std::random_device{}()),
+      spans_(dependencies_.tracing),
       blockages_(dependencies_.blockages, dependencies_.worker * kPartsOfWorker),
       delay_(dependencies_.delayed_before) {
 }
@@ -371,6 +372,7 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
         ++page.next;
         ++in_flight_events_;
         is_alone_ = is_suspect;
+        if (spans_.is_on()) page.links.note(headers_);
         return true;
     }
     if (taken.error().code() == Code::rejected) {
@@ -482,6 +484,8 @@ void Delivery::fail(std::string_view kind, const Error& error) {
     const double uniform = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
     const auto failure = dependencies_.gate.failed(Clock::now(), uniform);
     if (!failure) return;
+    if (send_error_.empty())
+        send_error_ = error.origin().empty() ? std::string(kind) : error.origin();
     blockages_.set(Blockage::kafka_unavailable, error.what());
     update_delay();
     dependencies_.metrics.retry_delay(failure->retry, failure->delay);
@@ -507,6 +511,7 @@ void Delivery::restart() {
             for (std::size_t i = 0; i < std::min(page->next, page->wire.size()); ++i) {
                 if (page->slots[i].is_handed_over) lane.tries.add(page->wire[i].id, reason);
             }
+            if (page->next > 0 && page->open > 0) trace(*page, send_error_);
         }
         lane.pages.clear();
         lane.machine.restart();
@@ -521,6 +526,7 @@ void Delivery::restart() {
     dependencies_.gate.forgotten();
     if (const auto error = std::exchange(unexplained_, std::nullopt))
         fail("producer_fatal", *error);
+    send_error_.clear();
 }
 
 }  // namespace txstream::relay

@@ -10,6 +10,7 @@
 #include "relay/metrics.hpp"
 #include "relay/ports.hpp"
 #include "relay/record_format.hpp"
+#include "relay/send_spans.hpp"
 #include "runtime/wakeup.hpp"
 
 #include <cstddef>
@@ -67,6 +68,7 @@ public:
         /// What kept events from being delivered until there were workers; may be empty.
         DelayReason delayed_before = {};
         Load* load = nullptr;  ///< kept up to date; may be none
+        SendTracing tracing = {};
     };
 
     Delivery(Dependencies dependencies, Limits limits);
@@ -227,6 +229,8 @@ private:
     void cut(Lane& lane, Page& page, std::size_t from);
     void settled(Page& page);
     void completed(Page& page);
+    /// Empty error: Kafka has what was handed over of it.
+    void trace(Page& page, std::string_view error);
     void count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page);
     void count_retried(unsigned retry);
     void tell_published(const std::optional<BatchLog::Line>& line) const;
@@ -239,6 +243,8 @@ private:
     Limits limits_;
     std::mt19937_64 random_;
     RecordHeaders headers_;
+    SendSpans spans_;
+    std::string send_error_;  ///< the first since the last restart, by Kafka's name
     WorkerBlockages blockages_;
     std::map<LaneId, Lane> lanes_;
     std::unique_ptr<Publisher> publisher_;  // last: ended before what its records point into

@@ -5,8 +5,10 @@
 #include "relay/delivery.hpp"
 #include "relay/detail/delivery_page.hpp"
 #include "telemetry/log.hpp"
+#include "telemetry/semconv.hpp"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,9 @@ void Delivery::on_reports(std::span<const Report> reports) {
         auto& slot = *static_cast<Slot*>(report.context);
         --in_flight_events_;
         auto& page = *slot.page;
+        if (report.outcome != Outcome::acknowledged && send_error_.empty() &&
+            !report.error.starts_with(kPurged))
+            send_error_ = report.error;
         switch (report.outcome) {
             case Outcome::acknowledged:
                 any_acknowledged = true;
@@ -89,6 +94,7 @@ void Delivery::on_reports(std::span<const Report> reports) {
     if (any_acknowledged) {
         dependencies_.gate.acknowledged(Clock::now(), in_flight_events_ > 0);
         blockages_.clear(Blockage::kafka_unavailable);
+        if (!needs_restart_) send_error_.clear();
         update_delay();
     } else if (in_flight_events_ == 0) {
         dependencies_.gate.forgotten();
@@ -204,7 +210,26 @@ void Delivery::settled(Page& page) {
 
 void Delivery::completed(Page& page) {
     if (page.tally.events() > 0) dependencies_.metrics.published(page.tally);
+    if (page.tally.events() > 0) trace(page, {});
     dependencies_.keeper.notify();
+}
+
+void Delivery::trace(Page& page, std::string_view error) {
+    if (!spans_.is_on()) return;
+    // A page that was cut ends with what was handed over last.
+    const auto handed_over = std::min(page.next, page.wire.size());
+    SendSpans::Page sent{
+        .events = std::span(page.wire).first(handed_over),
+        .count = page.open == 0 ? page.tally.events() : handed_over,
+        .lane = page.lane->machine.lane().value()
+    };
+    if (page.ranges.size() == 1) {
+        sent.partition = page.ranges.front().partition;
+        sent.offset = page.ranges.front().first;
+    }
+    sent.duration = Clock::now() - page.handed_over_at;
+    sent.error = page.open == 0 || !error.empty() ? error : telemetry::semconv::kErrorTypeOther;
+    spans_.record(sent, page.links);
 }
 
 // --- acknowledging

@@ -157,6 +157,7 @@ std::optional<telemetry::TraceContext> trace_of(const WireEvent& event) {
 
 std::span<const Header> RecordHeaders::of(const WireEvent& event) {
     headers_.clear();
+    traceparent_ = {};
     headers_.push_back({kOwnHeaders[0], event.event_type});
     headers_.push_back({kOwnHeaders[1], event.aggregate_type});
     headers_.push_back({kOwnHeaders[2], event.event_id});
@@ -170,6 +171,11 @@ std::span<const Header> RecordHeaders::marks(const Mark& mark) {
     attempt_ = std::to_string(mark.attempt);
     marks_ = {{{kAttempt, attempt_}, {kDelayReason, mark.reason}}};
     return marks_;
+}
+
+std::string_view RecordHeaders::value_of(std::string_view name) const noexcept {
+    const auto found = std::ranges::find(headers_, name, &Header::name);
+    return found == headers_.end() ? std::string_view() : found->value;
 }
 
 // What cannot be sent is named on the record: a consumer that needs it must be able to see that it
@@ -198,6 +204,7 @@ void RecordHeaders::append_extra(const WireEvent& event) {
         const std::string_view value =
             is_text ? std::string_view(texts_.emplace_back(std::move(*text))) : members.value();
         headers_.push_back({name_kept, value});
+        if (name_kept == kTraceparent && traceparent_.empty()) traceparent_ = value;
     }
     if (!members.is_whole()) leave_out("null");  // no object: how many are missing is unknown
     if (missing_.empty()) return;

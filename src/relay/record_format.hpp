@@ -73,6 +73,10 @@ public:
     std::span<const Header> of(const WireEvent& event);
     /// txstream-attempt and txstream-delay-reason, for Record::marks.
     std::span<const Header> marks(const Mark& mark);
+    /// Of the same event, as it was stored; empty: none.
+    std::string_view traceparent() const noexcept { return traceparent_; }
+    /// The first header of that name; empty: none.
+    std::string_view value_of(std::string_view name) const noexcept;
 
 private:
     void append_extra(const WireEvent& event);
@@ -82,6 +86,7 @@ private:
     std::string attempt_;
     std::deque<std::string> texts_;  ///< does not move what headers_ point to
     std::string missing_;
+    std::string_view traceparent_;
 };
 
 }  // namespace txstream::relay

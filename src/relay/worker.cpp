@@ -32,7 +32,8 @@ Worker::Worker(
            options.number,
            ports.kafka_doubted,
            options.delayed_before,
-           &load},
+           &load,
+           std::move(options.tracing)},
           options.delivery
       ),
       reader_(delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits),

@@ -16,6 +16,7 @@ struct WorkerOptions {
     Delivery::Limits delivery;
     WorkerLimits limits;
     DelayReason delayed_before = {};  ///< what kept events from being delivered until now
+    SendTracing tracing;
 };
 
 /// Publishes some of the lanes: a reader, a keeper, and the delivery between them, on one thread.

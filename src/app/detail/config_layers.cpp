@@ -22,6 +22,7 @@ using Variables = std::map<std::string, std::string>;
 
 constexpr std::string_view kFileSuffix = "_FILE";
 constexpr std::string_view kUrl = "DATABASE_URL";
+constexpr std::string_view kOtelPrefix = "OTEL_";
 
 constexpr std::array<Names, 6> kLibpqNames{{
     {"PGHOST", "DATABASE_HOST"},
@@ -112,7 +113,9 @@ private:
     void add(const Variables& values, const std::string& source) {
         Layer layer;
         for (const auto& [name, text] : values) {
-            if (is_ours(name, source)) layer[name] = {text, source};
+            // Of OpenTelemetry's variables, an empty one counts as not set.
+            const bool is_unset = text.empty() && name.starts_with(kOtelPrefix);
+            if (!is_unset && is_ours(name, source)) layer[name] = {text, source};
         }
         read_secret_files(layer);
         expand_url(layer);
@@ -146,15 +149,16 @@ private:
 
     // Complains about names that look like ours and are not.
     bool is_ours(const std::string& name, const std::string& source) {
-        const bool has_prefix = std::ranges::any_of(our_prefixes(), [&](const auto& prefix) {
-            return name.starts_with(prefix);
-        });
-        if (!has_prefix) return false;
         if (find_setting(name) || name.starts_with(kPropertyPrefix)) return true;
         if (name.ends_with(kFileSuffix)) {
             const auto* setting = find_setting(name.substr(0, name.size() - kFileSuffix.size()));
             if (setting && setting->is_secret) return true;
         }
+        // Others' programs have variables of OpenTelemetry's that are no business of ours.
+        const bool has_prefix = std::ranges::any_of(our_prefixes(), [&](const auto& prefix) {
+            return name.starts_with(prefix);
+        });
+        if (!has_prefix) return false;
         const auto meant = meant_by(name);
         const auto remedy = meant ? "did you mean " + *meant + "?"
                                   : std::string("`txstream config docs` lists what there is");

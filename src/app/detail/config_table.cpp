@@ -1,6 +1,7 @@
 #include "app/detail/config_table.hpp"
 
 #include "app/detail/config_forms.hpp"
+#include "app/detail/config_tracing.hpp"
 
 #include <algorithm>
 #include <array>
@@ -555,6 +556,7 @@ const std::vector<Setting>& settings() {
               policy_settings(),
               relay_settings(),
               other_settings(),
+              tracing_settings(),
               retired_settings()}) {
             table.insert(table.end(), part.begin(), part.end());
         }

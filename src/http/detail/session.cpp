@@ -1,7 +1,7 @@
 #include "http/detail/session.hpp"
 
 #include "base/assert.hpp"
-#include "http/detail/incoming_trace.hpp"
+#include "http/detail/request_trace.hpp"
 #include "http/detail/response_writer.hpp"
 #include "http/problem.hpp"
 
@@ -184,9 +184,9 @@ Task<bool> Session::answer() {
     Request& request = parser_.request();
     request.deadline = Deadline::in(shared_.limits.handler_timeout);
     request.id = id_for(request);
-    request.trace = incoming_trace(request.headers);
+    const RequestTrace trace(request, shared_.observer.tracer, shared_.trace_ids);
+    request.trace = trace.own;
     const std::string id = request.id;
-    const auto trace = request.trace;
     const Method method = request.method;
     Response response;
     std::string_view route = "malformed";
@@ -218,7 +218,9 @@ Task<bool> Session::answer() {
              response.status,
              Clock::now() - began_,
              response.failure,
-             trace ? &*trace : nullptr}
+             trace.own ? &*trace.own : nullptr,
+             trace.parent,
+             trace.path}
         );
     }
     co_return written && !departure.close;

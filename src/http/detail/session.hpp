@@ -35,6 +35,7 @@ struct Shared {
     Admission admission;
     Buffers buffers;
     std::mt19937_64 random{std::random_device()()};
+    telemetry::TraceIds trace_ids = telemetry::TraceIds::random();
     bool closing = false;    ///< answers say "Connection: close"
     bool draining = false;   ///< stop() has been called
     bool cancelled = false;  ///< the deadline of stop() has passed

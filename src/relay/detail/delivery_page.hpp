@@ -34,6 +34,7 @@ struct Delivery::Page {
     Clock::time_point read_at;
     Clock::time_point handed_over_at;
     PageTally tally;
+    PageLinks links;
     std::vector<Range> ranges;
 
     void note(std::string_view topic, std::int32_t partition, std::int64_t offset) {

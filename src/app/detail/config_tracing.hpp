@@ -1,0 +1,17 @@
+#pragma once
+
+#include "app/config.hpp"
+#include "app/detail/config_table.hpp"
+
+#include <vector>
+
+namespace txstream::app {
+
+/// The rows of the table that have OpenTelemetry's names.
+std::vector<Setting> tracing_settings();
+
+/// Makes of what was given what is used. Where traces are off, nothing is judged: the same
+/// environment may be that of programs that know other protocols and samplers.
+Problems finish_tracing(Config::Tracing& tracing);
+
+}  // namespace txstream::app
