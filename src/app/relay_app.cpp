@@ -372,15 +372,13 @@ Task<Result<>> RelayApp::measure_backlog_once(
         const auto backlog, co_await meter.measure(connection, Deadline::in(kBacklogTimeout))
     );
     report(backlog);
-    constexpr auto kOwner = relay::Blockages::kOwner;
     const bool stalls = stall_.observe(Deadline::Clock::now(), backlog.pending, backlog.settled);
-    if (!stalls) {
-        blockages_.clear(kOwner, relay::Blockage::stalled);
-    } else if (blockages_.current().empty()) {
-        blockages_.set(
-            kOwner, relay::Blockage::stalled, fmt::format("{} events wait", backlog.pending)
-        );
-    }
+    blockages_.set_unless_explained(
+        stalls,
+        relay::Blockages::kOwner,
+        relay::Blockage::stalled,
+        fmt::format("{} events wait", backlog.pending)
+    );
     co_return Result<>();
 }
 
@@ -449,13 +447,12 @@ Task<Result<>> RelayApp::look_at_structure(pg::Connection& connection) {
 // One look may fall between a session that is lost and the next.
 void RelayApp::look_at_workers() {
     const bool are_dead = pool_ && pool_->status().alive == 0;
-    if (are_dead && std::exchange(were_dead_, true)) {
-        if (blockages_.current().empty())
-            blockages_.set(relay::Blockages::kOwner, relay::Blockage::no_worker, "see the log");
-    } else if (!are_dead) {
-        were_dead_ = false;
-        blockages_.clear(relay::Blockages::kOwner, relay::Blockage::no_worker);
-    }
+    blockages_.set_unless_explained(
+        std::exchange(were_dead_, are_dead) && are_dead,
+        relay::Blockages::kOwner,
+        relay::Blockage::no_worker,
+        "see the log"
+    );
 }
 
 Task<> RelayApp::stop(Deadline deadline) {

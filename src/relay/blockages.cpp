@@ -114,6 +114,21 @@ void Blockages::clear(Teller teller, Blockage blockage) {
     if (const auto entry = entries_.find(blockage); entry != entries_.end()) erase(entry, teller);
 }
 
+void Blockages::set_unless_explained(
+    bool is_blocked, Teller teller, Blockage blockage, std::string_view detail
+) {
+    // "Stalled" explains nothing.
+    const auto now = current();
+    const bool is_explained = std::ranges::any_of(now, [&](const auto& one) {
+        return one.blockage != blockage && one.blockage != Blockage::stalled;
+    });
+    if (is_blocked && !is_explained) {
+        set(teller, blockage, detail);
+    } else {
+        clear(teller, blockage);
+    }
+}
+
 void Blockages::forget(Teller teller) {
     const std::scoped_lock lock(mutex_);
     for (auto entry = entries_.begin(); entry != entries_.end();) erase(entry++, teller);

@@ -75,6 +75,11 @@ public:
 
     void set(Teller teller, Blockage blockage, std::string_view detail);
     void clear(Teller teller, Blockage blockage);
+    /// For a blockage that only says that there is one: told of while `is_blocked` and nothing else
+    /// is known.
+    void set_unless_explained(
+        bool is_blocked, Teller teller, Blockage blockage, std::string_view detail
+    );
     /// The teller has ended.
     void forget(Teller teller);
 

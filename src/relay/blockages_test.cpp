@@ -60,6 +60,24 @@ TEST_F(BlockagesTest, AnErrorOfTheDatabaseIsToldAsWhatItIsAndOneThatPassesIsNot)
     EXPECT_TRUE(all_.contains(Blockage::outbox_unusable));
 }
 
+TEST_F(BlockagesTest, OneThatOnlySaysThatThereIsOneGivesWayToTheCause) {
+    const auto look = [&] {
+        all_.set_unless_explained(true, Blockages::kOwner, Blockage::stalled, "");
+    };
+    look();
+    EXPECT_TRUE(all_.contains(Blockage::stalled));
+    all_.set(1, Blockage::kafka_unavailable, "");
+    look();
+    EXPECT_FALSE(all_.contains(Blockage::stalled));
+    all_.clear(1, Blockage::kafka_unavailable);
+    look();
+    EXPECT_TRUE(all_.contains(Blockage::stalled));
+    all_.set_unless_explained(true, Blockages::kOwner, Blockage::no_worker, "");
+    EXPECT_TRUE(all_.contains(Blockage::no_worker)) << "a stall explains nothing";
+    look();
+    EXPECT_FALSE(all_.contains(Blockage::stalled));
+}
+
 TEST(StallDetectorTest, EventsThatWaitWithoutProgressAreAStallAndAnyProgressEndsIt) {
     StallDetector stall;
     StallDetector::Clock::time_point now{};

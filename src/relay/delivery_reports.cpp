@@ -93,7 +93,8 @@ void Delivery::on_reports(std::span<const Report> reports) {
     }
     if (any_acknowledged) {
         dependencies_.gate.acknowledged(Clock::now(), in_flight_events_ > 0);
-        blockages_.clear(Blockage::kafka_unavailable);
+        // A late one does not end the wait for an open breaker.
+        if (!dependencies_.gate.is_held_by_breaker()) blockages_.clear(Blockage::kafka_unavailable);
         if (!needs_restart_) send_error_.clear();
         update_delay();
     } else if (in_flight_events_ == 0) {

@@ -423,6 +423,25 @@ TEST_F(DeliveryTest, AProducerThatIsReadyAgainIsHandedWhatWaits) {
     EXPECT_EQ(kafka_.keys(), (Keys{"a", "b"}));
 }
 
+TEST_F(DeliveryTest, WhatAnOpenBreakerHoldsIsHeldByKafkaUntilItCloses) {
+    read(1, {"a", "b"});
+    hand_over();
+    kafka_.events.brokers_down(Error(Code::unavailable, "down"));
+    ASSERT_EQ(breaker_.state(), BreakerState::open);
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_TRUE(blockages_.contains(Blockage::kafka_unavailable)) << "a late acknowledgement";
+    EXPECT_FALSE(gate_.may_send(Delivery::Clock::now()));
+    delivery_.look(Delivery::Clock::now());
+    EXPECT_TRUE(blockages_.contains(Blockage::kafka_unavailable));
+    const auto later = Delivery::Clock::now() + 2h;
+    EXPECT_TRUE(gate_.may_send(later)) << "a probe";
+    read(2, {"c"});
+    delivery_.pump();
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_EQ(breaker_.state(), BreakerState::closed);
+    EXPECT_FALSE(blockages_.contains(Blockage::kafka_unavailable));
+}
+
 TEST_F(DeliveryTest, BrokersThatCloseIdleConnectionsAreNoFailure) {
     kafka_.events.brokers_down(Error(Code::unavailable, "idle"));
     EXPECT_EQ(breaker_.state(), BreakerState::closed);
