@@ -118,7 +118,7 @@ def test_every_query_returns_data_when_all_is_well_but_for_those_that_are_listed
         return seen[-1] == EMPTY_WHEN_WELL.keys()
 
     with contextlib.suppress(AssertionError):
-        eventually(is_as_listed, timeout=30)
+        eventually(is_as_listed)
     assert sorted(seen[-1]) == sorted(EMPTY_WHEN_WELL)
 
 

@@ -214,16 +214,21 @@ def processes():
     yield graph(
         "Processor time", "Cores in use, by process.",
         [("{{job}} {{instance}}", f"sum by (job, instance) ({rate('process_cpu_seconds_total')})")], unit="short",
-        no_value="no process reports", width=8)
+        no_value="no process reports", width=6)
     yield graph(
         "Memory", "Resident memory, by process.",
         [("{{job}} {{instance}}", f"sum by (job, instance) ({metric('process_resident_memory_bytes')})")], unit="bytes",
-        no_value="no process reports", width=8)
+        no_value="no process reports", width=6)
+    yield graph(
+        "Spans of traces", "Sent to the collector, or dropped because it was away, too slow, or refused them, in a second. 0 where tracing is off "
+        "or nothing is sampled. Orders and events do not depend on it.",
+        [("{{outcome}}", sum_rate("spans_total", by="outcome"))], unit="cps", no_value="no process reports", width=6,
+        colors={"sent": GREEN, "dropped": ORANGE})
     yield stat_panel(
         "Version running", "Version and revision of the processes. More than one, while a deployment is under way or when it was forgotten "
         "somewhere.",
         [("{{version}} ({{revision}})", f"count by (version, revision) ({metric('build_info')})")], no_value="no process reports",
-        width=8, height=8, name_is_the_value=True)
+        width=6, height=8, name_is_the_value=True)
 
 
 def build():
