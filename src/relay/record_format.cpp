@@ -173,6 +173,17 @@ std::span<const Header> RecordHeaders::marks(const Mark& mark) {
     return marks_;
 }
 
+// A token without an escape is its text already, since the server has judged it: an allocation and
+// a parser for each would cost more than all else of the record.
+std::optional<std::string_view> RecordHeaders::kept(std::string_view string_token) {
+    constexpr std::string_view kQuotes = "\"\"";
+    if (string_token.size() >= kQuotes.size() && string_token.find('\\') == std::string_view::npos)
+        return string_token.substr(1, string_token.size() - kQuotes.size());
+    auto text = text_of(string_token);
+    if (!text) return std::nullopt;
+    return texts_.emplace_back(std::move(*text));
+}
+
 std::string_view RecordHeaders::value_of(std::string_view name) const noexcept {
     const auto found = std::ranges::find(headers_, name, &Header::name);
     return found == headers_.end() ? std::string_view() : found->value;
@@ -189,22 +200,19 @@ void RecordHeaders::append_extra(const WireEvent& event) {
         missing_ += name_token;
     };
     while (members.next()) {
-        auto name = text_of(members.name());
+        const auto name = kept(members.name());
         if (!name || is_reserved(*name)) {
             leave_out(members.name());
             continue;
         }
         const bool is_text = members.value().starts_with('"');
-        auto text = is_text ? text_of(members.value()) : std::nullopt;
-        if (is_text && !text) {
+        const auto value = is_text ? kept(members.value()) : members.value();
+        if (!value) {
             leave_out(members.name());
             continue;
         }
-        const std::string_view name_kept = texts_.emplace_back(std::move(*name));
-        const std::string_view value =
-            is_text ? std::string_view(texts_.emplace_back(std::move(*text))) : members.value();
-        headers_.push_back({name_kept, value});
-        if (name_kept == kTraceparent && traceparent_.empty()) traceparent_ = value;
+        headers_.push_back({*name, *value});
+        if (*name == kTraceparent && traceparent_.empty()) traceparent_ = *value;
     }
     if (!members.is_whole()) leave_out("null");  // no object: how many are missing is unknown
     if (missing_.empty()) return;

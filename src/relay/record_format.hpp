@@ -80,6 +80,8 @@ public:
 
 private:
     void append_extra(const WireEvent& event);
+    /// The text of a JSON string, as a view that lasts until the next event.
+    std::optional<std::string_view> kept(std::string_view string_token);
 
     std::vector<Header> headers_;
     std::array<Header, 2> marks_;
