@@ -119,6 +119,7 @@ Task<> Health::look_at_database() {
         found.detail = error.what();
     }
     if (!found.is_ok) log::warn("health", "the database cannot be used", {{"error", found.detail}});
+    if (dependencies_.lanes_unowned) dependencies_.lanes_unowned(found.unowned_since.has_value());
     found.checked_at = Deadline::Clock::now();
     database_ = std::move(found);
     is_looking_ = false;
@@ -171,6 +172,8 @@ void Health::write_kafka(domain::JsonWriter& out) const {
 
 Task<http::Response> Health::metrics(http::Request request) {
     if (dependencies_.refresh_metrics) dependencies_.refresh_metrics();
+    // Else the figure would be as old as the last probe.
+    if (dependencies_.lanes_unowned) co_await look_at_database();
     const auto form = telemetry::preferred(request.headers.find("accept").value_or(""));
     const auto page = co_await dependencies_.metrics.render(form);
     co_return http::Response(200, telemetry::content_type(form), *page);

@@ -32,6 +32,8 @@ public:
         std::string metrics_path = "/metrics";
         /// Brings up to date what is only looked at when the metrics are asked for; may be empty.
         std::function<void()> refresh_metrics;
+        /// Told at each look at the database; only where no relay is in this process, else empty.
+        std::function<void(bool)> lanes_unowned;
     };
 
     explicit Health(Dependencies dependencies);

@@ -85,6 +85,12 @@ Error naming(std::string_view variable, const Error& error) {
     );
 }
 
+// Empty where a relay of this process knows better.
+std::function<void(bool)> teller_of(const std::optional<telemetry::Gauge>& lanes_unowned) {
+    if (!lanes_unowned) return {};
+    return [gauge = *lanes_unowned](bool are_unowned) { gauge.set(are_unowned ? 1 : 0); };
+}
+
 }  // namespace
 
 ApiApp::ApiApp(Dependencies dependencies)
@@ -118,7 +124,8 @@ ApiApp::ApiApp(Dependencies dependencies)
            dependencies_.relay,
            false,
            "/metrics",
-           dependencies_.refresh_metrics}
+           dependencies_.refresh_metrics,
+           teller_of(dependencies_.metrics.lanes_unowned)}
       ),
       server_(
           dependencies_.executor,
@@ -174,7 +181,8 @@ OpsApp::OpsApp(Dependencies dependencies)
            dependencies_.relay,
            true,
            dependencies_.config.metrics.path,
-           dependencies_.refresh_metrics}
+           dependencies_.refresh_metrics,
+           {}}
       ),
       server_(
           dependencies_.executor,

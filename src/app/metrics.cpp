@@ -1,5 +1,7 @@
 #include "app/metrics.hpp"
 
+#include "relay/blockages.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -78,6 +80,19 @@ void append(std::string& out, const Registry::Declared& one) {
 Metrics::Metrics(Roles roles) {
     if (roles.api) api.emplace(registry);
     if (roles.relay) relay.emplace(registry);
+    if (roles.api && !roles.relay) {
+        // The relays' metric of that name, for the one reason that an API can know of.
+        const auto no_worker = relay::to_string(relay::Blockage::no_worker);
+        const auto blocked = registry.gauges(
+            {"txstream_delivery_blocked",
+             "1 while lanes have no owner; looked at for each page.",
+             Reporter::api,
+             "TxStreamLanesWithoutOwner fires: start a relay.",
+             "max by (reason) (txstream_delivery_blocked) == 1"},
+            {{"reason", {no_worker}}}
+        );
+        lanes_unowned = blocked.at({no_worker});
+    }
 }
 
 std::string render_metrics_docs() {

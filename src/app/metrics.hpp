@@ -37,6 +37,8 @@ struct Metrics {
     otlp::Metrics traces{registry};
     std::optional<Api> api;
     std::optional<Relay> relay;
+    /// Of an API without a relay in its process: whether lanes have no owner.
+    std::optional<telemetry::Gauge> lanes_unowned;
 };
 
 /// docs/metrics.md: everything that is declared, process_* too.

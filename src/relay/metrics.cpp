@@ -218,7 +218,8 @@ Metrics::Metrics(telemetry::Registry& registry)
           {"txstream_delivery_blocked",
            "1 while this process does not deliver for this reason; the same as in /health.",
            relay,
-           "Each reason has an alert with a runbook.",
+           "Each reason has an alert with a runbook. An API without a relay in its process has "
+           "no_worker alone: lanes without an owner.",
            "max by (reason) (txstream_delivery_blocked) == 1"},
           {reasons()}
       )),
