@@ -118,7 +118,7 @@ std::uint64_t estimated_pending(
     return static_cast<std::uint64_t>(std::llround(static_cast<double>(events) * whole / counted));
 }
 
-std::int64_t BacklogMeter::appended() const {
+std::int64_t BacklogMeter::total() const {
     std::int64_t sum = 0;
     for (const auto& lane : lanes_) sum += lane.appended;
     return sum;
@@ -130,10 +130,9 @@ bool BacklogMeter::has_old_estimate(Deadline::Clock::time_point now) const {
 
 Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline deadline) {
     Backlog backlog;
-    const bool was_known = !lanes_.empty() && !is_estimate_;
-    const auto appended_before = appended();
+    std::int64_t found = 0;
     if (seen_ && !has_old_estimate(Deadline::Clock::now())) {
-        TXS_CO_TRY(backlog.appended, co_await count_new(connection, deadline));
+        TXS_CO_TRY(found, co_await count_new(connection, deadline));
     }
     // Cursors that went back (a crash of the server, a restore) or forward (somebody's SQL), and an
     // estimate that was too low, make the sums disagree.
@@ -142,10 +141,8 @@ Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline
     if (!seen_ || disagrees || has_old_estimate(Deadline::Clock::now()))
         TXS_CO_CHECK(co_await count_all(connection, deadline));
 
-    // Also of what came while the session was away.
-    if (was_known && !is_estimate_)
-        backlog.appended =
-            static_cast<std::uint64_t>(std::max<std::int64_t>(appended() - appended_before, 0));
+    appended_ = is_estimate_ && appended_ > 0 ? appended_ + found : std::max(appended_, total());
+    backlog.appended = appended_;
     backlog.is_estimate = is_estimate_;
     for (const auto& lane : lanes_) {
         const auto pending = static_cast<std::uint64_t>(lane.appended - lane.settled);
@@ -193,7 +190,7 @@ Task<Result<>> BacklogMeter::count_all(pg::Connection& connection, Deadline dead
     co_return Result<>();
 }
 
-Task<Result<std::uint64_t>> BacklogMeter::count_new(pg::Connection& connection, Deadline deadline) {
+Task<Result<std::int64_t>> BacklogMeter::count_new(pg::Connection& connection, Deadline deadline) {
     pg::Params params;
     params.add(std::to_string(seen_->xmax()));
     params.add_integers(seen_->running(), [](std::int64_t xid) { return xid; });
@@ -210,7 +207,7 @@ Task<Result<std::uint64_t>> BacklogMeter::count_new(pg::Connection& connection, 
         appended += rows.integer(i, 4);
         parked_so_far_ += rows.integer(i, 3);
     }
-    co_return static_cast<std::uint64_t>(appended);
+    co_return appended;
 }
 
 Task<Result<double>> BacklogMeter::oldest_pending(pg::Connection& connection, Deadline deadline)

@@ -15,9 +15,11 @@ namespace txstream::outbox {
 struct Backlog {
     std::uint64_t pending = 0;
     std::vector<std::uint64_t> pending_by_lane;
-    bool is_estimate = false;    ///< of some lane more waits than is counted
-    std::int64_t settled = 0;    ///< published and parked so far, as the lanes count
-    std::uint64_t appended = 0;  ///< became visible since the last measure()
+    bool is_estimate = false;  ///< of some lane more waits than is counted
+    std::int64_t settled = 0;  ///< published and parked so far, as the lanes count
+    /// Committed since the outbox was made. Never falls, but for a restore. While it is an estimate
+    /// it grows by what becomes visible.
+    std::int64_t appended = 0;
     std::uint64_t parked = 0;
     /// In proportion, where they are more than BacklogMeter::Limits::parked_counted_max. Looked at
     /// when the lanes say that there are more, and every Limits::parked_age.
@@ -64,10 +66,10 @@ private:
         std::int64_t settled = 0;
     };
 
-    std::int64_t appended() const;
+    std::int64_t total() const;
     bool has_old_estimate(Deadline::Clock::time_point now) const;
     Task<Result<>> count_all(pg::Connection& connection, Deadline deadline);
-    Task<Result<std::uint64_t>> count_new(pg::Connection& connection, Deadline deadline);
+    Task<Result<std::int64_t>> count_new(pg::Connection& connection, Deadline deadline);
     Task<Result<>> count_parked(pg::Connection& connection, Deadline deadline);
     Task<Result<double>> oldest_pending(pg::Connection& connection, Deadline deadline) const;
 
@@ -75,6 +77,7 @@ private:
     std::optional<Snapshot> seen_;  ///< up to here events are in `appended`
     std::vector<Lane> lanes_;
     bool is_estimate_ = false;
+    std::int64_t appended_ = 0;  ///< in all, as it was told
     Deadline::Clock::time_point counted_at_{};
     double now_ = 0;                   ///< the server's, of the last statement
     std::int64_t settled_ = -1;        ///< at the last measure()

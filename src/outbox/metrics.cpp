@@ -27,10 +27,22 @@ Metrics::Metrics(telemetry::Registry& registry)
       )),
       appended_(registry.counters(
           {"txstream_outbox_events_appended_total",
-           "Committed events that appeared in the outbox since this process reports it.",
+           "Events that were committed to the outbox, ever: a count of the table, so it goes on "
+           "where the process that reports changes.",
            one_relay,
            "What comes in; more than goes out for long means that the relay is too slow.",
-           "sum(rate(txstream_outbox_events_appended_total[5m]))"},
+           "max(txstream_outbox_events_appended_total) - max(txstream_outbox_events_settled_total)"
+          },
+          {}
+      )),
+      settled_(registry.counters(
+          {"txstream_outbox_events_settled_total",
+           "Events that were published or parked, ever, as the lanes count them: each once, "
+           "however "
+           "often it was sent.",
+           one_relay,
+           "What goes out. It differs from txstream_outbox_events_appended_total by what waits.",
+           "max(txstream_outbox_events_settled_total)"},
           {}
       )),
       dead_letters_(registry.gauges(
@@ -79,7 +91,8 @@ void Metrics::report(const Backlog& backlog) const {
     in_queue_.at({"pending"}).set(static_cast<double>(backlog.pending));
     in_queue_.at({"dead_letter"}).set(static_cast<double>(backlog.parked));
     oldest_pending_.at({}).set(backlog.oldest_pending);
-    appended_.at({}).add(static_cast<double>(backlog.appended));
+    appended_.at({}).catch_up(static_cast<double>(backlog.appended));
+    settled_.at({}).catch_up(static_cast<double>(backlog.settled));
     dead_letters_.set_all(0);
     // Added, since several types may share "other".
     for (const auto& [event_type, count] : backlog.parked_by_event_type)
@@ -97,6 +110,7 @@ void Metrics::withdraw() const {
     in_queue_.withdraw();
     oldest_pending_.withdraw();
     appended_.withdraw();
+    settled_.withdraw();
     dead_letters_.withdraw();
     for (const auto* sizes : {&size_, &oldest_partition_size_, &partitions_, &dead_letters_size_})
         sizes->withdraw();

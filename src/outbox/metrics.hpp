@@ -20,6 +20,7 @@ private:
     telemetry::Family<telemetry::Gauge> in_queue_;
     telemetry::Family<telemetry::Gauge> oldest_pending_;
     telemetry::Family<telemetry::Counter> appended_;
+    telemetry::Family<telemetry::Counter> settled_;
     telemetry::Family<telemetry::Gauge> dead_letters_;
     telemetry::Family<telemetry::Gauge> size_;
     telemetry::Family<telemetry::Gauge> oldest_partition_size_;
