@@ -57,14 +57,14 @@ def buckets(name, *matchers):
     return sum_rate(name + "_bucket", *matchers, by="le")
 
 
-def since_the_range_began(name, *matchers):
-    """How many it has counted since the left edge of the view.
+def since_the_range_began(name):
+    """A count of the table's, less what had been published or parked at the left edge of the view.
 
-    The increase of each step, summed up from that edge on: right across restarts and across processes that come and go, where
-    the counter itself falls to 0.
+    Prometheus sees it through the relay that reports at that time; a count of the table goes on where another one takes over. `@ end()`
+    makes one edge for all points of a graph (Prometheus 2.33 and newer).
     """
-    step = f"(sum({rate(name, *matchers)}) and on() (vector(time()) >= $__from / 1000))"
-    return f"sum_over_time({step}[$__range:$__interval]) * $__interval_ms / 1000"
+    return (f"sum(max by (outbox) ({metric(name)}))"
+            f" - sum(min by (outbox) (min_over_time({metric('outbox_events_settled_total')}[$__range] @ end())))")
 
 
 def query(expr, legend="", kind="range", ref="A"):
@@ -124,7 +124,7 @@ def stat_panel(title, description, expr, *, unit="short", no_value, steps=NEUTRA
 
 
 def graph(title, description, exprs, *, unit, no_value, width=12, height=8, steps=NEUTRAL, colors=None, stacked=False,
-          area=False, threshold_line=False, decimals=None, soft_max=None, links=(), legend_numbers=True):
+          area=False, threshold_line=False, decimals=None, soft_max=None, links=()):
     """Lines over time. `colors`: {legend: colour} where a colour has a meaning; all others are the palette's."""
     panel = timeseries.Panel()
     _finish(panel, title, description, exprs, kind="range", unit=unit, no_value=no_value, width=width, height=height,
@@ -133,7 +133,7 @@ def graph(title, description, exprs, *, unit, no_value, width=12, height=8, step
     panel.fill_opacity(30 if stacked or area else 0)
     panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     panel.legend(common.VizLegendOptions().show_legend(True).placement(common_model.LegendPlacement.BOTTOM)
-                 .display_mode(common_model.LegendDisplayMode.LIST).calcs(["lastNotNull", "max"] if legend_numbers else []))
+                 .display_mode(common_model.LegendDisplayMode.LIST).calcs(["lastNotNull", "max"]))
     panel.tooltip(common.VizTooltipOptions().mode(common_model.TooltipDisplayMode.MULTI)
                   .sort(common_model.SortOrder.DESCENDING))
     if stacked:
