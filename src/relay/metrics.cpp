@@ -177,7 +177,7 @@ Metrics::Metrics(telemetry::Registry& registry)
           {"txstream_circuit_breaker_state",
            "0 closed, 1 half-open, 2 open.",
            relay,
-           "Open: Kafka takes nothing; events wait in the outbox and are safe.",
+           "Open: Kafka does not acknowledge; events wait in the outbox and are safe.",
            "max(txstream_circuit_breaker_state) == 2"}
       )),
       last_published_(registry.gauge(

@@ -7,28 +7,16 @@
 #
 # Notifications go to URL/page and URL/ticket. Without --webhook alerts are grouped and shown, and notify no one.
 set -euo pipefail
-# shellcheck source=tools/lib.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=tools/services/web_service.sh
+source "$(dirname "${BASH_SOURCE[0]}")/web_service.sh"
 
+SERVICE=Alertmanager
+READY_PATH=/-/ready
 TEMPLATE=$TXS_ROOT/deploy/prometheus/alertmanager.yml
 # The receivers' address in there.
 EXAMPLE_WEBHOOK=http://127.0.0.1:9099
 READY_SECONDS=30
 STOP_SECONDS=10
-
-main() {
-    local verb=${1:-help}
-    shift || true
-    parse_options "$@"
-    case $verb in
-        start | stop | status)
-            [[ -n $DIR ]] || die "$verb needs --dir"
-            "do_$verb"
-            ;;
-        help | --help | -h) usage ;;
-        *) refuse_verb "$verb" ;;
-    esac
-}
 
 parse_options() {
     DIR='' PORT=9093 WEBHOOK='' PORT_VARIABLE=--port
@@ -41,60 +29,15 @@ parse_options() {
             *) die "unknown option $1" ;;
         esac
     done
-    PID_FILE=$DIR/server.pid LOG=$DIR/alertmanager.log
 }
 
-do_start() {
-    local started
-    started=$(now_ms)
-    require_command prometheus-alertmanager prometheus-alertmanager
-    mkdir -p "$DIR"
-    with_lock "$DIR/lock"
-    if is_running "$PID_FILE" && [[ $(cat "$DIR/port") == "$(identity)" ]] && is_ready; then
-        say "Alertmanager already runs on 127.0.0.1:$PORT (pid $(pid_of "$PID_FILE"))"
-        return
-    fi
-    stop_server
-    if port_is_taken "$PORT"; then
-        port_taken_message "$PORT" Alertmanager "$PORT_VARIABLE"
-        exit "$EXIT_PORT_TAKEN"
-    fi
-    trap 'stop_server' EXIT
-    trap 'exit 130' INT TERM HUP
-    launch
-    trap - EXIT INT TERM HUP
-    say "Alertmanager runs on 127.0.0.1:$PORT (pid $(pid_of "$PID_FILE"), $(seconds_since "$started") s)"
-}
+require_server() { require_command prometheus-alertmanager prometheus-alertmanager; }
 
-do_stop() {
-    if ! is_running "$PID_FILE"; then
-        say "Alertmanager in $DIR is not running"
-        return
-    fi
-    stop_server
-    say "Alertmanager in $DIR stopped"
-}
-
-do_status() {
-    if is_running "$PID_FILE"; then
-        say "running on 127.0.0.1:$(cut -d' ' -f1 "$DIR/port") (pid $(pid_of "$PID_FILE"))"
-    else
-        say "not running"
-        exit 3
-    fi
-}
-
-launch() {
+run_server() {
     config >"$DIR/alertmanager.yml"
-    identity >"$DIR/port"
     # An empty cluster address: the only one of its kind, without a second port for gossip.
     spawn "$PID_FILE" "$LOG" prometheus-alertmanager "--config.file=$DIR/alertmanager.yml" "--storage.path=$DIR/data" \
         --cluster.listen-address= "--web.listen-address=127.0.0.1:$PORT"
-    wait_until "$READY_SECONDS" settled || true
-    is_ready || {
-        tail_of "$LOG"
-        die "Alertmanager did not start; its log is $LOG"
-    }
 }
 
 # The port, and what else makes a running one the wanted one.
@@ -107,15 +50,5 @@ config() {
         sed -E '/^ +webhook_configs:/d; /^ +- url:/d' "$TEMPLATE"
     fi
 }
-
-settled() { is_ready || is_gone "$PID_FILE"; }
-
-is_ready() {
-    local pid
-    pid=$(pid_of "$PID_FILE") && pid_listens "$pid" "$PORT" &&
-        curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "http://127.0.0.1:$PORT/-/ready"
-}
-
-stop_server() { stop_pid_file "$PID_FILE" TERM "$STOP_SECONDS"; }
 
 main "$@"

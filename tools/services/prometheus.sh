@@ -9,26 +9,14 @@
 # --metrics-port PORT is --scrape txstream-serve=PORT; deploy/prometheus/prometheus.yml says which jobs there are. Without
 # --alertmanager-port alerts are evaluated and shown, and notify no one.
 set -euo pipefail
-# shellcheck source=tools/lib.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+# shellcheck source=tools/services/web_service.sh
+source "$(dirname "${BASH_SOURCE[0]}")/web_service.sh"
 
+SERVICE=Prometheus
+READY_PATH=/-/ready
 RULES=$TXS_ROOT/deploy/prometheus/rules
 READY_SECONDS=30
 STOP_SECONDS=10
-
-main() {
-    local verb=${1:-help}
-    shift || true
-    parse_options "$@"
-    case $verb in
-        start | stop | status)
-            [[ -n $DIR ]] || die "$verb needs --dir"
-            "do_$verb"
-            ;;
-        help | --help | -h) usage ;;
-        *) refuse_verb "$verb" ;;
-    esac
-}
 
 parse_options() {
     DIR='' PORT=9090 METRICS_PORT=9091 SCRAPES=() METRICS_PATH=/metrics ALERTMANAGER_PORT='' GRAFANA_PORT=3000 PORT_VARIABLE=--port
@@ -46,65 +34,18 @@ parse_options() {
         esac
     done
     ((${#SCRAPES[@]})) || SCRAPES=("txstream-serve=$METRICS_PORT")
-    PID_FILE=$DIR/server.pid LOG=$DIR/prometheus.log
 }
 
-do_start() {
-    local started
-    started=$(now_ms)
-    require_command prometheus prometheus
-    mkdir -p "$DIR"
-    with_lock "$DIR/lock"
-    if is_running "$PID_FILE" && [[ $(cat "$DIR/port") == "$(identity)" ]] && is_ready; then
-        say "Prometheus already runs on 127.0.0.1:$PORT (pid $(pid_of "$PID_FILE"))"
-        return
-    fi
-    stop_server
-    if port_is_taken "$PORT"; then
-        port_taken_message "$PORT" Prometheus "$PORT_VARIABLE"
-        exit "$EXIT_PORT_TAKEN"
-    fi
-    trap 'stop_server' EXIT
-    trap 'exit 130' INT TERM HUP
-    launch
-    trap - EXIT INT TERM HUP
-    say "Prometheus runs on 127.0.0.1:$PORT (pid $(pid_of "$PID_FILE"), $(seconds_since "$started") s)"
-}
+require_server() { require_command prometheus prometheus; }
 
-do_stop() {
-    if ! is_running "$PID_FILE"; then
-        say "Prometheus in $DIR is not running"
-        return
-    fi
-    stop_server
-    say "Prometheus in $DIR stopped"
-}
-
-do_status() {
-    if is_running "$PID_FILE"; then
-        say "running on 127.0.0.1:$(cut -d' ' -f1 "$DIR/port") (pid $(pid_of "$PID_FILE"))"
-    else
-        say "not running"
-        exit 3
-    fi
-}
-
-launch() {
-    write_config
-    identity >"$DIR/port"
+run_server() {
+    config >"$DIR/prometheus.yml"
     spawn "$PID_FILE" "$LOG" prometheus "--config.file=$DIR/prometheus.yml" "--storage.tsdb.path=$DIR/data" \
         --storage.tsdb.retention.time=200h "--web.listen-address=127.0.0.1:$PORT"
-    wait_until "$READY_SECONDS" settled || true
-    is_ready || {
-        tail_of "$LOG"
-        die "Prometheus did not start; its log is $LOG"
-    }
 }
 
 # The port, and what else makes a running one the wanted one: its configuration and the rules.
 identity() { echo "$PORT $({ config && cat "$RULES"/*.yml; } | hash_of)"; }
-
-write_config() { config >"$DIR/prometheus.yml"; }
 
 # The shape of deploy/prometheus/prometheus.yml, so that its rules find the names of jobs and labels they expect.
 config() {
@@ -153,15 +94,5 @@ CONFIG
         done
     done < <(printf '%s\n' "${SCRAPES[@]%=*}" | sort -u)
 }
-
-settled() { is_ready || is_gone "$PID_FILE"; }
-
-is_ready() {
-    local pid
-    pid=$(pid_of "$PID_FILE") && pid_listens "$pid" "$PORT" &&
-        curl --silent --fail --noproxy '*' --max-time 2 --output /dev/null "http://127.0.0.1:$PORT/-/ready"
-}
-
-stop_server() { stop_pid_file "$PID_FILE" TERM "$STOP_SECONDS"; }
 
 main "$@"
