@@ -301,7 +301,7 @@ relay::SendTracing RelayApp::tracing() const {
     return tracing;
 }
 
-relay::Ports RelayApp::ports() const {
+relay::Ports RelayApp::ports() {
     relay::Ports ports;
     const auto conninfo = connect_info();
     ports.source = [conninfo](asio::any_io_executor executor) {
@@ -320,6 +320,8 @@ relay::Ports RelayApp::ports() const {
         return make_kafka_publisher(executor, properties, limits, std::move(events), trouble);
     };
     ports.kafka_doubted = [this] { topic_->doubt(); };
+    // Who reports the outbox depends on them.
+    ports.lanes_changed = [this] { asio::post(executor_, [this] { backlog_wakeup_.notify(); }); };
     return ports;
 }
 
@@ -373,8 +375,10 @@ Task<Result<>> RelayApp::measure_backlog_once(
     );
     report(backlog);
     const bool stalls = stall_.observe(Deadline::Clock::now(), backlog.pending, backlog.settled);
+    // One that stands by holds nothing up: whoever has the lanes says why.
+    const bool is_standing_by = pool_ && pool_->status().lanes == 0;
     blockages_.set_unless_explained(
-        stalls,
+        stalls && !is_standing_by,
         relay::Blockages::kOwner,
         relay::Blockage::stalled,
         fmt::format("{} events wait", backlog.pending)

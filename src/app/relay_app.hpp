@@ -69,7 +69,7 @@ private:
     void look_at_workers();
     void start_pool();
     relay::WorkerPool::Options pool_options(std::size_t lanes) const;
-    relay::Ports ports() const;
+    relay::Ports ports();
     relay::SendTracing tracing() const;
     pg::ConnInfo connect_info() const;
 

@@ -170,6 +170,8 @@ struct Ports {
     /// No broker can be reached while nothing is under way, so that no record will show when one is
     /// back; may be empty. Called on the workers' threads.
     std::function<void()> kafka_doubted = nullptr;
+    /// This process has more lanes, or fewer; may be empty. Called on the workers' threads.
+    std::function<void()> lanes_changed = nullptr;
 };
 
 }  // namespace txstream::relay

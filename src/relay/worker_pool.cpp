@@ -190,6 +190,7 @@ void WorkerPool::publish_status() {
         active += owned > 0 ? 1 : 0;
         alive += seat->is_alive ? 1 : 0;
     }
+    if (lanes_.exchange(lanes) != lanes && ports_.lanes_changed) ports_.lanes_changed();
     metrics_.lanes_owned.set(static_cast<double>(lanes));
     metrics_.active_workers.set(static_cast<double>(active));
     const bool is_standing_by = lanes == 0 && alive == seats_.size() && !is_stopping_;

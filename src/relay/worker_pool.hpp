@@ -67,6 +67,7 @@ private:
     Blockages& blockages_;
     const Metrics& metrics_;
     SharedBreaker breaker_;
+    std::atomic<std::size_t> lanes_{0};  ///< of all workers, as it was last told
     std::atomic<bool> is_standing_by_{false};
     std::atomic<bool> is_stopping_{false};
     std::vector<std::unique_ptr<Seat>> seats_;

@@ -3,6 +3,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 from json import dumps
 
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -125,6 +126,24 @@ def test_sums_over_processes_are_what_the_topic_and_the_table_hold(world):
     assert total("txstream_reader_lag_events") == 0 == total("txstream_reader_lag_seconds")
     for relay in relays:
         assert relay.stop() == 0
+
+
+def test_a_relay_that_stands_by_is_not_blocked_by_what_holds_the_other_up(world):
+    database, broker = world.database(), world.broker()
+    topic = world.topic(bootstrap=broker.bootstrap)
+    owner = world.start("relay", database, topic)
+    eventually(lambda: owner.metric("txstream_lanes_owned") > 0, "it has the lanes")
+    standby = world.start("relay", database, topic)
+    broker.kill()
+    append(database, 10)
+
+    def waits_for():
+        oldest = owner.metric("txstream_outbox_oldest_pending_timestamp_seconds")
+        return time.time() - oldest if oldest else 0
+
+    eventually(lambda: waits_for() > 16, "events have waited for longer than a relay has patience with a stall")
+    assert owner.metric("txstream_delivery_blocked", reason="kafka_unavailable") == 1 == owner.metric("txstream_delivery_blocked")
+    assert standby.metric("txstream_delivery_blocked", reason="stalled") == 0
 
 
 def test_the_page_is_right_for_prometheus_in_both_formats(world):

@@ -151,6 +151,7 @@ def test_the_metrics_are_live_and_right(world):
         database.publish(f"key-{number % 7}", event_type="Counted")
     eventually(lambda: relay.metric("txstream_events_processed_total", status="published", event_type="Counted") == 100,
                "all are counted")
+    eventually(lambda: 'txstream_events_in_queue{status="pending"}' in relay.metrics(), "the outbox was looked at")
     page = relay.request("GET", "/metrics")[2]
     named = set(re.findall(r"^# TYPE (\S+)", page, re.M))
     assert METRICS_OF_THE_ORIGINAL <= named, METRICS_OF_THE_ORIGINAL - named
