@@ -15,7 +15,7 @@
 namespace txstream::otlp {
 
 /// Sends spans to a collector, in batches, on a thread of its own. Whatever the collector does,
-/// nobody who hands over a span waits for it: what finds the queue full is dropped and counted.
+/// handing over a span never waits for it: what finds the queue full is dropped and counted.
 ///
 /// take() may be called from any thread; the rest belongs to the thread of the executor. stop()
 /// before it is destroyed.

@@ -86,7 +86,7 @@ def test_what_is_shown_can_be_narrowed_to_processes_topics_and_types(uid):
     assert all(one["multi"] and one["includeAll"] for one in variables.values())
     used = "".join(query.expr for query in source.all_queries(DASHBOARDS[uid]))
     assert set(re.findall(r"\$(\w+)", used)) - {"datasource"} <= variables.keys() | {
-        "__rate_interval", "__range", "__interval", "__interval_ms", "__from"}
+        "__rate_interval", "__range"}
 
 
 @pytest.mark.parametrize("uid", DASHBOARDS)
@@ -123,7 +123,7 @@ def test_a_panel_says_what_it_shows_in_which_unit_and_when_it_shows_nothing(uid,
 def test_a_rate_covers_what_grafana_says_and_every_series_is_of_the_chosen_processes(uid, panel):
     for target in panel["targets"]:
         windows = re.findall(r"\[([^\]]*)\]", re.sub(r'"[^"]*"', "", target["expr"]))
-        assert set(windows) <= {"$__rate_interval", "$__range", "$__range:$__interval"}
+        assert set(windows) <= {"$__rate_interval", "$__range"}
         selectors = re.findall(r"\b(?:txstream|process|up)\w*\{([^}]*)\}", target["expr"])
         assert selectors and all('job=~"$job",instance=~"$instance"' in one for one in selectors)
 

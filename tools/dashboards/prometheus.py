@@ -114,11 +114,7 @@ class Variables:
     def __init__(self, prometheus, dashboard, start, end, step, scrape_interval, rate_seconds=None):
         self.values = {
             "__rate_interval": f"{int(1000 * (rate_seconds or max(step + scrape_interval, SCRAPES_IN_A_RATE * scrape_interval)))}ms",
-            "__interval": f"{int(step * 1000)}ms",
-            "__interval_ms": str(int(step * 1000)),
             "__range": f"{int((end - start) * 1000)}ms",
-            "__from": str(int(start * 1000)),
-            "__to": str(int(end * 1000)),
         }
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":

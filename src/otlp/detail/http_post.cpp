@@ -133,7 +133,7 @@ private:
         reply.status = static_cast<int>(response.result_int());
         reply.retry_after = response[http::field::retry_after];
         reply.body = std::move(response.body());
-        co_return reply;  // the peer closes too: nobody waits for its goodbye
+        co_return reply;  // the peer closes too; its goodbye is not waited for
     }
 
     tl::unexpected<Error> failed(std::string_view step, const boost::system::error_code& error) {
