@@ -132,7 +132,7 @@ ApiApp::ApiApp(Dependencies dependencies)
           router_,
           limits_of(dependencies_.config.server, dependencies_.connections_max),
           observer_of(dependencies_.metrics.http, health_, dependencies_.tracer),
-          admission_of(dependencies_.config.server)
+          {.admission = admission_of(dependencies_.config.server)}
       ),
       tasks_(dependencies_.executor) {
     orders_.add_routes(router_);
@@ -189,7 +189,7 @@ OpsApp::OpsApp(Dependencies dependencies)
           router_,
           limits_of(dependencies_.config.server, dependencies_.connections_max),
           observer_of(dependencies_.metrics.http, health_, nullptr),
-          admission_of(dependencies_.config.server)
+          {.admission = admission_of(dependencies_.config.server)}
       ) {
     health_.add_routes(router_);
 }

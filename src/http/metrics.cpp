@@ -58,10 +58,26 @@ Metrics::Metrics(telemetry::Registry& registry)
            every_process,
            "Above 0: large bodies on slow connections; an attack, or a limit that is too low.",
            "increase(txstream_http_connections_broken_off_total[15m])"}
+      )),
+      streams_(registry.gauge(
+          {"txstream_http_streams",
+           "Responses being streamed right now, such as the live tails of the console.",
+           every_process,
+           "Each holds a connection for as long as its client listens; 20 is the limit.",
+           "max by (instance) (txstream_http_streams)"}
+      )),
+      streams_refused_(registry.counter(
+          {"txstream_http_streams_refused_total",
+           "Streams refused with 429 because 20 were open.",
+           every_process,
+           "Above 0: close tabs that tail, or look for clients that open streams in a loop.",
+           "increase(txstream_http_streams_refused_total[15m])"}
       )) {
 }
 
 void Metrics::answered(const RequestLog& request) const {
+    // How long a client listened says nothing about how fast we answer.
+    if (request.is_stream) return;
     const auto status = fmt::format_int(request.status);
     // The router knows each method that a request may have, so the label has few values.
     duration_
@@ -87,6 +103,10 @@ void Metrics::count(Counted what, int change) const {
             return buffered_bytes_.add(change);
         case Counted::broken_off:
             return broken_off_.add();
+        case Counted::streams:
+            return streams_.add(change);
+        case Counted::streams_refused:
+            return streams_refused_.add();
     }
 }
 

@@ -22,6 +22,8 @@ private:
     telemetry::Counter timed_out_;
     telemetry::Gauge buffered_bytes_;
     telemetry::Counter broken_off_;
+    telemetry::Gauge streams_;
+    telemetry::Counter streams_refused_;
 };
 
 }  // namespace txstream::http

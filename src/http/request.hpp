@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "http/role.hpp"
 #include "runtime/deadline.hpp"
 #include "telemetry/trace_context.hpp"
 
@@ -66,6 +67,7 @@ public:
     std::string id;     ///< X-Request-Id, the client's if it is a sane one, else ours
     Deadline deadline;  ///< when the answer must be on its way
     std::optional<telemetry::Trace> trace;  ///< that it belongs to
+    Caller caller;                          ///< known before the handler runs
 
     /// What stands in the place of `{name}` in the route's template; empty if there is none.
     std::string_view param(std::string_view name) const noexcept;

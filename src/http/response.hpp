@@ -1,5 +1,8 @@
 #pragma once
 
+#include "http/body_writer.hpp"
+
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +26,11 @@ public:
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
     std::string failure;  ///< for the log, never for the client
+    /// Makes a body of unknown length; used instead of `body`. It runs after the head has been
+    /// sent, and not at all for HEAD. It must own what it uses: the handler has returned by then. A
+    /// client that goes away cancels it: its wait fails with operation_aborted, as does each later
+    /// one. If it throws, the connection ends without the body's end, so the client sees the loss.
+    std::function<Task<>(BodyWriter&)> stream;
 
     Response& with(std::string_view name, std::string value) &;
     Response&& with(std::string_view name, std::string value) &&;

@@ -8,7 +8,7 @@
 
 namespace txstream::http {
 
-void Router::add(Method method, std::string_view route, Handler handler) {
+void Router::add(Method method, std::string_view route, Handler handler, Role least) {
     TXS_ASSERT(route.starts_with('/'), "a route begins with '/'");
     TXS_ASSERT(method != Method::other, "a route has a method we know");
     auto found = std::find_if(routes_.begin(), routes_.end(), [route](const Route& known) {
@@ -22,7 +22,16 @@ void Router::add(Method method, std::string_view route, Handler handler) {
         found = routes_.insert(place, std::move(added));
     }
     TXS_ASSERT(endpoint(*found, method) == nullptr, "a route is added once for each method");
-    found->endpoints.push_back({method, std::move(handler)});
+    found->endpoints.push_back({method, std::move(handler), least});
+}
+
+std::vector<Router::Listed> Router::routes() const {
+    std::vector<Listed> all;
+    for (const auto& route : routes_) {
+        for (const auto& known : route.endpoints)
+            all.push_back({known.method, route.text, known.least});
+    }
+    return all;
 }
 
 Router::Match Router::find(Request& request) const {
@@ -34,21 +43,20 @@ Router::Match Router::find(Request& request) const {
         return matches(known, request.segments);
     });
     if (route == routes_.end()) return {nullptr, "unmatched", problem(404, "no such path")};
-    const Handler* handler = endpoint(*route, request.method);
-    if (handler == nullptr && request.method == Method::head) {
-        handler = endpoint(*route, Method::get);
-    }
-    if (handler == nullptr) {
+    const Endpoint* found = endpoint(*route, request.method);
+    if (found == nullptr && request.method == Method::head) found = endpoint(*route, Method::get);
+    if (found == nullptr) {
         auto refusal = request.method == Method::options
                            ? Response(204)
                            : problem(405, "this path does not take that method");
-        return {nullptr, route->text, std::move(refusal).with("Allow", allowed(*route))};
+        refusal.with("Allow", allowed(*route));
+        return {nullptr, route->text, std::move(refusal), least_of(*route, request.method)};
     }
     for (std::size_t i = 0; i < route->segments.size(); ++i) {
         const auto& segment = route->segments[i];
         if (segment.is_param) request.add_param(segment.text, request.segments[i]);
     }
-    return {handler, route->text, Response()};
+    return {&found->handler, route->text, Response(), found->least};
 }
 
 std::vector<Router::Segment> Router::parse(std::string_view route) {
@@ -88,13 +96,24 @@ bool Router::more_literal(const Route& left, const Route& right) {
     );
 }
 
-const Router::Handler* Router::endpoint(const Route& route, Method method) {
+const Router::Endpoint* Router::endpoint(const Route& route, Method method) {
     const auto found = std::find_if(
         route.endpoints.begin(),
         route.endpoints.end(),
         [method](const Endpoint& known) { return known.method == method; }
     );
-    return found == route.endpoints.end() ? nullptr : &found->handler;
+    return found == route.endpoints.end() ? nullptr : &*found;
+}
+
+// To ask what a path takes needs what any of its methods needs; a 405 says no more than that.
+Role Router::least_of(const Route& route, Method method) {
+    if (method != Method::options) return Role::none;
+    const auto least = std::min_element(
+        route.endpoints.begin(),
+        route.endpoints.end(),
+        [](const Endpoint& left, const Endpoint& right) { return left.least < right.least; }
+    );
+    return least->least;
 }
 
 // What OPTIONS * asks for.
@@ -102,7 +121,8 @@ std::string Router::allowed_anywhere() const {
     Route all;
     for (const auto& route : routes_) {
         for (const auto& known : route.endpoints) {
-            if (endpoint(all, known.method) == nullptr) all.endpoints.push_back({known.method, {}});
+            if (endpoint(all, known.method) == nullptr)
+                all.endpoints.push_back({known.method, {}, known.least});
         }
     }
     return allowed(all);

@@ -17,16 +17,26 @@ public:
     using Handler = std::function<Task<Response>(Request)>;
 
     /// `route` is a template such as "/api/v1/orders/{id}"; a literal segment wins over a
-    /// parameter. Adding the same method and route twice is a bug.
-    void add(Method method, std::string_view route, Handler handler);
+    /// parameter. Adding the same method and route twice is a bug. A caller whose role is less than
+    /// `least` is refused before the handler runs: 401 without a role, else 403.
+    void add(Method method, std::string_view route, Handler handler, Role least = Role::none);
 
     struct Match {
-        const Handler* handler;  ///< none: `refusal` is the answer
-        std::string_view route;  ///< the template, for metrics; "unmatched" if the path is unknown
-        Response refusal;        ///< 404, 405 with Allow, 501, or 204 with Allow for OPTIONS
+        const Handler* handler;   ///< none: `refusal` is the answer
+        std::string_view route;   ///< the template, for metrics; "unmatched" if the path is unknown
+        Response refusal;         ///< 404, 405 with Allow, 501, or 204 with Allow for OPTIONS
+        Role least = Role::none;  ///< of the handler; for OPTIONS of any handler of the path
     };
     /// Fills in the request's params. HEAD finds the handler of GET.
     Match find(Request& request) const;
+
+    struct Listed {
+        Method method;
+        std::string_view route;
+        Role least;
+    };
+    /// Everything that was added, so that a test can prove a property of all routes.
+    std::vector<Listed> routes() const;
 
 private:
     struct Segment {
@@ -36,6 +46,7 @@ private:
     struct Endpoint {
         Method method;
         Handler handler;
+        Role least;
     };
     struct Route {
         std::string text;
@@ -46,8 +57,9 @@ private:
     static std::vector<Segment> parse(std::string_view route);
     static bool matches(const Route& route, const std::vector<std::string>& path);
     static bool more_literal(const Route& left, const Route& right);
-    static const Handler* endpoint(const Route& route, Method method);
+    static const Endpoint* endpoint(const Route& route, Method method);
     static std::string allowed(const Route& route);
+    static Role least_of(const Route& route, Method method);
     std::string allowed_anywhere() const;
 
     std::vector<Route> routes_;  ///< the more literal one first

@@ -59,6 +59,21 @@ TEST(RouterTest, AllowListsWhatThePathTakes) {
     EXPECT_EQ(match.refusal.headers[0].second, "GET, HEAD, POST, OPTIONS");
 }
 
+TEST(RouterTest, EveryRouteIsListedWithTheRoleItNeeds) {
+    Router router;
+    router.add(Method::get, "/a", nothing, Role::viewer);
+    router.add(Method::post, "/a", nothing, Role::operator_);
+    router.add(Method::get, "/b/{id}", nothing);
+    const auto routes = router.routes();
+    ASSERT_EQ(routes.size(), 3u);
+    auto request = Request::make(Method::head, "/a").value();
+    EXPECT_EQ(router.find(request).least, Role::viewer);
+    request = Request::make(Method::post, "/a").value();
+    EXPECT_EQ(router.find(request).least, Role::operator_);
+    request = Request::make(Method::options, "/a").value();
+    EXPECT_EQ(router.find(request).least, Role::viewer);
+}
+
 TEST(RequestTest, HeadersAreFoundWithoutRegardToCase) {
     Headers headers;
     headers.add("Content-Type", "a");

@@ -85,9 +85,9 @@ public:
         const Router& router,
         Limits limits,
         Observer observer,
-        Admission admission
+        Options options
     )
-        : shared_(router, limits, std::move(observer), std::move(admission)),
+        : shared_(router, limits, std::move(observer), std::move(options)),
           acceptor_(executor),
           pause_(executor),
           look_(executor, Deadline::Clock::time_point::max()),
@@ -193,7 +193,7 @@ Result<std::uint16_t> Server::Impl::listen(const std::string& host, std::uint16_
         return tl::unexpected<Error>(listen_error(host, port, error));
     }
     listened_ = true;
-    shared_.admission.listens_on(host, endpoint.address().is_loopback());
+    shared_.options.admission.listens_on(host, endpoint.address().is_loopback());
     tasks_.spawn(accept());
     tasks_.spawn(watch());
     return acceptor_.local_endpoint(error).port();
@@ -286,6 +286,7 @@ Task<> Server::Impl::stop(Deadline deadline) {
         co_await drained_.async_wait(kAwait);
     }
     shared_.cancelled = true;
+    for (auto& session : served_) session.cancel();
     tasks_.cancel();
     // Our own tasks report no errors, so there is none to return.
     (void)co_await tasks_.join();
@@ -296,10 +297,10 @@ Server::Server(
     const Router& router,
     Limits limits,
     Observer observer,
-    Admission admission
+    Options options
 )
     : impl_(std::make_unique<Impl>(
-          std::move(executor), router, limits, std::move(observer), std::move(admission)
+          std::move(executor), router, limits, std::move(observer), std::move(options)
       )) {
 }
 

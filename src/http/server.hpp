@@ -24,11 +24,13 @@ struct Limits {
     /// Incomplete bodies and unread responses of all connections; beyond it the connection that has
     /// waited longest is closed. Each may hold 16 KiB in addition.
     std::size_t buffer_bytes_max = 64 * 1024 * 1024;
-    std::size_t header_bytes_max = 16 * 1024;        ///< request line and headers together: 431
-    std::size_t header_fields_max = 100;             ///< lines of them: 431
-    std::size_t target_bytes_max = 8 * 1024;         ///< 414
-    std::chrono::milliseconds read_timeout{15000};   ///< from a request's first byte to its last
-    std::chrono::milliseconds write_timeout{15000};  ///< for a whole response
+    std::size_t header_bytes_max = 16 * 1024;       ///< request line and headers together: 431
+    std::size_t header_fields_max = 100;            ///< lines of them: 431
+    std::size_t target_bytes_max = 8 * 1024;        ///< 414
+    std::size_t streams_max = 20;                   ///< bodies being streamed; one more is 429
+    std::chrono::milliseconds read_timeout{15000};  ///< from a request's first byte to its last
+    std::chrono::milliseconds write_timeout{15000
+    };  ///< for a whole response, or 16 KiB of a stream
     std::chrono::milliseconds idle_timeout{60000};   ///< between requests
     std::chrono::milliseconds linger_timeout{2000};  ///< reading on after a refusal, so it arrives
     std::chrono::milliseconds drain_timeout{5000};   ///< for slow clients once stop() was called
@@ -48,16 +50,19 @@ struct RequestLog {
     const telemetry::Trace* trace;  ///< that it belongs to; may be none
     telemetry::SpanId parent;       ///< of its span, when there is a tracer; zero: none
     std::string_view path;          ///< as it was sent, cut off; only of a request that is sampled
+    bool is_stream = false;         ///< the duration is how long the client listened
 };
 
 /// What a server counts as it happens.
 enum class Counted : std::uint8_t {
-    connections,  ///< being served: up, and down again
-    requests,     ///< being answered: up, and down again
-    refused,      ///< connections beyond connections_max; only up
-    timed_out,    ///< requests that came and answers that left too slowly; only up
-    buffered,     ///< bytes that count against buffer_bytes_max: up and down
-    broken_off,   ///< connections ended because of buffer_bytes_max; only up
+    connections,      ///< being served: up, and down again
+    requests,         ///< being answered: up, and down again
+    refused,          ///< connections beyond connections_max; only up
+    timed_out,        ///< requests that came and answers that left too slowly; only up
+    buffered,         ///< bytes that count against buffer_bytes_max: up and down
+    broken_off,       ///< connections ended because of buffer_bytes_max; only up
+    streams,          ///< bodies being streamed: up, and down again
+    streams_refused,  ///< beyond streams_max; only up
 };
 
 /// Each may be empty. Called on the server's thread; must not throw.
@@ -68,6 +73,12 @@ struct Observer {
     /// Gives each request a context of its own, for its span; may be none. Recording that span,
     /// when it is sampled, is left to `request`.
     const telemetry::Tracer* tracer = nullptr;
+};
+
+/// What a server refuses before a handler runs, and how its answers look.
+struct Options {
+    Admission admission;
+    Role anonymous = Role::none;  ///< of callers without a token
 };
 
 /// An HTTP/1.1 server: one task for each connection, requests of a connection in order.
@@ -81,7 +92,7 @@ public:
         const Router& router,
         Limits limits,
         Observer observer,
-        Admission admission = {}
+        Options options = {}
     );
     ~Server();
     Server(const Server&) = delete;

@@ -150,7 +150,7 @@ TEST_F(ServerTest, SlowClientsDoNotHoldUpTheStop) {
 
 // Aim: what must be refused for its headers is refused before the body is invited or awaited.
 TEST_F(ServerTest, WhatAWebPageMaySendIsRefusedBeforeItsBody) {
-    admission_ = Admission({.only_json = true, .checks_hosts = true, .hosts = {}});
+    options_.admission = Admission({.only_json = true, .checks_hosts = true, .hosts = {}});
     start();
     const auto status = [this](const std::string& lines) {
         Client client(port_);

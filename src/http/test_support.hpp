@@ -79,6 +79,10 @@ public:
         reply.head = input_.substr(0, end);
         input_.erase(0, end);
         std::from_chars(reply.head.data() + 9, reply.head.data() + 12, reply.status);
+        if (with_body && reply.has("Transfer-Encoding: chunked\r\n")) {
+            for (auto piece = chunk(); !piece.empty(); piece = chunk()) reply.body += piece;
+            return reply;
+        }
         const auto at = reply.head.find("Content-Length: ");
         if (!with_body || at == std::string::npos) return reply;
         std::size_t length = 0;
@@ -88,6 +92,27 @@ public:
         reply.body = input_.substr(0, length);
         input_.erase(0, length);
         return reply;
+    }
+    /// The next chunk of a body; empty for the last, and when the server closed.
+    std::string chunk() {
+        while (input_.find("\r\n") == std::string::npos) {
+            if (!more()) return {};
+        }
+        std::size_t size = 0;
+        std::from_chars(input_.data(), input_.data() + input_.size(), size, 16);
+        input_.erase(0, input_.find("\r\n") + 2);
+        while (input_.size() < size + 2) {
+            if (!more()) return {};
+        }
+        auto piece = input_.substr(0, size);
+        input_.erase(0, size + 2);
+        return piece;
+    }
+    /// Everything until the server closes.
+    std::string rest() {
+        while (more()) {
+        }
+        return std::exchange(input_, {});
     }
     Reply ask(std::string_view request) {
         send(request);
@@ -119,12 +144,13 @@ struct Seen {
     std::string traceparent, tracestate;
     telemetry::SpanId parent;
     std::string path;
+    bool is_stream;
 };
 
 /// What the server counted.
 struct Counts {
     int accepted = 0, connections = 0, requests = 0, refused = 0, timed_out = 0, buffered = 0,
-        broken_off = 0, troubles = 0;
+        broken_off = 0, streams = 0, streams_refused = 0, troubles = 0;
 };
 
 /// A server on its own thread, with routes that show what arrived.
@@ -164,12 +190,14 @@ protected:
         });
     }
 
-    ~ServerTest() override {
-        if (thread_.joinable()) {
-            stop(5s).get();
-            on_loop([this] { work_.reset(); });
-            thread_.join();
-        }
+    ~ServerTest() override { shut_down(); }
+
+    /// Called first by the destructor of a fixture whose handlers use its members.
+    void shut_down() {
+        if (!thread_.joinable()) return;
+        stop(5s).get();
+        on_loop([this] { work_.reset(); });
+        thread_.join();
     }
 
     std::uint16_t start() {
@@ -185,7 +213,8 @@ protected:
                  log.trace ? log.trace->context.traceparent() : "",
                  log.trace ? log.trace->state : "",
                  log.parent,
-                 std::string(log.path)}
+                 std::string(log.path),
+                 log.is_stream}
             );
             told_.notify_all();
         };
@@ -198,7 +227,9 @@ protected:
                 &Counts::refused,
                 &Counts::timed_out,
                 &Counts::buffered,
-                &Counts::broken_off
+                &Counts::broken_off,
+                &Counts::streams,
+                &Counts::streams_refused
             };
             counts_.*counts[static_cast<std::size_t>(what)] += change;
         };
@@ -207,7 +238,7 @@ protected:
             ++counts_.troubles;
         };
         observer.tracer = tracer_;
-        server_.emplace(loop_.get_executor(), router_, limits_, std::move(observer), admission_);
+        server_.emplace(loop_.get_executor(), router_, limits_, std::move(observer), options_);
         port_ = server_->listen("127.0.0.1", 0).value();
         thread_ = std::thread([this] { loop_.run(); });
         return port_;
@@ -256,7 +287,7 @@ protected:
     asio::steady_timer gate_;
     std::promise<void> entered_;
     Limits limits_;
-    Admission admission_;
+    Options options_;
     const telemetry::Tracer* tracer_ = nullptr;
     Router router_;
     std::optional<Server> server_;

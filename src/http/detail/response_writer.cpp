@@ -135,9 +135,13 @@ bool write_head(std::string& out, const Response& response, const Departure& dep
         if (!response.content_type.empty()) {
             append_header(out, "Content-Type", response.content_type);
         }
-        out += "Content-Length: ";
-        append(out, response.body.size());
-        out += "\r\n";
+        if (!departure.is_stream) {
+            out += "Content-Length: ";
+            append(out, response.body.size());
+            out += "\r\n";
+        } else if (!departure.is_http_1_0) {
+            out += "Transfer-Encoding: chunked\r\n";
+        }
     }
     if (!departure.request_id.empty()) append_header(out, "X-Request-Id", departure.request_id);
     for (const auto& [name, value] : response.headers) append_header(out, name, value);
@@ -147,7 +151,8 @@ bool write_head(std::string& out, const Response& response, const Departure& dep
         out += "Connection: keep-alive\r\n";
     }
     out += "\r\n";
-    return may_have_body && !departure.without_body && !response.body.empty();
+    return may_have_body && !departure.without_body && !departure.is_stream &&
+           !response.body.empty();
 }
 
 }  // namespace txstream::http::detail

@@ -13,6 +13,7 @@ struct Departure {
     bool close = false;
     bool is_http_1_0 = false;
     bool without_body = false;  ///< HEAD: the length is told, the bytes are not sent
+    bool is_stream = false;     ///< the length is unknown: in chunks, or until the connection ends
     std::string_view request_id;
     std::time_t now = 0;
 };

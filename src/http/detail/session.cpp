@@ -50,6 +50,13 @@ RequestParser::Limits parser_limits(const Limits& limits) {
     return {head, limits.body_bytes_max};
 }
 
+Response refuse_caller(const Caller& caller) {
+    if (caller.role != Role::none)
+        return problem(403, "the role of your token does not allow this");
+    return problem(401, "this needs a token: Authorization: Bearer")
+        .with("WWW-Authenticate", "Bearer");
+}
+
 class InFlight {
 public:
     explicit InFlight(const Shared& shared) : shared_(shared) { shared_.count(Counted::requests); }
@@ -98,6 +105,7 @@ Task<> Session::run_refused() {
 }
 
 void Session::look_at(Clock::time_point now) {
+    if (now >= stream_until_) cancel();
     if (now < until_) return;
     if (!expired_ && (waiting_ == Wait::read || waiting_ == Wait::write))
         shared_.count(Counted::timed_out);
@@ -107,6 +115,7 @@ void Session::look_at(Clock::time_point now) {
 }
 
 void Session::drain() {
+    stream_until_ = Clock::now() + shared_.limits.drain_timeout;
     if (waiting_ != Wait::none)
         until_ = std::min(until_, Clock::now() + shared_.limits.drain_timeout);
     if (waiting_ != Wait::idle && waiting_ != Wait::linger) return;
@@ -139,17 +148,7 @@ Task<bool> Session::read_request() {
                 wait(Wait::read, limits.read_timeout);
             }
         }
-        if (input_begin_ == input_end_) {
-            input_begin_ = input_end_ = 0;
-        } else if (input_begin_ > 0) {
-            std::copy(
-                input_.begin() + static_cast<std::ptrdiff_t>(input_begin_),
-                input_.begin() + static_cast<std::ptrdiff_t>(input_end_),
-                input_.begin()
-            );
-            input_end_ -= input_begin_;
-            input_begin_ = 0;
-        }
+        make_room();
         if (input_end_ == input_.size()) {
             // What the parser left is part of a head, and it answers 431 to one byte too many.
             TXS_ASSERT(input_.size() <= limits.header_bytes_max, "an incomplete head has a limit");
@@ -186,6 +185,7 @@ Task<bool> Session::answer() {
     request.id = id_for(request);
     const RequestTrace trace(request, shared_.observer.tracer, shared_.trace_ids);
     request.trace = trace.own;
+    request.caller = {{}, shared_.options.anonymous};
     const std::string id = request.id;
     const Method method = request.method;
     Response response;
@@ -198,18 +198,27 @@ Task<bool> Session::answer() {
         auto match = shared_.router.find(request);
         route = match.route;
         response = co_await respond(std::move(request), std::move(match));
+        if (response.stream && shared_.streams >= shared_.limits.streams_max) {
+            shared_.count(Counted::streams_refused);
+            response = problem(429, "too many streams are open; close one, or try again later");
+            response.with("Retry-After", "5");
+        }
     }
     complete(response, id);
 
     Departure departure;
-    departure.close = !parser_.keep_alive() || shared_.closing;
+    departure.is_stream = static_cast<bool>(response.stream);
     departure.is_http_1_0 = parser_.is_http_1_0();
+    departure.close =
+        !parser_.keep_alive() || shared_.closing || (departure.is_stream && departure.is_http_1_0);
     departure.without_body = method == Method::head;
     departure.request_id = id;
     departure.now = std::time(nullptr);
     output_.clear();
     const bool has_body = write_head(output_, response, departure);
-    const bool written = co_await write(output_, has_body ? response.body : std::string_view());
+    bool written = co_await write(output_, has_body ? response.body : std::string_view());
+    if (written && departure.is_stream && !departure.without_body)
+        written = co_await send_stream(response, !departure.is_http_1_0);
     if (shared_.observer.request) {
         shared_.observer.request(
             {method,
@@ -220,7 +229,8 @@ Task<bool> Session::answer() {
              response.failure,
              trace.own ? &*trace.own : nullptr,
              trace.parent,
-             trace.path}
+             trace.path,
+             departure.is_stream}
         );
     }
     co_return written && !departure.close;
@@ -229,6 +239,7 @@ Task<bool> Session::answer() {
 // The request boundary: no exception of a handler goes further, but for the one that says that we
 // ourselves were cancelled.
 Task<Response> Session::respond(Request request, Router::Match match) {
+    if (request.caller.role < match.least) co_return refuse_caller(request.caller);
     if (match.handler == nullptr) co_return std::move(match.refusal);
     std::string failure;
     try {
@@ -303,8 +314,20 @@ void Session::break_off() {
 // Once the headers have come, and before a body is invited.
 void Session::admit() {
     if (parser_.refusal()) return;
-    auto refusal = shared_.admission.refuse(parser_.request(), parser_.has_body());
+    auto refusal = shared_.options.admission.refuse(parser_.request(), parser_.has_body());
     if (refusal) parser_.refuse({refusal->status, std::move(refusal->text)});
+}
+
+// What has not been consumed moves to the front of the buffer.
+void Session::make_room() {
+    if (input_begin_ == 0) return;
+    std::copy(
+        input_.begin() + static_cast<std::ptrdiff_t>(input_begin_),
+        input_.begin() + static_cast<std::ptrdiff_t>(input_end_),
+        input_.begin()
+    );
+    input_end_ -= input_begin_;
+    input_begin_ = 0;
 }
 
 void Session::wait(Wait what, Clock::duration how_long) {

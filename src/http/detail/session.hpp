@@ -18,11 +18,13 @@ namespace txstream::http::detail {
 
 /// What the sessions of a server share.
 struct Shared {
-    Shared(const Router& with_router, Limits with_limits, Observer with_observer, Admission rules)
+    Shared(
+        const Router& with_router, Limits with_limits, Observer with_observer, Options with_options
+    )
         : router(with_router),
           limits(with_limits),
           observer(std::move(with_observer)),
-          admission(std::move(rules)),
+          options(std::move(with_options)),
           buffers(
               limits.buffer_bytes_max,
               [this](int change) { count(Counted::buffered, change); },
@@ -32,13 +34,14 @@ struct Shared {
     const Router& router;
     const Limits limits;
     const Observer observer;
-    Admission admission;
+    Options options;
     Buffers buffers;
     std::mt19937_64 random{std::random_device()()};
     telemetry::TraceIds trace_ids = telemetry::TraceIds::random();
     bool closing = false;    ///< answers say "Connection: close"
     bool draining = false;   ///< stop() has been called
     bool cancelled = false;  ///< the deadline of stop() has passed
+    std::size_t streams = 0;
 
     void count(Counted what, int change = 1) const {
         if (observer.counted) observer.counted(what, change);
@@ -60,20 +63,25 @@ public:
     /// Ends the wait if it is over. To be called again and again: what it cancels may have been
     /// done already, and then the session waits anew.
     void look_at(Clock::time_point now);
-    /// The server stops: a session that waits for a request need not.
+    /// The server stops: a session that waits for a request need not, and a stream should end.
     void drain();
+    /// The patience of stop() is over: ends a stream, which the session itself waits for.
+    void cancel();
 
 private:
     enum class Wait : std::uint8_t { none, idle, read, write, linger };
+    class Stream;
 
     Task<bool> read_request();
     Task<bool> answer();
     Task<Response> respond(Request request, Router::Match match);
     Task<bool> write(std::string_view head, std::string_view body);
+    Task<bool> send_stream(Response& response, bool is_chunked);
     Task<> close();
 
     void wait(Wait what, Clock::duration how_long);
     void break_off();
+    void make_room();
     void admit();
     bool has_unread() const;
     bool may_be_idle() const;
@@ -93,6 +101,8 @@ private:
     Clock::time_point until_ = Clock::time_point::max();
     Clock::time_point began_{};  ///< the first byte of the request
     Buffers::Share held_;
+    Stream* stream_ = nullptr;  ///< while one is sent
+    Clock::time_point stream_until_ = Clock::time_point::max();
 };
 
 }  // namespace txstream::http::detail
