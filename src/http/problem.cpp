@@ -1,6 +1,11 @@
 #include "http/problem.hpp"
 
+#include "http/detail/status.hpp"
 #include "http/detail/text.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
 
 namespace txstream::http {
 
@@ -37,6 +42,20 @@ Response problem(const Error& error) {
 
 Response problem(int status, std::string_view error) {
     return json(status, "{\"error\":" + detail::json_string(error) + "}");
+}
+
+Response problem_details(
+    int status, std::string_view code, std::string_view what, std::string_view request_id
+) {
+    auto body = fmt::format(
+        R"({{"type":"about:blank","title":{},"status":{},"detail":{},"code":{},"request_id":{}}})",
+        detail::json_string(detail::reason(status)),
+        status,
+        detail::json_string(what),
+        detail::json_string(code),
+        detail::json_string(request_id)
+    );
+    return Response(status, "application/problem+json", std::move(body));
 }
 
 }  // namespace txstream::http

@@ -17,4 +17,10 @@ Response problem(const Error& error);
 /// A refusal in our own words, which the client sees.
 Response problem(int status, std::string_view error);
 
+/// The same as RFC 9457 has it: type, title, status, detail, and our code (a word for programs) and
+/// request_id. The type is always about:blank, so the title is the status's phrase.
+Response problem_details(
+    int status, std::string_view code, std::string_view what, std::string_view request_id
+);
+
 }  // namespace txstream::http

@@ -35,28 +35,32 @@ std::vector<Router::Listed> Router::routes() const {
 }
 
 Router::Match Router::find(Request& request) const {
-    if (request.method == Method::other)
-        return {nullptr, "unmatched", problem(501, "this server does not know the method")};
+    if (request.method == Method::other) return refuse(501, "this server does not know the method");
     if (request.target == "*")
-        return {nullptr, "*", Response(204).with("Allow", allowed_anywhere())};
+        return {nullptr, "*", Response(204).with("Allow", allowed_anywhere()), {}, Role::none};
     const auto route = std::find_if(routes_.begin(), routes_.end(), [&](const Route& known) {
         return matches(known, request.segments);
     });
-    if (route == routes_.end()) return {nullptr, "unmatched", problem(404, "no such path")};
+    if (route == routes_.end()) return refuse(404, "no such path");
     const Endpoint* found = endpoint(*route, request.method);
     if (found == nullptr && request.method == Method::head) found = endpoint(*route, Method::get);
     if (found == nullptr) {
-        auto refusal = request.method == Method::options
-                           ? Response(204)
-                           : problem(405, "this path does not take that method");
-        refusal.with("Allow", allowed(*route));
-        return {nullptr, route->text, std::move(refusal), least_of(*route, request.method)};
+        Match match = refuse(405, "this path does not take that method");
+        if (request.method == Method::options) match.refusal = Response(204);
+        match.refusal.with("Allow", allowed(*route));
+        match.route = route->text;
+        match.least = least_of(*route, request.method);
+        return match;
     }
     for (std::size_t i = 0; i < route->segments.size(); ++i) {
         const auto& segment = route->segments[i];
         if (segment.is_param) request.add_param(segment.text, request.segments[i]);
     }
-    return {&found->handler, route->text, Response(), found->least};
+    return {&found->handler, route->text, Response(), {}, found->least};
+}
+
+Router::Match Router::refuse(int status, std::string_view why) {
+    return {nullptr, "unmatched", problem(status, why), why, Role::none};
 }
 
 std::vector<Router::Segment> Router::parse(std::string_view route) {

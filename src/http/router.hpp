@@ -22,10 +22,11 @@ public:
     void add(Method method, std::string_view route, Handler handler, Role least = Role::none);
 
     struct Match {
-        const Handler* handler;   ///< none: `refusal` is the answer
-        std::string_view route;   ///< the template, for metrics; "unmatched" if the path is unknown
-        Response refusal;         ///< 404, 405 with Allow, 501, or 204 with Allow for OPTIONS
-        Role least = Role::none;  ///< of the handler; for OPTIONS of any handler of the path
+        const Handler* handler;  ///< none: `refusal` is the answer
+        std::string_view route;  ///< the template, for metrics; "unmatched" if the path is unknown
+        Response refusal;        ///< 404, 405 with Allow, 501, or 204 with Allow for OPTIONS
+        std::string_view why = {};  ///< the refusal's text
+        Role least = Role::none;    ///< of the handler; for OPTIONS of any handler of the path
     };
     /// Fills in the request's params. HEAD finds the handler of GET.
     Match find(Request& request) const;
@@ -59,6 +60,7 @@ private:
     static bool more_literal(const Route& left, const Route& right);
     static const Endpoint* endpoint(const Route& route, Method method);
     static std::string allowed(const Route& route);
+    static Match refuse(int status, std::string_view why);
     static Role least_of(const Route& route, Method method);
     std::string allowed_anywhere() const;
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
-#include "http/admission.hpp"
+#include "http/options.hpp"
 #include "http/router.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/task.hpp"
@@ -73,12 +73,6 @@ struct Observer {
     /// Gives each request a context of its own, for its span; may be none. Recording that span,
     /// when it is sampled, is left to `request`.
     const telemetry::Tracer* tracer = nullptr;
-};
-
-/// What a server refuses before a handler runs, and how its answers look.
-struct Options {
-    Admission admission;
-    Role anonymous = Role::none;  ///< of callers without a token
 };
 
 /// An HTTP/1.1 server: one task for each connection, requests of a connection in order.

@@ -1,89 +1,17 @@
 #include "http/detail/response_writer.hpp"
 
+#include "http/detail/status.hpp"
 #include "http/detail/text.hpp"
+#include "http/problem.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
+#include <utility>
 
 namespace txstream::http::detail {
 namespace {
-
-std::string_view reason(int status) noexcept {
-    switch (status) {
-        case 200:
-            return "OK";
-        case 201:
-            return "Created";
-        case 202:
-            return "Accepted";
-        case 204:
-            return "No Content";
-        case 301:
-            return "Moved Permanently";
-        case 302:
-            return "Found";
-        case 303:
-            return "See Other";
-        case 304:
-            return "Not Modified";
-        case 307:
-            return "Temporary Redirect";
-        case 308:
-            return "Permanent Redirect";
-        case 400:
-            return "Bad Request";
-        case 401:
-            return "Unauthorized";
-        case 403:
-            return "Forbidden";
-        case 404:
-            return "Not Found";
-        case 405:
-            return "Method Not Allowed";
-        case 408:
-            return "Request Timeout";
-        case 409:
-            return "Conflict";
-        case 412:
-            return "Precondition Failed";
-        case 413:
-            return "Content Too Large";
-        case 414:
-            return "URI Too Long";
-        case 415:
-            return "Unsupported Media Type";
-        case 417:
-            return "Expectation Failed";
-        case 422:
-            return "Unprocessable Content";
-        case 429:
-            return "Too Many Requests";
-        case 431:
-            return "Request Header Fields Too Large";
-        case 500:
-            return "Internal Server Error";
-        case 501:
-            return "Not Implemented";
-        case 503:
-            return "Service Unavailable";
-        case 504:
-            return "Gateway Timeout";
-        default:
-            return "Status";
-    }
-}
-
-std::string_view standard_text(int status) noexcept {
-    switch (status) {
-        case 503:
-            return "service unavailable, try again later";
-        case 504:
-            return "no answer in time; whether the request took effect is unknown";
-        default:
-            return "internal error";
-    }
-}
 
 void append(std::string& out, std::size_t number) {
     std::array<char, 20> digits{};
@@ -97,6 +25,14 @@ void append_header(std::string& out, std::string_view name, std::string_view val
     // own.
     for (const char c : value) out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
     out += "\r\n";
+}
+
+bool has_header(const Response& response, std::string_view name) noexcept {
+    return std::any_of(
+        response.headers.begin(),
+        response.headers.end(),
+        [name](const auto& header) { return same_name(header.first, name); }
+    );
 }
 
 // "Sun, 06 Nov 1994 08:49:37 GMT", made once a second.
@@ -115,11 +51,19 @@ std::string_view date(std::time_t now) {
 
 }  // namespace
 
-void complete(Response& response, std::string_view request_id) {
+void complete(Response& response, std::string_view request_id, Problems problems) {
     if (response.status < 500 || !response.body.empty()) return;
+    const auto text = standard_text(response.status);
+    if (problems == Problems::details) {
+        auto details =
+            problem_details(response.status, code_word(response.status), text, request_id);
+        response.content_type = std::move(details.content_type);
+        response.body = std::move(details.body);
+        return;
+    }
     response.content_type = "application/json";
-    response.body = "{\"error\":" + json_string(standard_text(response.status)) +
-                    ",\"request_id\":" + json_string(request_id) + "}";
+    response.body =
+        "{\"error\":" + json_string(text) + ",\"request_id\":" + json_string(request_id) + "}";
 }
 
 bool write_head(std::string& out, const Response& response, const Departure& departure) {
@@ -145,6 +89,13 @@ bool write_head(std::string& out, const Response& response, const Departure& dep
     }
     if (!departure.request_id.empty()) append_header(out, "X-Request-Id", departure.request_id);
     for (const auto& [name, value] : response.headers) append_header(out, name, value);
+    if (departure.always != nullptr) {
+        for (const auto& [name, value] : *departure.always) {
+            // What caches must tell apart adds up; of all else the response knows better.
+            if (same_name(name, "Vary") || !has_header(response, name))
+                append_header(out, name, value);
+        }
+    }
     if (departure.close) {
         out += "Connection: close\r\n";
     } else if (departure.is_http_1_0) {

@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 #include "http/detail/request_trace.hpp"
 #include "http/detail/response_writer.hpp"
+#include "http/detail/status.hpp"
 #include "http/problem.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -50,13 +51,6 @@ RequestParser::Limits parser_limits(const Limits& limits) {
     return {head, limits.body_bytes_max};
 }
 
-Response refuse_caller(const Caller& caller) {
-    if (caller.role != Role::none)
-        return problem(403, "the role of your token does not allow this");
-    return problem(401, "this needs a token: Authorization: Bearer")
-        .with("WWW-Authenticate", "Bearer");
-}
-
 class InFlight {
 public:
     explicit InFlight(const Shared& shared) : shared_(shared) { shared_.count(Counted::requests); }
@@ -95,9 +89,11 @@ Task<> Session::run() {
 }
 
 Task<> Session::run_refused() {
-    auto response = problem(503, "too many connections, try again later").with("Retry-After", "1");
+    auto response = shared_.refuse(503, "too many connections, try again later", {});
+    response.with("Retry-After", "1");
     Departure departure;
     departure.close = true;
+    departure.always = &shared_.options.headers;
     departure.now = std::time(nullptr);
     write_head(output_, response, departure);
     parser_.refuse({503, "too many connections"});
@@ -191,7 +187,7 @@ Task<bool> Session::answer() {
     Response response;
     std::string_view route = "malformed";
     if (const auto& refusal = parser_.refusal()) {
-        response = problem(refusal->status, refusal->text);
+        response = shared_.refuse(refusal->status, refusal->text, id);
         if (refusal->status == 503) response.with("Retry-After", "1");
         request.body = std::string();
     } else {
@@ -200,11 +196,12 @@ Task<bool> Session::answer() {
         response = co_await respond(std::move(request), std::move(match));
         if (response.stream && shared_.streams >= shared_.limits.streams_max) {
             shared_.count(Counted::streams_refused);
-            response = problem(429, "too many streams are open; close one, or try again later");
+            response =
+                shared_.refuse(429, "too many streams are open; close one, or try again later", id);
             response.with("Retry-After", "5");
         }
     }
-    complete(response, id);
+    complete(response, id, shared_.options.problems);
 
     Departure departure;
     departure.is_stream = static_cast<bool>(response.stream);
@@ -213,6 +210,7 @@ Task<bool> Session::answer() {
         !parser_.keep_alive() || shared_.closing || (departure.is_stream && departure.is_http_1_0);
     departure.without_body = method == Method::head;
     departure.request_id = id;
+    departure.always = &shared_.options.headers;
     departure.now = std::time(nullptr);
     output_.clear();
     const bool has_body = write_head(output_, response, departure);
@@ -236,11 +234,30 @@ Task<bool> Session::answer() {
     co_return written && !departure.close;
 }
 
+Response Shared::refuse(int status, std::string_view why, std::string_view request_id) const {
+    if (options.problems == Problems::error_member) return problem(status, why);
+    return problem_details(status, code_word(status), why, request_id);
+}
+
+// The router does not know how this server words its refusals.
+Response Session::refuse(Router::Match match, const std::string& id) const {
+    if (match.refusal.status < 400) return std::move(match.refusal);
+    auto response = shared_.refuse(match.refusal.status, match.why, id);
+    response.headers = std::move(match.refusal.headers);
+    return response;
+}
+
 // The request boundary: no exception of a handler goes further, but for the one that says that we
 // ourselves were cancelled.
 Task<Response> Session::respond(Request request, Router::Match match) {
-    if (request.caller.role < match.least) co_return refuse_caller(request.caller);
-    if (match.handler == nullptr) co_return std::move(match.refusal);
+    if (request.caller.role < match.least) {
+        if (request.caller.role != Role::none)
+            co_return shared_.refuse(403, "the role of your token does not allow this", request.id);
+        auto response =
+            shared_.refuse(401, "this needs a token: Authorization: Bearer TOKEN", request.id);
+        co_return response.with("WWW-Authenticate", "Bearer");
+    }
+    if (match.handler == nullptr) co_return refuse(std::move(match), request.id);
     std::string failure;
     try {
         co_return co_await (*match.handler)(std::move(request));

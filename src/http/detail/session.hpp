@@ -43,6 +43,8 @@ struct Shared {
     bool cancelled = false;  ///< the deadline of stop() has passed
     std::size_t streams = 0;
 
+    /// In the words of this server.
+    Response refuse(int status, std::string_view why, std::string_view request_id) const;
     void count(Counted what, int change = 1) const {
         if (observer.counted) observer.counted(what, change);
     }
@@ -75,6 +77,7 @@ private:
     Task<bool> read_request();
     Task<bool> answer();
     Task<Response> respond(Request request, Router::Match match);
+    Response refuse(Router::Match match, const std::string& id) const;
     Task<bool> write(std::string_view head, std::string_view body);
     Task<bool> send_stream(Response& response, bool is_chunked);
     Task<> close();
