@@ -29,9 +29,10 @@ struct Options {
     ExtraHeaders headers = {};
 };
 
-/// For a server whose responses a browser shows: nothing from elsewhere runs in its page, nobody
-/// frames it, nothing is sniffed, guessed, leaked or stored. Scripts, styles and requests may be of
-/// this server only; nothing inline. There are no CORS headers, so no other origin reads an answer.
+/// For a server whose responses a browser shows: nothing from elsewhere runs in its page, no other
+/// page frames it, nothing is sniffed, guessed, leaked or stored. Scripts, styles and requests may
+/// be of this server only; nothing inline. There are no CORS headers, so no other origin reads an
+/// answer.
 ExtraHeaders page_headers();
 
 }  // namespace txstream::http

@@ -236,5 +236,17 @@ TEST_F(ServerStreamTest, WhatAClientSendsAheadIsAnsweredAfterTheStream) {
     for (int i = 0; i < 3; ++i) EXPECT_EQ(client.read().status, 200);
 }
 
+TEST_F(ServerStreamTest, AStreamNeedsTheProofOfAWrite) {
+    waits_for_stop_ = true;
+    options_.admission = Admission({.pages = Admission::Pages::proof_needed});
+    Client client(start());
+    EXPECT_EQ(client.ask(kTail).status, 403);
+    EXPECT_EQ(client.ask(kHello).status, 200);
+    EXPECT_EQ(ended_, 0);
+    client.send("GET /tail HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n\r\n");
+    EXPECT_EQ(client.read(false).status, 200);
+    EXPECT_EQ(client.chunk(), "first\n");
+}
+
 }  // namespace
 }  // namespace txstream::http

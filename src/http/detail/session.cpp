@@ -191,10 +191,13 @@ Task<bool> Session::answer() {
         if (refusal->status == 503) response.with("Retry-After", "1");
         request.body = std::string();
     } else {
+        const auto unproven = shared_.options.admission.refuse_stream(request);
         auto match = shared_.router.find(request);
         route = match.route;
         response = co_await respond(std::move(request), std::move(match));
-        if (response.stream && shared_.streams >= shared_.limits.streams_max) {
+        if (response.stream && unproven) {
+            response = shared_.refuse(unproven->status, unproven->text, id);
+        } else if (response.stream && shared_.streams >= shared_.limits.streams_max) {
             shared_.count(Counted::streams_refused);
             response =
                 shared_.refuse(429, "too many streams are open; close one, or try again later", id);
