@@ -1,0 +1,73 @@
+#include "console/console.hpp"
+
+#include "console/session_api.hpp"
+
+#include <utility>
+
+namespace txstream::console {
+
+namespace {
+
+// Read-only, and every statement ends on the server soon after the page has given up. The planner
+// must not take a second for a JIT that saves nothing.
+constexpr const char* kSessionSettings =
+    "SET application_name = 'txstream console'; SET default_transaction_read_only = on; "
+    "SET statement_timeout = '2s'; SET lock_timeout = '1s'; "
+    "SET idle_in_transaction_session_timeout = '10s'; SET jit = off; "
+    "SET max_parallel_workers_per_gather = 0";
+constexpr std::size_t kSessionsMax = 3;
+
+}  // namespace
+
+class Console::Impl {
+public:
+    explicit Impl(Dependencies dependencies)
+        : settings_(std::move(dependencies.settings)),
+          pool_(
+              dependencies.executor,
+              std::move(dependencies.database),
+              kSessionSettings,
+              {.connections_max = kSessionsMax, .waiters_max = 64}
+          ),
+          offload_(dependencies.executor, {}),
+          cache_(dependencies.executor),
+          context_{
+              dependencies.executor,
+              pool_,
+              offload_,
+              std::move(dependencies.kafka_properties),
+              cache_,
+              settings_
+          },
+          session_(context_) {}
+
+    void add_routes(http::Router& router) { session_.add_routes(router); }
+
+    Task<> stop() {
+        co_await cache_.stop();
+        pool_.close();
+    }
+
+private:
+    const Settings settings_;
+    pg::Pool pool_;
+    runtime::Offload offload_;
+    Cache cache_;
+    Context context_;
+    SessionApi session_;
+};
+
+Console::Console(Dependencies dependencies)
+    : impl_(std::make_unique<Impl>(std::move(dependencies))) {
+}
+Console::~Console() = default;
+
+void Console::add_routes(http::Router& router) {
+    impl_->add_routes(router);
+}
+
+Task<> Console::stop() {
+    return impl_->stop();
+}
+
+}  // namespace txstream::console
