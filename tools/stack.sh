@@ -35,6 +35,7 @@ HOME_DIR=$VAR/stack
 LOG=$VAR/log/txstream.log
 PID_FILE=$HOME_DIR/txstream.pid
 PASSWORD_FILE=$HOME_DIR/txstream_user.password
+LINK_TOKEN_FILE=$HOME_DIR/console_link.token
 BINARY=$(realpath -m -- "${STACK_BINARY:-$TXS_ROOT/build/release/txstream}")
 SERVICES=(postgres kafka prometheus alertmanager)
 declare -A TITLES=([postgres]=PostgreSQL [kafka]=Kafka [prometheus]=Prometheus [alertmanager]=Alertmanager [grafana]=Grafana)
@@ -47,11 +48,12 @@ READY_SECONDS=30
 # More than txstream's own deadline for draining what is in flight.
 STOP_SECONDS=40
 # What we must know of txstream's configuration to build the rest around it.
-ASKED_NAMES=(SERVER_PORT METRICS_PORT METRICS_PATH KAFKA_TOPIC_EVENTS)
+ASKED_NAMES=(SERVER_PORT METRICS_PORT METRICS_PATH CONSOLE_PORT KAFKA_TOPIC_EVENTS)
 # What leads to a database, a broker or an address, and counts neither in the caller's environment nor in .env.
 OWN_NAMES='DATABASE_(URL|HOST|PORT|USER|NAME|SSL_MODE|PASSWORD|PASSWORD_FILE)'
 OWN_NAMES+='|KAFKA_(BROKERS|TOPIC_REPLICATION_FACTOR|SECURITY_PROTOCOL|SASL_[A-Z_]+|SSL_[A-Z_]+)'
 OWN_NAMES+='|KAFKA_PROPERTY_(SECURITY|SASL|SSL)__\w+|SERVER_HOST|METRICS_HOST|METRICS_ENABLED|PG[A-Z]+'
+OWN_NAMES+='|CONSOLE_(HOST|ENABLED|BASE_PATH|LINK_TOKEN|LINK_TOKEN_FILE|TLS_[A-Z_]+)'
 
 # shellcheck source=tools/stack/addresses.sh
 source "$TXS_ROOT/tools/stack/addresses.sh"
@@ -175,6 +177,7 @@ prepare_foreground() {
     case $1 in
         api) refuse_own_port "$SERVER_PORT" "the API" SERVER_PORT ;;
         relay) refuse_own_port "$METRICS_PORT" "the metrics" METRICS_PORT ;;
+        console) refuse_own_port "$CONSOLE_PORT" "the console" CONSOLE_PORT ;;
     esac
     export_environment
     [[ $1 == migrate ]] || "${TXSTREAM[@]}" migrate up
@@ -240,7 +243,8 @@ lock_stack() { with_lock "$VAR/stack.lock" "another make start-all or stop-all o
 keep_what_runs() {
     local name value
     mkdir -p "$HOME_DIR" "${LOG%/*}"
-    [[ -s $PASSWORD_FILE ]] || (umask 077 && random_token 32 >"$PASSWORD_FILE.new" && mv "$PASSWORD_FILE.new" "$PASSWORD_FILE")
+    [[ -s $PASSWORD_FILE ]] || make_secret "$PASSWORD_FILE"
+    [[ -s $LINK_TOKEN_FILE ]] || make_secret "$LINK_TOKEN_FILE"
     is_running "$PID_FILE" && [[ -e $ENV_FILE ]] || return 0
     for name in "${ASKED_NAMES[@]}"; do
         value=$(remembered "$name")
@@ -342,7 +346,7 @@ ask_txstream() {
     done
     local names
     mapfile -t names < <(port_variables)
-    refuse_bad_ports "${names[@]}" SERVER_PORT METRICS_PORT
+    refuse_bad_ports "${names[@]}" SERVER_PORT METRICS_PORT CONSOLE_PORT
 }
 
 # Sets TXSTREAM, the command to run. A variable of the environment wins over one of .env, but the parameters of a
@@ -359,6 +363,9 @@ copy_dotenv() {
     ) || die "$DOTENV cannot be read"
     TXSTREAM+=(--env-file "$HOME_DIR/dotenv")
 }
+
+# Whole, or not at all: what reads it may come at any moment.
+make_secret() { (umask 077 && random_token 32 >"$1.new" && mv "$1.new" "$1"); }
 
 write_settings() {
     local name value
@@ -378,6 +385,9 @@ own_settings() {
 SERVER_HOST=127.0.0.1
 METRICS_HOST=127.0.0.1
 METRICS_ENABLED=true
+CONSOLE_HOST=127.0.0.1
+CONSOLE_ENABLED=true
+CONSOLE_LINK_TOKEN_FILE=$LINK_TOKEN_FILE
 DATABASE_HOST=127.0.0.1
 DATABASE_PORT=$STACK_PG_PORT
 DATABASE_USER=txstream_user
@@ -457,6 +467,7 @@ refuse_taken_ports() {
     service_runs kafka || port_is_ours_to_take $((STACK_KAFKA_PORT + 1)) "Kafka's controller" STACK_KAFKA_PORT || bad=1
     is_running "$PID_FILE" || port_is_ours_to_take "$(likely SERVER_PORT 8080)" "the API" SERVER_PORT || bad=1
     is_running "$PID_FILE" || port_is_ours_to_take "$(likely METRICS_PORT 9091)" "the metrics" METRICS_PORT || bad=1
+    is_running "$PID_FILE" || port_is_ours_to_take "$(likely CONSOLE_PORT 8082)" "the console" CONSOLE_PORT || bad=1
     ((!bad)) || exit "$EXIT_PORT_TAKEN"
 }
 
@@ -550,6 +561,8 @@ start_txstream() {
         stop_pid_file "$PID_FILE" TERM "$STOP_SECONDS"
     fi
     log_size=$(stat -c %s "$LOG" 2>/dev/null || echo 0)
+    # Good once: a link that was used, or seen by others, opens nothing after the next start.
+    make_secret "$LINK_TOKEN_FILE"
     (export_background_environment && spawn "$PID_FILE" "$LOG" "${TXSTREAM[@]}" serve)
     wait_until "$READY_SECONDS" txstream_settled || true
     txstream_is_ready || {

@@ -1,5 +1,6 @@
 #include "app/config.hpp"
 
+#include "app/detail/config_console.hpp"
 #include "app/detail/config_layers.hpp"
 #include "app/detail/config_table.hpp"
 #include "app/detail/config_tracing.hpp"
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -149,19 +151,37 @@ private:
         for (auto& one : finish_tracing(loaded_.config.tracing)) {
             if (!is_known_bad({one.name})) problems_.push_back(std::move(one));
         }
+        for (auto& one : finish_console(loaded_.config.console)) {
+            if (!is_known_bad({one.name})) problems_.push_back(std::move(one));
+        }
         const auto& config = loaded_.config;
         const auto is_any = [](const std::string& host) {
             return host == "0.0.0.0" || host == "::" || host == "*";
         };
-        const auto& server = config.server;
-        const auto& metrics = config.metrics;
-        if (server.port != 0 && metrics.enabled && server.port == metrics.port &&
-            (server.host == metrics.host || is_any(server.host) || is_any(metrics.host))) {
-            contradict(
-                "METRICS_PORT",
-                "SERVER_PORT",
-                fmt::format("METRICS_PORT={} is SERVER_PORT too", metrics.port)
-            );
+        struct Door {
+            const char* name;
+            const std::string& host;
+            std::uint16_t port;
+            bool is_open;
+        };
+        const std::array doors{
+            Door{"SERVER_PORT", config.server.host, config.server.port, true},
+            Door{"METRICS_PORT", config.metrics.host, config.metrics.port, config.metrics.enabled},
+            Door{
+                "CONSOLE_PORT", config.console.host, config.console.port, config.console.is_enabled
+            },
+        };
+        for (std::size_t i = 0; i < doors.size(); ++i) {
+            for (std::size_t j = 0; j < i; ++j) {
+                const auto& [name, host, port, is_open] = doors[i];
+                const auto& other = doors[j];
+                const bool is_same = is_open && other.is_open && port != 0 && port == other.port;
+                if (!is_same || (host != other.host && !is_any(host) && !is_any(other.host)))
+                    continue;
+                contradict(
+                    name, other.name, fmt::format("{}={} is {} too", name, port, other.name)
+                );
+            }
         }
         const auto& relay = config.relay;
         if (relay.poll_min > relay.poll_max)

@@ -98,6 +98,25 @@ struct Config {
         std::uint16_t port = 0;  ///< 0: any free one
         std::string path;
     };
+    struct Console {
+        bool is_enabled = false;
+        std::string host;
+        std::uint16_t port = 0;  ///< 0: any free one
+        std::string base_path;   ///< begins and ends with a slash
+        std::string environment;
+        std::string grafana_url;
+        std::string trace_url;  ///< has {trace_id} in it
+        std::chrono::seconds refresh_floor{};
+        std::string tokens_file;
+        std::string link_token;  ///< a secret
+        std::string tls_certificate_file;
+        std::string tls_key_file;
+        bool is_insecure = false;
+        bool is_read_only = false;
+        std::vector<std::string> masks;  ///< JSON paths
+        std::vector<std::string> allowed_hosts;
+        std::vector<std::string> origins;
+    };
     /// OpenTelemetry's own names and defaults.
     struct Tracing {
         /// Whether an endpoint is set, and nothing turns it off. What is below is right only then.
@@ -129,6 +148,7 @@ struct Config {
     policy::CircuitBreaker::Limits breaker;
     Relay relay;
     Metrics metrics;
+    Console console;
     log::Options logging;
     Tracing tracing;
     Shutdown shutdown;

@@ -16,6 +16,8 @@ struct DescriptorPlan {
 
 /// Connections of the metrics port: Prometheus, probes, a person.
 constexpr std::size_t kMetricsConnectionsMax = 64;
+/// Connections of the console's port: a browser opens up to six for its tabs.
+constexpr std::size_t kConsoleConnectionsMax = 128;
 
 /// Pure. `limit` is how many descriptors the process may have.
 DescriptorPlan plan_descriptors(std::size_t limit, const Config& config, const Roles& roles);

@@ -1,13 +1,10 @@
 #include "app/http_apps.hpp"
 
+#include "app/detail/http_common.hpp"
 #include "app/migrations.hpp"
-#include "app/request_span.hpp"
 #include "telemetry/log.hpp"
 
-#include <fmt/format.h>
-
 #include <utility>
-#include <vector>
 
 namespace txstream::app {
 
@@ -34,54 +31,6 @@ http::Limits limits_of(const Config::Server& server, std::size_t connections_max
 // There is no login: what a browser sends for a page that is not ours must not count.
 http::Admission admission_of(const Config::Server& server) {
     return http::Admission({.only_json = true, .checks_hosts = true, .hosts = server.allowed_hosts}
-    );
-}
-
-// A line for each request that failed on our side; the others are counted and, at debug, logged.
-http::Observer observer_of(
-    const http::Metrics& metrics, const Health& health, const telemetry::Tracer* tracer
-) {
-    http::Observer observer;
-    observer.tracer = tracer;
-    observer.request = [&metrics, &health, tracer](const http::RequestLog& request) {
-        metrics.answered(request);
-        const bool is_probe = health.is_probe(request.route);
-        if (tracer && !is_probe && request.trace && request.trace->context.is_sampled())
-            tracer->record(request_span(request));
-        const bool is_failure = request.status >= 500 && !is_probe;
-        if (!is_failure && (is_probe || !log::enabled(log::Level::debug))) return;
-        const auto duration = std::chrono::duration<double, std::milli>(request.duration).count();
-        const auto trace_id =
-            request.trace ? telemetry::to_string(request.trace->context.trace_id) : std::string();
-        const auto span_id =
-            request.trace ? telemetry::to_string(request.trace->context.span_id) : std::string();
-        std::vector<log::Field> fields{
-            {"method", http::to_string(request.method)},
-            {"route", request.route},
-            {"status", request.status},
-            {"duration_ms", duration},
-            {"request_id", request.request_id}
-        };
-        if (request.trace) {
-            fields.emplace_back("trace_id", trace_id);
-            fields.emplace_back("span_id", span_id);
-        }
-        if (!request.failure.empty()) fields.emplace_back("error", request.failure);
-        log::write(
-            is_failure ? log::Level::error : log::Level::debug,
-            "http",
-            is_failure ? "request failed" : "request",
-            fields
-        );
-    };
-    observer.trouble = [](std::string_view what) { log::error("http", what); };
-    observer.counted = [&metrics](http::Counted what, int change) { metrics.count(what, change); };
-    return observer;
-}
-
-Error naming(std::string_view variable, const Error& error) {
-    return Error(
-        error.code(), fmt::format("{}; {} changes it", error.what(), variable), error.origin()
     );
 }
 

@@ -1,5 +1,6 @@
 #include "app/service.hpp"
 
+#include "app/console_app.hpp"
 #include "app/descriptors.hpp"
 #include "app/http_apps.hpp"
 #include "app/metrics.hpp"
@@ -87,6 +88,7 @@ public:
                 tracer()
             });
         }
+        if (roles.console) console_.emplace(ConsoleApp::Dependencies{executor_, config_, metrics_});
         if (roles.relay && config_.metrics.enabled) {
             ops_.emplace(OpsApp::Dependencies{
                 executor_,
@@ -135,6 +137,10 @@ private:
         TXS_CO_CHECK(traces_);
         if (ops_) {
             TXS_CO_TRY(listening_.metrics, co_await ops_->start());
+        }
+        // It tells why the others do not start.
+        if (console_) {
+            TXS_CO_TRY(listening_.console, console_->start());
         }
         if (api_ && relay_)
             TXS_CO_CHECK(co_await patiently([&] { return look_for_orders(deadline); }, deadline));
@@ -257,6 +263,7 @@ private:
     Task<> stop(bool was_up) {
         if (api_) api_->drain();
         if (ops_) ops_->drain();
+        if (console_) console_->drain();
         if (was_up && config_.shutdown.delay.count() > 0) {
             asio::steady_timer pause(executor_, config_.shutdown.delay);
             co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -267,6 +274,7 @@ private:
         const auto half = deadline.left() / 2;
         if (api_) co_await api_->stop(relay_ ? Deadline::in(half) : deadline);
         if (relay_) co_await relay_->stop(deadline);
+        if (console_) co_await console_->stop(deadline);
         if (exporter_) co_await exporter_->stop(deadline);
         if (ops_) co_await ops_->stop(deadline);
         if (was_up) log::info("txstream", "stopped");
@@ -288,6 +296,7 @@ private:
     std::optional<RelayApp> relay_;
     std::optional<ApiApp> api_;
     std::optional<OpsApp> ops_;
+    std::optional<ConsoleApp> console_;
     Listening listening_;
     bool is_stopped_ = false;
     bool is_api_off_ = false;
@@ -297,6 +306,7 @@ private:
 }  // namespace
 
 Result<> serve(const Config& config, Roles roles, std::function<void(Listening)> up) {
+    if (roles.api || roles.relay) roles.console = roles.console && config.console.is_enabled;
     runtime::ignore_broken_pipes();
     asio::io_context loop(1);
     Service service(loop, config, roles, std::move(up));

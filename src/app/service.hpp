@@ -12,12 +12,14 @@ namespace txstream::app {
 struct Roles {
     bool api = false;
     bool relay = false;
+    bool console = false;
 };
 
 /// What came up where, for those who start it from inside (txstream dev).
 struct Listening {
     std::uint16_t api = 0;
     std::uint16_t metrics = 0;
+    std::uint16_t console = 0;
 };
 
 /// Runs the roles on the calling thread (and the relay's workers on theirs) until SIGINT or
@@ -33,6 +35,10 @@ struct Listening {
 ///
 /// With both roles and a database that has the outbox but no orders (`migrate up --only outbox`)
 /// the relay runs and the API stays off.
+///
+/// The console has a thread of its own. Beside another role it is there unless CONSOLE_ENABLED says
+/// no; it needs neither PostgreSQL nor Kafka to start, since it is there to say what is wrong with
+/// them.
 Result<> serve(const Config& config, Roles roles, std::function<void(Listening)> up = {});
 
 }  // namespace txstream::app

@@ -55,10 +55,10 @@ void add_serve(CLI::App& line, const Globals& globals, Run& run) {
         globals,
         run,
         "serve",
-        "Orders API and relay in one process",
+        "Orders API, relay and console in one process",
         "  txstream migrate up && txstream serve\n"
         "  SERVER_HOST=0.0.0.0 SERVER_PORT=8080 txstream serve\n",
-        {.api = true, .relay = true});
+        {.api = true, .relay = true, .console = true});
     add(line,
         globals,
         run,
@@ -74,6 +74,14 @@ void add_serve(CLI::App& line, const Globals& globals, Run& run) {
         "  txstream migrate up --only outbox && txstream relay\n"
         "  WORKER_POOL_SIZE=8 METRICS_PORT=9092 txstream relay\n",
         {.api = false, .relay = true});
+    add(line,
+        globals,
+        run,
+        "console",
+        "Console only: shows outbox, orders and Kafka",
+        "  txstream console && open http://127.0.0.1:8082\n"
+        "  CONSOLE_ENV_LABEL=staging CONSOLE_PORT=8083 txstream console\n",
+        {.console = true});
 }
 
 }  // namespace txstream::cli

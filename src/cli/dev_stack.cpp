@@ -217,9 +217,11 @@ Result<> run_dev(app::Config config, const DevOptions& options) {
     TXS_CHECK(broker->create_topic(config.kafka.topic, config.kafka.topic_partitions));
     use_broker(config.kafka, broker->bootstrap());
     Show show(config, options);
-    return app::serve(config, {.api = true, .relay = true}, [&](app::Listening listening) {
-        show.start(listening);
-    });
+    return app::serve(
+        config,
+        {.api = true, .relay = true, .console = true},
+        [&](app::Listening listening) { show.start(listening); }
+    );
 }
 
 }  // namespace txstream::cli

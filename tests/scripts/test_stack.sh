@@ -60,10 +60,10 @@ serve(settings["SERVER_PORT"], ["/readyz", "/health"], b'{"status": "healthy"}')
 PYTHON
     chmod +x stand_in.py
     local base
-    base=$(free_port 8)
+    base=$(free_port 9)
     export STACK_PG_PORT=$base STACK_KAFKA_PORT=$((base + 1)) STACK_PROMETHEUS_PORT=$((base + 3))
     export SERVER_PORT=$((base + 4)) METRICS_PORT=$((base + 5))
-    export STACK_ALERTMANAGER_PORT=$((base + 6)) STACK_GRAFANA_PORT=$((base + 7))
+    export STACK_ALERTMANAGER_PORT=$((base + 6)) STACK_GRAFANA_PORT=$((base + 7)) CONSOLE_PORT=$((base + 8))
 }
 
 nothing_runs() {

@@ -22,6 +22,7 @@ print_urls() {
     cat <<URLS
 
   API           http://127.0.0.1:$SERVER_PORT
+  Console       http://127.0.0.1:$CONSOLE_PORT/#token=$(cat "$LINK_TOKEN_FILE")  (good once; later without the token)
   Metrics       http://127.0.0.1:$METRICS_PORT$METRICS_PATH
   Prometheus    $prometheus
   Alerts        $prometheus/alerts

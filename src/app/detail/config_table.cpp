@@ -1,5 +1,6 @@
 #include "app/detail/config_table.hpp"
 
+#include "app/detail/config_console.hpp"
 #include "app/detail/config_forms.hpp"
 #include "app/detail/config_tracing.hpp"
 
@@ -556,6 +557,7 @@ const std::vector<Setting>& settings() {
               policy_settings(),
               relay_settings(),
               other_settings(),
+              console_settings(),
               tracing_settings(),
               retired_settings()}) {
             table.insert(table.end(), part.begin(), part.end());
@@ -575,7 +577,15 @@ const Setting* find_setting(std::string_view name) {
 
 const std::vector<std::string>& our_prefixes() {
     static const std::vector<std::string> prefixes{
-        "SERVER_", "DATABASE_", "KAFKA_", "WORKER_", "METRICS_", "LOGGING_", "SHUTDOWN_", "DB_"
+        "SERVER_",
+        "DATABASE_",
+        "KAFKA_",
+        "WORKER_",
+        "METRICS_",
+        "CONSOLE_",
+        "LOGGING_",
+        "SHUTDOWN_",
+        "DB_"
     };
     return prefixes;
 }

@@ -101,7 +101,7 @@ class Database:
 
 
 def clean_environment():
-    ours = re.compile("(SERVER|DATABASE|KAFKA|WORKER|METRICS|LOGGING|SHUTDOWN|OTEL)_|PG[A-Z]+$|DB_")
+    ours = re.compile("(SERVER|DATABASE|KAFKA|WORKER|METRICS|CONSOLE|LOGGING|SHUTDOWN|OTEL)_|PG[A-Z]+$|DB_")
     return {name: value for name, value in os.environ.items() if not ours.match(name)}
 
 
@@ -120,11 +120,11 @@ class Process:
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
         self.role = role
-        self.port, self.metrics_port = free_ports(2)
+        self.port, self.metrics_port, self.console_port = free_ports(3)
         self.log_path = pathlib.Path(directory) / f"{role}-{uuid.uuid4().hex[:8]}.log"
         self.environment = {
             **clean_environment(), "SERVER_PORT": str(self.port), "METRICS_PORT": str(self.metrics_port),
-            "LOGGING_FORMAT": "json", **environment}
+            "CONSOLE_PORT": str(self.console_port), "LOGGING_FORMAT": "json", **environment}
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 [BINARY, role], env=self.environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL,
@@ -143,7 +143,8 @@ class Process:
         return lines
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.port if self.role != 'relay' else self.metrics_port}{path}"
+        port = {"relay": self.metrics_port, "console": self.console_port}.get(self.role, self.port)
+        return f"http://127.0.0.1:{port}{path}"
 
     def request(self, method, path, body=None, headers=None, timeout=30):
         """(status, headers, text)"""

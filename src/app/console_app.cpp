@@ -1,0 +1,161 @@
+#include "app/console_app.hpp"
+
+#include "app/descriptors.hpp"
+#include "app/detail/http_common.hpp"
+#include "app/kafka_publisher.hpp"
+#include "telemetry/log.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
+
+namespace txstream::app {
+
+namespace {
+
+constexpr const char* kProbeSettings = "SET application_name = 'txstream console'";
+
+http::Limits limits() {
+    http::Limits limits;
+    limits.connections_max = kConsoleConnectionsMax;
+    limits.body_bytes_max = std::size_t{64} << 10;
+    limits.buffer_bytes_max = std::size_t{32} << 20;
+    return limits;
+}
+
+http::Options options_of(const Config::Console& console) {
+    return {
+        .admission = http::Admission(
+            {.only_json = true, .checks_hosts = true, .hosts = console.allowed_hosts}
+        ),
+        .anonymous = http::Role::viewer,
+    };
+}
+
+console::Settings settings_of(const Config& config) {
+    const auto& console = config.console;
+    return {
+        .environment = console.environment,
+        .topic = config.kafka.topic,
+        .message_bytes_max = config.kafka.message_bytes_max,
+        .grafana_url = console.grafana_url,
+        .trace_url = console.trace_url,
+        .masks = console.masks,
+        .refresh_floor_s = static_cast<unsigned>(console.refresh_floor.count()),
+        .is_insecure = console.is_insecure,
+        .is_development_broker = config.kafka.is_development_broker,
+        .is_read_only = console.is_read_only,
+    };
+}
+
+// Called on threads of the console; the configuration is only read.
+std::function<Result<kafka::Properties>()> properties_of(const Config& config) {
+    return [&kafka = config.kafka]() -> Result<kafka::Properties> {
+        TXS_TRY(const auto renewed, kafka.renewed());
+        return to_kafka(renewed.client);
+    };
+}
+
+}  // namespace
+
+class ConsoleApp::Impl {
+public:
+    explicit Impl(Dependencies dependencies)
+        : owner_(std::move(dependencies.executor)),
+          config_(dependencies.config),
+          database_(config_.database.connect_info().observed_by(
+              dependencies.metrics.statements.observer()
+          )),
+          probe_pool_(loop_.get_executor(), database_, kProbeSettings, {.connections_max = 1}),
+          metrics_page_(loop_.get_executor(), dependencies.metrics.registry),
+          health_({probe_pool_, metrics_page_, {}, false, "/metrics", {}, {}}),
+          console_({loop_.get_executor(), database_, properties_of(config_), settings_of(config_)}),
+          server_(
+              loop_.get_executor(),
+              router_,
+              limits(),
+              observer_of(dependencies.metrics.http, health_, nullptr),
+              options_of(config_.console)
+          ),
+          tasks_(loop_.get_executor()) {
+        health_.add_routes(router_);
+        console_.add_routes(router_);
+    }
+
+    ~Impl() {
+        if (thread_.joinable()) thread_.join();
+    }
+
+    Result<std::uint16_t> start() {
+        const auto& console = config_.console;
+        auto port = server_.listen(console.host, console.port);
+        if (!port) return tl::unexpected(naming("CONSOLE_PORT", port.error()));
+        log::info("console", "listening", {{"host", console.host}, {"port", *port}});
+        thread_ = std::thread([this] {
+            loop_.run();
+            asio::post(owner_, [this] { ended_.cancel(); });
+        });
+        return *port;
+    }
+
+    void drain() {
+        asio::post(loop_, [this] {
+            health_.drain();
+            server_.drain();
+        });
+    }
+
+    Task<> stop(Deadline deadline) {
+        if (!thread_.joinable()) co_return;
+        asio::post(loop_, [this, deadline] { tasks_.spawn(end(deadline)); });
+        co_await ended_.async_wait(asio::as_tuple(asio::use_awaitable));
+        thread_.join();
+    }
+
+private:
+    Task<> end(Deadline deadline) {
+        co_await server_.stop(deadline);
+        co_await console_.stop();
+        probe_pool_.close();
+        work_.reset();
+    }
+
+    asio::any_io_executor owner_;
+    const Config& config_;
+    /// On the owner's executor; never expires, cancelled when the thread has nothing left to do.
+    asio::steady_timer ended_{owner_, asio::steady_timer::time_point::max()};
+    asio::io_context loop_{1};
+    asio::executor_work_guard<asio::io_context::executor_type> work_{loop_.get_executor()};
+    pg::ConnInfo database_;
+    pg::Pool probe_pool_;
+    MetricsPage metrics_page_;
+    Health health_;
+    http::Router router_;
+    console::Console console_;
+    http::Server server_;
+    runtime::TaskGroup tasks_;
+    std::thread thread_;
+};
+
+ConsoleApp::ConsoleApp(Dependencies dependencies)
+    : impl_(std::make_unique<Impl>(std::move(dependencies))) {
+}
+ConsoleApp::~ConsoleApp() = default;
+
+Result<std::uint16_t> ConsoleApp::start() {
+    return impl_->start();
+}
+
+void ConsoleApp::drain() {
+    impl_->drain();
+}
+
+Task<> ConsoleApp::stop(Deadline deadline) {
+    return impl_->stop(deadline);
+}
+
+}  // namespace txstream::app
