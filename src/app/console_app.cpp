@@ -28,11 +28,19 @@ http::Limits limits() {
 }
 
 http::Options options_of(const Config::Console& console) {
+    http::Admission::Rules rules;
+    rules.only_json = true;
+    rules.checks_hosts = true;
+    rules.hosts = console.allowed_hosts;
+    rules.pages = http::Admission::Pages::proof_needed;
+    rules.origins = console.origins;
+    rules.hosts_setting = "CONSOLE_ALLOWED_HOSTS";
+    rules.origins_setting = "CONSOLE_ORIGINS";
     return {
-        .admission = http::Admission(
-            {.only_json = true, .checks_hosts = true, .hosts = console.allowed_hosts}
-        ),
+        .admission = http::Admission(std::move(rules)),
         .anonymous = http::Role::viewer,
+        .problems = http::Problems::details,
+        .headers = http::page_headers(),
     };
 }
 

@@ -77,13 +77,9 @@ std::string no_host(std::string_view text) {
 }
 
 std::string no_origin(std::string_view text) {
-    const bool is_https = text.starts_with("https://");
-    const bool is_http = text.starts_with("http://");
-    const auto rest = text.substr(std::min(text.size(), std::size_t{is_https ? 8U : 7U}));
-    const bool is_origin = (is_http || is_https) && !rest.empty() &&
-                           rest.find_first_of("/?# ") == std::string_view::npos;
-    return is_origin ? ""
-                     : fmt::format("{} is no origin; one is https://console.example:8443", text);
+    return http::Admission::is_origin(text)
+               ? ""
+               : fmt::format("{} is no origin; one is https://console.example:8443", text);
 }
 
 std::string no_mask(std::string_view text) {
