@@ -1,0 +1,161 @@
+// How long the console's questions to PostgreSQL take, in a database that bench/console/fill.sql
+// has filled:
+//
+//     txs_console_statements CONNINFO [ROUNDS]
+//
+// Prints, for each, the median and the longest of its rounds in milliseconds, and what it found. A
+// search makes one step, so that a line is at most a few short statements and one long one.
+#include "outbox/event_search.hpp"
+#include "outbox/event_times.hpp"
+#include "pg/connection.hpp"
+#include "runtime/task_group.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace txstream;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kPatience{60};
+
+Deadline soon() {
+    return Deadline::in(kPatience);
+}
+
+template <class T>
+T must(Result<T> result) {
+    if (result) return std::move(*result);
+    std::fprintf(stderr, "failed: %s\n", result.error().what().c_str());
+    std::exit(1);
+}
+
+class Bench {
+public:
+    Bench(pg::Connection& connection, int rounds) : connection_(connection), rounds_(rounds) {}
+
+    Task<> run();
+
+private:
+    Task<> measure(std::string name, std::function<Task<std::string>()> question) {
+        std::vector<double> took;
+        std::string answer;
+        for (int i = 0; i < rounds_; ++i) {
+            const auto begin = Clock::now();
+            answer = co_await question();
+            took.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+        }
+        std::ranges::sort(took);
+        std::printf(
+            "%-64s %8.1f %8.1f  %s\n",
+            name.c_str(),
+            took[took.size() / 2],
+            took.back(),
+            answer.c_str()
+        );
+        longest_ = std::max(longest_, took.back());
+    }
+    Task<> search(std::string q, std::size_t walked_max = 1) {
+        const auto now =
+            std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now()
+            );
+        const auto parsed = outbox::parse_event_filter(q, now);
+        if (parsed.error) {
+            std::fprintf(stderr, "%s: %s\n", q.c_str(), parsed.error->text.c_str());
+            std::exit(1);
+        }
+        co_await measure(
+            "events " + q + (walked_max > 1 ? " (all steps)" : ""),
+            [&]() -> Task<std::string> {
+                outbox::EventSearch one{
+                    .filter = parsed.filter, .default_topic = "txstream.events"
+                };
+                one.limits.walked_max = walked_max;
+                const auto found = must(co_await outbox::search_events(connection_, one, soon()));
+                co_return std::to_string(found.events.size()) + " of " +
+                    std::to_string(found.searched) + (found.is_exact ? ", exact" : "") +
+                    (found.before ? "" : ", complete");
+            }
+        );
+    }
+    Task<std::string> text(std::string sql) {
+        const auto rows = must(
+            co_await connection_.run({"bench", sql.c_str(), pg::Planning::each_time}, {}, soon())
+        );
+        co_return rows.empty() ? std::string() : std::string(rows.bytes(0, 0));
+    }
+
+    pg::Connection& connection_;
+    int rounds_;
+    double longest_ = 0;
+};
+
+Task<> Bench::run() {
+    const auto middle = co_await text(
+        "SELECT id || '.' || xid FROM txstream.outbox WHERE lane = 7 AND id > (SELECT max(id) / 2"
+        " FROM txstream.outbox WHERE lane = 7) ORDER BY id LIMIT 1"
+    );
+    const auto event_id = co_await text(
+        "SELECT event_id::text FROM txstream.outbox WHERE lane = 7 AND id = " +
+        middle.substr(0, middle.find('.'))
+    );
+    const auto key = co_await text(
+        "SELECT aggregate_id FROM txstream.outbox WHERE lane = 7 AND id = " +
+        middle.substr(0, middle.find('.'))
+    );
+    for (const auto& q :
+         {std::string(),
+          std::string("state:pending,replaying,parked"),
+          std::string("state:pending"),
+          std::string("state:published"),
+          std::string("state:parked"),
+          std::string("state:parked,published type:OrderCreated"),
+          std::string("error:INVALID_RECORD"),
+          std::string("error:nothing"),
+          std::string("type:OrderCreated"),
+          std::string("type:Nothing"),
+          std::string("topic:stock"),
+          std::string("lane:7 type:Nothing"),
+          "id:" + middle,
+          "id:" + middle.substr(0, middle.find('.')),
+          "id:" + event_id,
+          "id:" + event_id + " key:" + key,
+          "key:" + key,
+          std::string("aggregate:nothing"),
+          std::string("trace:4bf92f3577b34da6a3ce929d0e0e4736"),
+          std::string("created:<-6h"),
+          std::string("created:>-7h created:<-6h type:Nothing"),
+          std::string("created:>-1m"),
+          std::string("created:<-7d")})
+        co_await search(q);
+    co_await search("type:Nothing", 100'000);
+    std::printf("longest: %.1f ms\n", longest_);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 2) {
+        std::fprintf(stderr, "usage: %s CONNINFO [ROUNDS]\n", argv[0]);
+        return 2;
+    }
+    asio::io_context io;
+    const std::string conninfo = argv[1];
+    const int rounds = argc > 2 ? std::atoi(argv[2]) : 5;
+    runtime::TaskGroup group(io.get_executor());
+    const auto all = [&]() -> Task<> {
+        const auto connection = must(co_await pg::Connection::open(
+            io.get_executor(), pg::ConnInfo(conninfo), outbox::kConsoleSettings, soon()
+        ));
+        co_await Bench(*connection, rounds).run();
+    };
+    group.spawn(all());
+    io.run();
+    return 0;
+}

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "outbox/event_row.hpp"
+#include "pg/connection.hpp"
+
+#include <span>
+
+namespace txstream::outbox {
+
+// Finding events by time. No index has created_at: writers would pay for it. But ids grow about
+// with it, and so the primary key of a lane can be searched by halves, about 24 probes of three
+// events each in ten millions. The middle one of the three decides: one clock that is wrong
+// misleads nothing, unless its writer fills the lane.
+
+/// Where a time lies among the ids.
+struct IdsAt {
+    std::int64_t first;   ///< in no lane has an earlier event this time, or a later one
+    std::int64_t behind;  ///< from here on all do, in the lane that was searched
+};
+/// Nothing for a lane without events.
+Task<Result<std::optional<IdsAt>>> ids_at(
+    pg::Connection& connection, LaneId lane, Time time, Deadline deadline
+);
+
+/// An event is looked for by its key, among so many of its lane that are next to the time, on
+/// either side.
+struct Trail {
+    std::string key;
+    Time about;
+    std::optional<std::string> event_id = {};  ///< none: the first that is found
+};
+/// Of each trail the event, in its place. Each may read 2 × rows_max events.
+Task<Result<std::vector<std::optional<EventRow>>>> events_near(
+    pg::Connection& connection,
+    std::span<const Trail> trails,
+    std::size_t rows_max,
+    Deadline deadline
+);
+
+}  // namespace txstream::outbox
