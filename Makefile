@@ -88,6 +88,10 @@ addresses: ## where everything is, and a link that opens the most useful graphs
 health: ## ask the running API how it is
 	@tools/stack.sh health
 
+.PHONY: console
+console: ## open the console: the link of the one that runs, or start it alone (with the services it needs)
+	@tools/stack.sh console up
+
 .PHONY: logs
 logs: ## follow the log of the txstream that start-all started
 	@tools/stack.sh logs
@@ -182,14 +186,11 @@ docker-run: ## no image yet: says what to use instead
 	@echo "There is no container image yet. 'make start-all' runs txstream with PostgreSQL, Kafka and Prometheus, without containers." >&2; exit 1
 
 .PHONY: kafka-ui-download kafka-ui-start kafka-ui-stop kafka-ui-clean
-kafka-ui-download: ## no Kafka UI yet: says what to use instead
-	@echo "There is no Kafka UI yet and nothing to download. To read the topic: kcat -C -b 127.0.0.1:9092 -t txstream.events" >&2; exit 1
+kafka-ui-download: build ## nothing to download: the console is in the binary
 
-kafka-ui-start: ## no Kafka UI yet: says what to use instead
-	@echo "There is no Kafka UI yet. To read the topic: kcat -C -b 127.0.0.1:9092 -t txstream.events" >&2; exit 1
+kafka-ui-start: console ## the console replaces the Kafka UI
 
-kafka-ui-stop: ## nothing to stop
-	@echo "There is no Kafka UI, so none runs. 'make stop-all' ends everything that start-all started."
+kafka-ui-stop: ## end the console that kafka-ui-start started
+	@tools/stack.sh console down
 
-kafka-ui-clean: ## nothing to clean
-	@echo "There is no Kafka UI, so it left nothing behind. 'make clean' removes var/ and build/."
+kafka-ui-clean: kafka-ui-stop ## the console keeps no files; the same as kafka-ui-stop

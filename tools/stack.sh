@@ -7,6 +7,7 @@
 #   stack.sh status     make status      exit 0 when everything runs, 3 when not
 #   stack.sh addresses  make addresses   where everything is, with a link that opens the most useful graphs
 #   stack.sh services                    all but txstream
+#   stack.sh console up|down             the console alone, or the link of the one that runs (make console)
 #   stack.sh run ARGS   make run         txstream ARGS in the foreground, against these services (started if needed)
 #   stack.sh debug ARGS make debug       txstream api ARGS of the dev build under gdb, likewise
 #   stack.sh health     make health      what the API says about itself
@@ -57,6 +58,8 @@ OWN_NAMES+='|CONSOLE_(HOST|ENABLED|BASE_PATH|LINK_TOKEN|LINK_TOKEN_FILE|TLS_[A-Z
 
 # shellcheck source=tools/stack/addresses.sh
 source "$TXS_ROOT/tools/stack/addresses.sh"
+# shellcheck source=tools/stack/console.sh
+source "$TXS_ROOT/tools/stack/console.sh"
 
 main() {
     local verb=${1:-help}
@@ -67,7 +70,7 @@ main() {
     # Without a trap bash forgets a SIGINT that came while it waited for a program which did not die of it.
     trap 'exit 130' INT TERM HUP
     case $verb in
-        up | down | status | addresses | services | run | debug | health | logs | clean) "do_$verb" "$@" ;;
+        up | down | status | addresses | services | console | run | debug | health | logs | clean) "do_$verb" "$@" ;;
         help | --help | -h) usage ;;
         *) refuse_verb "$verb" ;;
     esac
@@ -122,6 +125,7 @@ do_services() {
 
 do_down() {
     lock_stack
+    end_console
     if is_running "$PID_FILE"; then
         stop_pid_file "$PID_FILE" TERM "$STOP_SECONDS"
         say "txstream stopped"
@@ -467,7 +471,7 @@ refuse_taken_ports() {
     service_runs kafka || port_is_ours_to_take $((STACK_KAFKA_PORT + 1)) "Kafka's controller" STACK_KAFKA_PORT || bad=1
     is_running "$PID_FILE" || port_is_ours_to_take "$(likely SERVER_PORT 8080)" "the API" SERVER_PORT || bad=1
     is_running "$PID_FILE" || port_is_ours_to_take "$(likely METRICS_PORT 9091)" "the metrics" METRICS_PORT || bad=1
-    is_running "$PID_FILE" || port_is_ours_to_take "$(likely CONSOLE_PORT 8082)" "the console" CONSOLE_PORT || bad=1
+    is_running "$PID_FILE" || is_running "$CONSOLE_PID_FILE" || port_is_ours_to_take "$(likely CONSOLE_PORT 8082)" "the console" CONSOLE_PORT || bad=1
     ((!bad)) || exit "$EXIT_PORT_TAKEN"
 }
 
@@ -561,6 +565,8 @@ start_txstream() {
         stop_pid_file "$PID_FILE" TERM "$STOP_SECONDS"
     fi
     log_size=$(stat -c %s "$LOG" 2>/dev/null || echo 0)
+    # It takes the console's port.
+    end_console
     # Good once: a link that was used, or seen by others, opens nothing after the next start.
     make_secret "$LINK_TOKEN_FILE"
     (export_background_environment && spawn "$PID_FILE" "$LOG" "${TXSTREAM[@]}" serve)

@@ -71,7 +71,8 @@ int dev(const Globals& globals, DevOptions options) {
 
 void add_dev(CLI::App& line, const Globals& globals, Run& run) {
     auto* command = line.add_subcommand(
-        "dev", "Everything in one process: private PostgreSQL, development broker, API, relay"
+        "dev",
+        "Everything in one process: private PostgreSQL, development broker, API, relay, console"
     );
     const auto options = std::make_shared<DevOptions>();
     command

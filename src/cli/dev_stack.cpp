@@ -12,10 +12,13 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <unistd.h>
 
 namespace txstream::cli {
 
@@ -133,7 +136,7 @@ private:
     void print_urls(app::Listening listening) const {
         const auto api = url(config_.server.host, listening.api);
         fmt::print(
-            "\n  API          {}\n  Metrics      {}\n"
+            "\n  API          {}\n  Console      {}\n  Metrics      {}\n"
             "  Kafka        {}   (development broker, topic {})\n"
             "  PostgreSQL   postgresql://postgres:{}@127.0.0.1:{}/{}\n\n"
             "Next:\n"
@@ -141,6 +144,7 @@ private:
             "  kcat -C -e -b {} -t {}\n"
             "  Ctrl-C ends it all and {}\n\n",
             api,
+            console(listening.console),
             // The API's server has the page too.
             config_.metrics.enabled
                 ? url(config_.metrics.host, listening.metrics) + config_.metrics.path
@@ -157,6 +161,15 @@ private:
                              : "leaves nothing behind"
         );
         std::fflush(stdout);
+    }
+
+    std::string console(std::uint16_t port) const {
+        if (port == 0) return "off (CONSOLE_ENABLED)";
+        return fmt::format(
+            "{}/#token={}   (good once; later without the token)",
+            url(config_.console.host, port),
+            config_.console.link_token
+        );
     }
 
     void run(app::Listening listening) {
@@ -179,6 +192,15 @@ private:
     std::atomic<bool> is_stopping_{false};
     std::thread thread_;
 };
+
+/// For the link that is printed, where no token was set. From the kernel: whoever guesses it is an
+/// operator.
+Result<std::string> random_token() {
+    std::array<unsigned char, 16> bytes;
+    if (getentropy(bytes.data(), bytes.size()) != 0)
+        return fail(Code::unavailable, "the kernel gives no randomness for the console's token");
+    return fmt::format("{:02x}", fmt::join(bytes, ""));
+}
 
 /// Ours is in this process and asks for no login.
 void use_broker(app::Config::Kafka& kafka, const std::string& bootstrap) {
@@ -216,6 +238,9 @@ Result<> run_dev(app::Config config, const DevOptions& options) {
     TXS_TRY(const auto broker, kafka::DevBroker::start());
     TXS_CHECK(broker->create_topic(config.kafka.topic, config.kafka.topic_partitions));
     use_broker(config.kafka, broker->bootstrap());
+    if (config.console.link_token.empty()) {
+        TXS_TRY(config.console.link_token, random_token());
+    }
     Show show(config, options);
     return app::serve(
         config,

@@ -18,10 +18,10 @@ DATABASE_URL = re.compile(r"postgresql://\S+")
 
 class Dev:
     def __init__(self, temporary, *arguments, **settings):
-        self.port, metrics = free_ports(2)
+        self.port, metrics, self.console_port = free_ports(3)
         self.output = temporary.parent / "dev.log"
         environment = {**clean_environment(), "TMPDIR": str(temporary), "SERVER_PORT": str(self.port),
-                       "METRICS_PORT": str(metrics), **settings}
+                       "METRICS_PORT": str(metrics), "CONSOLE_PORT": str(self.console_port), **settings}
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen([BINARY, "dev", *arguments], env=environment, cwd="/",
                                             stdin=subprocess.DEVNULL, stdout=output, stderr=output)

@@ -66,7 +66,7 @@ def test_a_rotated_password_is_read_at_the_next_connect(world, role, tmp_path):
 
 def test_a_password_that_is_demanded_and_missing_ends_the_start_at_once(world):
     database, topic = world.database(), world.topic()
-    environment = {**database.environment(), **topic.environment(), "SERVER_PORT": "0", "METRICS_PORT": "0",
+    environment = {**database.environment(), **topic.environment(), "SERVER_PORT": "0", "METRICS_PORT": "0", "CONSOLE_PORT": "0",
                    "DATABASE_PASSWORD": "", "PGPASSFILE": "/dev/null"}
     for command in (["relay"], ["serve"], ["api"], ["migrate", "up"]):
         done = run(command, environment)

@@ -61,7 +61,7 @@ def test_the_check_tries_the_properties_of_kafka_and_changes_nothing(tmp_path):
 def test_a_database_that_refuses_us_ends_the_start_with_a_code_and_a_remedy(world):
     database = world.database()
     kafka = world.topic().environment()
-    good = {**database.environment(), **kafka, "SERVER_PORT": "0", "METRICS_PORT": "0"}
+    good = {**database.environment(), **kafka, "SERVER_PORT": "0", "METRICS_PORT": "0", "CONSOLE_PORT": "0"}
     cases = [
         ({"DATABASE_PASSWORD": "wrong-s3cret"}, 4, "password authentication failed"),
         ({"DATABASE_NAME": "no_such_database"}, 3, "does not exist"),

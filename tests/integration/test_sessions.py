@@ -85,7 +85,7 @@ def test_behind_a_pooler_that_shares_sessions_nothing_starts_and_the_reason_is_t
         pooler = world.pooler(database, mode, size)
         environment = {**database.environment(), **topic.environment(), "DATABASE_PORT": str(pooler.port)}
         for command in commands:
-            done = run([command], {**environment, "SERVER_PORT": "0", "METRICS_PORT": "0"})
+            done = run([command], {**environment, "SERVER_PORT": "0", "METRICS_PORT": "0", "CONSOLE_PORT": "0"})
             assert done.returncode not in (0, -6, -11), done.stderr
             assert "session mode" in done.stderr + done.stdout and "Connect directly" in done.stderr + done.stdout
         # What we tried to set must not stay with a process that others use.

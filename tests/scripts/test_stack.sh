@@ -54,6 +54,9 @@ def serve(port, path, body):
             self.send_response(200 if found else 404); self.end_headers(); self.wfile.write(body if found else b"")
         def log_message(self, *_): pass
     http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
+if argv[0] == "console":
+    print(json.dumps({"msg": "listening", "component": "console", "port": int(settings["CONSOLE_PORT"])}, separators=(",", ":")), flush=True)
+    serve(settings["CONSOLE_PORT"], ["/livez"], b"{}")
 metrics = settings["METRICS_PORT"], [settings["METRICS_PATH"]], b"stand_in 1\n"
 threading.Thread(target=serve, args=metrics, daemon=True).start()
 serve(settings["SERVER_PORT"], ["/readyz", "/health"], b'{"status": "healthy"}')
@@ -411,6 +414,36 @@ test_two_starts_at_once_make_one_system() {
     wait "$first"
     [[ $(cat first.log second.log | grep -c 'The system is up') == 1 ]]
     [[ $(cat first.log second.log | grep -c 'The system already runs') == 1 ]]
+}
+
+test_the_console_starts_alone_and_gives_way_to_the_whole() {
+    make_checkout
+    local link="http://127.0.0.1:$CONSOLE_PORT/#token="
+    exits 0 make kafka-ui-start
+    says "$link$(cat var/stack/console_link.token)"
+    port_is_taken "$CONSOLE_PORT"
+    # It is the same one, wherever the caller believes that it is.
+    exits 0 env --unset=CONSOLE_PORT make console
+    says "$link"
+    exits 0 make kafka-ui-stop
+    says 'the console stopped'
+    ! port_is_taken "$CONSOLE_PORT"
+    exits 0 make kafka-ui-stop
+    says 'the console is not running'
+    exits 0 make console
+    exits 0 make start-all
+    says 'the console stopped'
+    says "Console       $link$(cat var/stack/console_link.token)"
+    exits 0 make console
+    says "$link"
+    exits 0 make kafka-ui-stop
+    says 'part of what make start-all started'
+    exits 0 make stop-all
+    exits 0 make console
+    exits 0 make stop-all
+    says 'the console stopped'
+    nothing_runs
+    ! port_is_taken "$CONSOLE_PORT"
 }
 
 test_run_works_on_the_services_and_beside_the_running_system() {
