@@ -1,0 +1,30 @@
+// Names for the shapes of the contract.
+import type { components, paths } from "./schema";
+
+export type Schemas = components["schemas"];
+export type Problem = Schemas["Problem"];
+export type Session = Schemas["Session"];
+export type Role = Schemas["Role"];
+export type Severity = Schemas["Severity"];
+export type Cause = Schemas["Cause"];
+export type Remedy = Schemas["Remedy"];
+export type Overview = Schemas["Overview"];
+export type History = Schemas["History"];
+export type EventRow = Schemas["EventRow"];
+export type EventDetail = Schemas["EventDetail"];
+export type EventState = Schemas["EventState"];
+export type Bytes = Schemas["Bytes"];
+export type Header = Schemas["Header"];
+export type DeadLetter = Schemas["DeadLetter"];
+export type DeadLetterGroup = Schemas["DeadLetterGroup"];
+export type OrderRow = Schemas["OrderRow"];
+export type OrderDetail = Schemas["OrderDetail"];
+export type Station = Schemas["Station"];
+export type Record_ = Schemas["Record"];
+
+/** Paths that answer GET with JSON. */
+export type GetPath = {
+  [P in keyof paths]: paths[P] extends { get: { responses: { 200: { content: { "application/json": unknown } } } } } ? P : never;
+}[keyof paths];
+
+export type Answer<P extends GetPath> = paths[P] extends { get: { responses: { 200: { content: { "application/json": infer R } } } } } ? R : never;
