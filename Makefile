@@ -62,6 +62,19 @@ dev-build: ## build with ASan and UBSan: build/dev/txstream
 	@tools/deps.sh build
 	@tools/build.sh dev
 
+.PHONY: web
+web: ## the console's page: web/dist (make build embeds it)
+	@tools/deps.sh build
+	@TXSTREAM_WEB=required tools/web.sh build
+
+.PHONY: web-dev
+web-dev: ## the page from its sources, renewed as they change, before a console (CONSOLE_URL=http://127.0.0.1:8082)
+	@tools/web.sh dev $(ARGS)
+
+.PHONY: web-mock
+web-mock: ## the same before made-up data: no server is needed
+	@tools/web.sh mock $(ARGS)
+
 # --- run --------------------------------------------------------------------------------------------------------------
 
 .PHONY: run
@@ -136,6 +149,11 @@ test-integration: ## the tests of the built binary, from outside
 
 .PHONY: integration
 integration: test-integration ## the same as test-integration
+
+.PHONY: web-test
+web-test: ## the page: lint, types, unit tests, size
+	@tools/web.sh build
+	@tools/web.sh test
 
 .PHONY: sim
 sim: ## 50 storms of the simulated relay (SEED=n begins with that one)

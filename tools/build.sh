@@ -29,6 +29,7 @@ main() {
         cmake --preset "$preset"
     fi
     ((!only_configure)) || return 0
+    tools/web.sh build
     cmake --build --preset "$preset" --parallel "${BUILD_JOBS:-$(nproc)}" "${@/#/--target=}"
 }
 

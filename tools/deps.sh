@@ -45,6 +45,7 @@ main() {
         return
     fi
     mapfile -t missing < <(missing_packages)
+    [[ " ${sets[*]} " != *" build "* ]] || install_node
     ((${#missing[@]})) || return 0
     say "missing Debian packages: ${missing[*]}"
     choose_sudo || {
@@ -63,6 +64,22 @@ missing_packages() {
         dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' "${WANTED[@]}" 2>/dev/null |
             sed -n 's/^installed //p' | sort -u
     )
+}
+
+# The console's page is built with Node. Where a usable one is there, whoever made it, nothing is installed: Debian's npm is at odds
+# with other vendors' packages of Node. Without it the build leaves the page out and says so, so a failure here is none.
+install_node() {
+    local version packages=()
+    version=$(node --version 2>/dev/null || echo v0)
+    version=${version#v}
+    ((${version%%.*} >= 18)) || packages=(nodejs)
+    command -v npm >/dev/null || packages+=(npm)
+    ((${#packages[@]})) || return 0
+    command -v apt-get >/dev/null || return 0
+    say "for the console's page: ${packages[*]}"
+    # In a shell of its own: its traps and its failure stay there.
+    (choose_sudo && install_packages "${packages[@]}") ||
+        warn "could not install ${packages[*]}; the build will leave the console's page out"
 }
 
 choose_sudo() {

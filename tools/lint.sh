@@ -25,6 +25,7 @@ main() {
     check tidy check_script tools/tidy.py
     check shellcheck check_shell
     check clang-tidy check_clang_tidy "${1:-}"
+    check web check_web
     ((${#failed[@]} == 0)) || die "failed: ${failed[*]}"
 }
 
@@ -53,6 +54,12 @@ check_shell() {
     local scripts=()
     mapfile -t scripts < <(grep -rlE '^#!(/usr/bin/env |/bin/)(ba)?sh|^# shellcheck shell=' tools tests bench .ci 2>/dev/null)
     shellcheck --external-sources "${scripts[@]}"
+}
+
+check_web() {
+    local code=0
+    tools/web.sh test lint types || code=$?
+    ((code == 0 || code == 77))
 }
 
 check_clang_tidy() {
