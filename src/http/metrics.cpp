@@ -72,6 +72,13 @@ Metrics::Metrics(telemetry::Registry& registry)
            every_process,
            "Above 0: close tabs that tail, or look for clients that open streams in a loop.",
            "increase(txstream_http_streams_refused_total[15m])"}
+      )),
+      tokens_refused_(registry.counter(
+          {"txstream_http_tokens_refused_total",
+           "Requests refused because their token was wrong, expired, or tried too often.",
+           every_process,
+           "Above 0: a page that was left open, a token that was replaced, or an attack.",
+           "increase(txstream_http_tokens_refused_total[15m])"}
       )) {
 }
 
@@ -107,6 +114,8 @@ void Metrics::count(Counted what, int change) const {
             return streams_.add(change);
         case Counted::streams_refused:
             return streams_refused_.add();
+        case Counted::tokens_refused:
+            return tokens_refused_.add();
     }
 }
 

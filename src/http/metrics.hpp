@@ -24,6 +24,7 @@ private:
     telemetry::Counter broken_off_;
     telemetry::Gauge streams_;
     telemetry::Counter streams_refused_;
+    telemetry::Counter tokens_refused_;
 };
 
 }  // namespace txstream::http

@@ -17,11 +17,14 @@ enum class Problems : std::uint8_t {
     details,       ///< application/problem+json (RFC 9457), see problem_details()
 };
 
+class Access;
+
 using ExtraHeaders = std::vector<std::pair<std::string, std::string>>;
 
 /// What a server refuses before a handler runs, and how its answers look.
 struct Options {
     Admission admission;
+    Access* access = nullptr;     ///< knows tokens; without it, every caller is anonymous
     Role anonymous = Role::none;  ///< of callers without a token
     Problems problems = Problems::error_member;
     /// Every response has them, refusals too, unless it has one of that name; `Vary` is always

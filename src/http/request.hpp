@@ -5,6 +5,8 @@
 #include "runtime/deadline.hpp"
 #include "telemetry/trace_context.hpp"
 
+#include <boost/asio/ip/address.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +17,8 @@
 #include <vector>
 
 namespace txstream::http {
+
+namespace asio = boost::asio;
 
 /// `other` is every method we have no use for; its name never reaches a metric.
 enum class Method : std::uint8_t { get, head, post, put, patch, delete_, options, other };
@@ -68,6 +72,7 @@ public:
     Deadline deadline;  ///< when the answer must be on its way
     std::optional<telemetry::Trace> trace;  ///< that it belongs to
     Caller caller;                          ///< known before the handler runs
+    asio::ip::address peer;                 ///< of the socket: the client, or a proxy
 
     /// What stands in the place of `{name}` in the route's template; empty if there is none.
     std::string_view param(std::string_view name) const noexcept;

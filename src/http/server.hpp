@@ -63,6 +63,7 @@ enum class Counted : std::uint8_t {
     broken_off,       ///< connections ended because of buffer_bytes_max; only up
     streams,          ///< bodies being streamed: up, and down again
     streams_refused,  ///< beyond streams_max; only up
+    tokens_refused,   ///< requests with a wrong token; only up
 };
 
 /// Each may be empty. Called on the server's thread; must not throw.
@@ -97,7 +98,7 @@ public:
     /// Every response has "Connection: close" from now on, so that clients go elsewhere before
     /// stop(). New connections are still accepted.
     void drain();
-    /// Accepts nobody any more, closes idle connections, answers what is in flight with
+    /// Stops accepting, closes idle connections, answers what is in flight with
     /// "Connection: close"; what is not answered at the deadline is cancelled. May be called
     /// twice, and without listen().
     Task<> stop(Deadline deadline);

@@ -1,8 +1,10 @@
+#include "http/access.hpp"
 #include "http/test_support.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -16,6 +18,7 @@ constexpr std::array kRoles = {Role::none, Role::viewer, Role::operator_};
 class ServerRolesTest : public ServerTest {
 protected:
     ServerRolesTest() {
+        options_.access = &access_;
         const auto handler = [this](Request request) -> Task<Response> {
             ++entered_count_;
             co_return text(200, std::string(to_string(request.caller.role)));
@@ -29,6 +32,13 @@ protected:
             router_.add(method, "/write", handler, Role::operator_);
     }
     ~ServerRolesTest() override { shut_down(); }
+
+    // A token of that role, as a link would have opened it.
+    std::string token(Role role) {
+        const auto now = Access::Clock::now();
+        const auto link = access_.tokens().issue_link({"test", role}, now);
+        return access_.tokens().exchange(link.token, now).value().token;
+    }
 
     // What the table of routes says, found without the router.
     int expected(std::string_view route, Method method, Role role) const {
@@ -48,19 +58,31 @@ protected:
         return role == Role::none ? 401 : 403;
     }
 
+    Access access_{Tokens({})};
     std::atomic<int> entered_count_ = 0;
 };
 
-class ServerRolesTableTest : public ServerRolesTest, public testing::WithParamInterface<Role> {
+struct Sender {
+    Role anonymous;
+    std::optional<Role> of_token;
+
+    Role role() const { return std::max(anonymous, of_token.value_or(Role::none)); }
+};
+
+class ServerRolesTableTest : public ServerRolesTest, public testing::WithParamInterface<Sender> {
 public:
     ~ServerRolesTableTest() override { shut_down(); }
 };
 
 // Aim: no method of any route gets past the role that it needs. Method: every route that was added,
-// every method, in one server per role; the handlers count how often they ran.
+// every method, in one server per kind of caller; the handlers count how often they ran.
 TEST_P(ServerRolesTableTest, EveryRouteRefusesEveryMethodThatTheRoleDoesNotAllow) {
-    const auto role = GetParam();
-    options_.anonymous = role;
+    const auto sender = GetParam();
+    const auto role = sender.role();
+    options_.anonymous = sender.anonymous;
+    std::string authorization;
+    if (sender.of_token)
+        authorization = "Authorization: Bearer " + token(*sender.of_token) + "\r\n";
     start();
     int allowed = 0;
     for (const std::string_view route : {"/read/{id}", "/both", "/heads", "/write"}) {
@@ -74,9 +96,10 @@ TEST_P(ServerRolesTableTest, EveryRouteRefusesEveryMethodThatTheRoleDoesNotAllow
               Method::options}) {
             Client client(port_);
             client.send(fmt::format(
-                "{} {} HTTP/1.1\r\nHost: x\r\n\r\n",
+                "{} {} HTTP/1.1\r\nHost: x\r\n{}\r\n",
                 to_string(method),
-                route == "/read/{id}" ? "/read/1" : route
+                route == "/read/{id}" ? "/read/1" : route,
+                authorization
             ));
             const auto reply = client.read(method != Method::head);
             const int wanted = expected(route, method, role);
@@ -89,12 +112,56 @@ TEST_P(ServerRolesTableTest, EveryRouteRefusesEveryMethodThatTheRoleDoesNotAllow
     EXPECT_EQ(entered_count_, allowed);
 }
 
+std::vector<Sender> senders() {
+    std::vector<Sender> all;
+    for (const auto anonymous : kRoles) all.push_back({anonymous, std::nullopt});
+    for (const auto of_token : {Role::viewer, Role::operator_})
+        all.push_back({Role::none, of_token});
+    all.push_back({Role::viewer, Role::operator_});
+    return all;
+}
+
 INSTANTIATE_TEST_SUITE_P(
-    Roles,
+    Senders,
     ServerRolesTableTest,
-    testing::ValuesIn(kRoles),
-    [](const auto& info) { return std::string(to_string(info.param)); }
+    testing::ValuesIn(senders()),
+    [](const auto& info) {
+        const auto of_token = info.param.of_token;
+        return std::string(to_string(info.param.anonymous)) + "_" +
+               (of_token ? "token_of_" + std::string(to_string(*of_token)) : "without_token");
+    }
 );
+
+TEST_F(ServerRolesTest, AWrongTokenIsRefusedWhereNoneIsNeeded) {
+    options_.anonymous = Role::operator_;
+    start();
+    Client client(port_);
+    for (const char* const path : {"/hello", "/read/1", "/nowhere"}) {
+        const auto reply = client.ask(
+            fmt::format("GET {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n", path)
+        );
+        EXPECT_EQ(reply.status, 401) << path;
+        EXPECT_TRUE(reply.has("WWW-Authenticate: Bearer\r\n"));
+    }
+    EXPECT_EQ(entered_count_, 0);
+    EXPECT_EQ(counts().tokens_refused, 3);
+}
+
+TEST_F(ServerRolesTest, WhoTriesTokensIsToldToWait) {
+    start();
+    Client client(port_);
+    const auto tries = [&](int i) {
+        return client.ask(
+            fmt::format("GET /hello HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", i)
+        );
+    };
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(tries(i).status, 401);
+    const auto reply = tries(10);
+    EXPECT_EQ(reply.status, 429);
+    EXPECT_TRUE(reply.has("Retry-After: "));
+    EXPECT_FALSE(reply.has("WWW-Authenticate"));
+    EXPECT_EQ(client.ask(kHello).status, 200);
+}
 
 }  // namespace
 }  // namespace txstream::http

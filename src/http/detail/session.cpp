@@ -1,6 +1,7 @@
 #include "http/detail/session.hpp"
 
 #include "base/assert.hpp"
+#include "http/access.hpp"
 #include "http/detail/request_trace.hpp"
 #include "http/detail/response_writer.hpp"
 #include "http/detail/status.hpp"
@@ -74,6 +75,8 @@ Session::Session(asio::ip::tcp::socket socket, Shared& shared)
     boost::system::error_code ignored;
     socket_.non_blocking(true, ignored);
     socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    const auto peer = socket_.remote_endpoint(ignored);
+    if (!ignored) peer_ = peer.address();
 }
 
 Task<> Session::run() {
@@ -181,7 +184,7 @@ Task<bool> Session::answer() {
     request.id = id_for(request);
     const RequestTrace trace(request, shared_.observer.tracer, shared_.trace_ids);
     request.trace = trace.own;
-    request.caller = {{}, shared_.options.anonymous};
+    request.peer = peer_;
     const std::string id = request.id;
     const Method method = request.method;
     Response response;
@@ -191,18 +194,9 @@ Task<bool> Session::answer() {
         if (refusal->status == 503) response.with("Retry-After", "1");
         request.body = std::string();
     } else {
-        const auto unproven = shared_.options.admission.refuse_stream(request);
         auto match = shared_.router.find(request);
         route = match.route;
         response = co_await respond(std::move(request), std::move(match));
-        if (response.stream && unproven) {
-            response = shared_.refuse(unproven->status, unproven->text, id);
-        } else if (response.stream && shared_.streams >= shared_.limits.streams_max) {
-            shared_.count(Counted::streams_refused);
-            response =
-                shared_.refuse(429, "too many streams are open; close one, or try again later", id);
-            response.with("Retry-After", "5");
-        }
     }
     complete(response, id, shared_.options.problems);
 
@@ -250,20 +244,52 @@ Response Session::refuse(Router::Match match, const std::string& id) const {
     return response;
 }
 
+// Sets the caller. Nothing if it may do what needs at least this role.
+std::optional<Response> Session::refuse_caller(Request& request, Role least) const {
+    const auto refuse = [&](int status, std::string_view why) {
+        auto response = shared_.refuse(status, why, request.id);
+        if (status == 401) response.with("WWW-Authenticate", "Bearer");
+        return response;
+    };
+    if (auto* const access = shared_.options.access) {
+        auto caller = access->identify(request, peer_, Clock::now());
+        if (!caller) {
+            shared_.count(Counted::tokens_refused);
+            auto response = refuse(caller.error().status, caller.error().text);
+            if (caller.error().status == 429)
+                response.with("Retry-After", std::to_string(caller.error().retry_after.count()));
+            return response;
+        }
+        request.caller = std::move(*caller);
+    }
+    if (request.caller.role == Role::none) request.caller.role = shared_.options.anonymous;
+    if (request.caller.role >= least) return std::nullopt;
+    if (request.caller.role == Role::none)
+        return refuse(401, "this needs a token: Authorization: Bearer TOKEN");
+    return refuse(
+        403,
+        request.caller.name.empty() ? "this needs the token of an operator"
+                                    : "the role of your token does not allow this"
+    );
+}
+
 // The request boundary: no exception of a handler goes further, but for the one that says that we
 // ourselves were cancelled.
 Task<Response> Session::respond(Request request, Router::Match match) {
-    if (request.caller.role < match.least) {
-        if (request.caller.role != Role::none)
-            co_return shared_.refuse(403, "the role of your token does not allow this", request.id);
-        auto response =
-            shared_.refuse(401, "this needs a token: Authorization: Bearer TOKEN", request.id);
-        co_return response.with("WWW-Authenticate", "Bearer");
-    }
+    if (auto refusal = refuse_caller(request, match.least)) co_return std::move(*refusal);
     if (match.handler == nullptr) co_return refuse(std::move(match), request.id);
+    const auto unproven = shared_.options.admission.refuse_stream(request);
+    const std::string id = request.id;
     std::string failure;
     try {
-        co_return co_await (*match.handler)(std::move(request));
+        auto response = co_await (*match.handler)(std::move(request));
+        if (!response.stream) co_return response;
+        if (unproven) co_return shared_.refuse(unproven->status, unproven->text, id);
+        if (shared_.streams < shared_.limits.streams_max) co_return response;
+        shared_.count(Counted::streams_refused);
+        auto refusal =
+            shared_.refuse(429, "too many streams are open; close one, or try again later", id);
+        co_return std::move(refusal).with("Retry-After", "5");
     } catch (const std::exception& error) {
         if (shared_.cancelled) throw;
         failure = std::string("exception: ") + error.what();

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -77,6 +78,7 @@ private:
     Task<bool> read_request();
     Task<bool> answer();
     Task<Response> respond(Request request, Router::Match match);
+    std::optional<Response> refuse_caller(Request& request, Role least) const;
     Response refuse(Router::Match match, const std::string& id) const;
     Task<bool> write(std::string_view head, std::string_view body);
     Task<bool> send_stream(Response& response, bool is_chunked);
@@ -92,6 +94,7 @@ private:
 
     asio::ip::tcp::socket socket_;
     Shared& shared_;
+    asio::ip::address peer_;
     RequestParser parser_;
     std::vector<char> input_;
     std::size_t input_begin_ = 0;
