@@ -3,6 +3,7 @@
 #include "app/descriptors.hpp"
 #include "app/detail/http_common.hpp"
 #include "app/kafka_publisher.hpp"
+#include "http/access.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -27,7 +28,7 @@ http::Limits limits() {
     return limits;
 }
 
-http::Options options_of(const Config::Console& console) {
+http::Options options_of(const Config::Console& console, http::Access& access) {
     http::Admission::Rules rules;
     rules.only_json = true;
     rules.checks_hosts = true;
@@ -38,10 +39,25 @@ http::Options options_of(const Config::Console& console) {
     rules.origins_setting = "CONSOLE_ORIGINS";
     return {
         .admission = http::Admission(std::move(rules)),
-        .anonymous = http::Role::viewer,
+        .access = &access,
+        // With CONSOLE_INSECURE and without tokens, a proxy has asked who it is.
+        .anonymous = console.tokens_file.empty() ? http::Role::viewer : http::Role::none,
+        .most = console.is_read_only ? http::Role::viewer : http::Role::operator_,
         .problems = http::Problems::details,
         .headers = http::page_headers(),
     };
+}
+
+http::Tokens tokens_of(const Config::Console& console) {
+    http::Tokens tokens({}, [](std::string_view what) { log::error("console", what); });
+    // The link is printed whenever the process is started, and may be read much later.
+    if (!console.link_token.empty())
+        tokens.accept_link(
+            console.link_token,
+            {"link", http::Role::operator_},
+            http::Tokens::Clock::time_point::max()
+        );
+    return tokens;
 }
 
 console::Settings settings_of(const Config& config) {
@@ -81,13 +97,20 @@ public:
           probe_pool_(loop_.get_executor(), database_, kProbeSettings, {.connections_max = 1}),
           metrics_page_(loop_.get_executor(), dependencies.metrics.registry),
           health_({probe_pool_, metrics_page_, {}, false, "/metrics", {}, {}}),
-          console_({loop_.get_executor(), database_, properties_of(config_), settings_of(config_)}),
+          access_(tokens_of(config_.console)),
+          console_(
+              {loop_.get_executor(),
+               database_,
+               properties_of(config_),
+               settings_of(config_),
+               access_}
+          ),
           server_(
               loop_.get_executor(),
               router_,
               limits(),
               observer_of(dependencies.metrics.http, health_, nullptr),
-              options_of(config_.console)
+              options_of(config_.console, access_)
           ),
           tasks_(loop_.get_executor()) {
         health_.add_routes(router_);
@@ -100,6 +123,10 @@ public:
 
     Result<std::uint16_t> start() {
         const auto& console = config_.console;
+        if (!console.tokens_file.empty()) {
+            if (auto loaded = access_.tokens().load(console.tokens_file); !loaded)
+                return tl::unexpected(std::move(loaded).error().while_doing("CONSOLE_TOKENS_FILE"));
+        }
         auto port = server_.listen(console.host, console.port);
         if (!port) return tl::unexpected(naming("CONSOLE_PORT", port.error()));
         log::info("console", "listening", {{"host", console.host}, {"port", *port}});
@@ -143,6 +170,7 @@ private:
     MetricsPage metrics_page_;
     Health health_;
     http::Router router_;
+    http::Access access_;
     console::Console console_;
     http::Server server_;
     runtime::TaskGroup tasks_;

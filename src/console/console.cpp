@@ -39,7 +39,7 @@ public:
               cache_,
               settings_
           },
-          session_(context_) {}
+          session_(context_, dependencies.access) {}
 
     void add_routes(http::Router& router) { session_.add_routes(router); }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "console/context.hpp"
+#include "http/access.hpp"
 #include "http/router.hpp"
 
 #include <memory>
@@ -19,6 +20,7 @@ public:
         pg::ConnInfo database;
         std::function<Result<kafka::Properties>()> kafka_properties;
         Settings settings;
+        http::Access& access;  ///< exchanges the tokens of links
     };
 
     explicit Console(Dependencies dependencies);

@@ -31,6 +31,10 @@ void SessionApi::add_routes(http::Router& router) {
         [this](http::Request request) { return session(std::move(request)); },
         viewer
     );
+    // Who has only a link has no role yet.
+    router.add(post, "/api/console/v1/session", [this](http::Request request) {
+        return open(std::move(request));
+    });
     router.add(
         get,
         "/api/console/v1/openapi.json",
@@ -60,6 +64,28 @@ Task<http::Response> SessionApi::session(http::Request request) {
         {"is_insecure", settings.is_insecure},
         {"server_time", rfc3339(now)},
         {"refresh_floor_s", settings.refresh_floor_s}
+    });
+}
+
+Task<http::Response> SessionApi::open(http::Request request) {
+    const auto body = Json::parse(request.body, nullptr, false);
+    const auto one_time = body.is_object() ? body.find("one_time_token") : body.end();
+    if (!body.is_object() || one_time == body.end() || !one_time->is_string())
+        co_return invalid("one_time_token", "one_time_token must be a text, that of the link");
+    const auto now = http::Access::Clock::now();
+    auto issued = access_.exchange(one_time->get_ref<const std::string&>(), request.peer, now);
+    if (!issued) {
+        const auto& refusal = issued.error();
+        auto response = problem(
+            refusal.status, refusal.status == 429 ? "too_many" : "unauthorized", refusal.text
+        );
+        co_return std::move(response);
+    }
+    const auto until = std::chrono::system_clock::now() + (issued->until - now);
+    co_return ok(Json{
+        {"token", issued->token},
+        {"role", http::to_string(issued->caller.role)},
+        {"expires_at", rfc3339(std::chrono::floor<std::chrono::microseconds>(until))}
     });
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "console/context.hpp"
+#include "http/access.hpp"
 #include "http/router.hpp"
 
 namespace txstream::console {
@@ -8,13 +9,15 @@ namespace txstream::console {
 /// /session and /openapi.json: who asks, and what this console has.
 class SessionApi {
 public:
-    explicit SessionApi(Context& context) : context_(context) {}
+    SessionApi(Context& context, http::Access& access) : context_(context), access_(access) {}
     void add_routes(http::Router& router);
 
 private:
     Task<http::Response> session(http::Request request);
+    Task<http::Response> open(http::Request request);
 
     Context& context_;
+    http::Access& access_;
 };
 
 }  // namespace txstream::console

@@ -26,6 +26,7 @@ struct Options {
     Admission admission;
     Access* access = nullptr;     ///< knows tokens; without it, every caller is anonymous
     Role anonymous = Role::none;  ///< of callers without a token
+    Role most = Role::operator_;  ///< no caller is more, whatever the token says
     Problems problems = Problems::error_member;
     /// Every response has them, refusals too, unless it has one of that name; `Vary` is always
     /// added.

@@ -65,8 +65,9 @@ protected:
 struct Sender {
     Role anonymous;
     std::optional<Role> of_token;
+    Role most = Role::operator_;
 
-    Role role() const { return std::max(anonymous, of_token.value_or(Role::none)); }
+    Role role() const { return std::min(most, std::max(anonymous, of_token.value_or(Role::none))); }
 };
 
 class ServerRolesTableTest : public ServerRolesTest, public testing::WithParamInterface<Sender> {
@@ -80,6 +81,7 @@ TEST_P(ServerRolesTableTest, EveryRouteRefusesEveryMethodThatTheRoleDoesNotAllow
     const auto sender = GetParam();
     const auto role = sender.role();
     options_.anonymous = sender.anonymous;
+    options_.most = sender.most;
     std::string authorization;
     if (sender.of_token)
         authorization = "Authorization: Bearer " + token(*sender.of_token) + "\r\n";
@@ -118,6 +120,8 @@ std::vector<Sender> senders() {
     for (const auto of_token : {Role::viewer, Role::operator_})
         all.push_back({Role::none, of_token});
     all.push_back({Role::viewer, Role::operator_});
+    all.push_back({Role::none, Role::operator_, Role::viewer});
+    all.push_back({Role::operator_, std::nullopt, Role::viewer});
     return all;
 }
 
@@ -128,7 +132,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) {
         const auto of_token = info.param.of_token;
         return std::string(to_string(info.param.anonymous)) + "_" +
-               (of_token ? "token_of_" + std::string(to_string(*of_token)) : "without_token");
+               (of_token ? "token_of_" + std::string(to_string(*of_token)) : "without_token") +
+               "_at_most_" + std::string(to_string(info.param.most));
     }
 );
 

@@ -26,6 +26,11 @@ Tokens::Issued Tokens::issue_link(Caller caller, Clock::time_point now) {
     return issue(links_, limits_.links_max, std::move(caller), now + limits_.link_life);
 }
 
+void Tokens::accept_link(std::string_view one_time, Caller caller, Clock::time_point until) {
+    if (links_.size() >= limits_.links_max) links_.pop_front();
+    links_.push_back({detail::digest_of(one_time), std::move(caller), until, std::nullopt});
+}
+
 std::optional<Tokens::Issued> Tokens::exchange(std::string_view one_time, Clock::time_point now) {
     const auto digest = detail::digest_of(one_time);
     std::optional<Caller> caller;

@@ -59,6 +59,8 @@ public:
         Clock::time_point until;
     };
     Issued issue_link(Caller caller, Clock::time_point now);
+    /// A link that was made elsewhere: by who starts the process and prints it.
+    void accept_link(std::string_view one_time, Caller caller, Clock::time_point until);
     /// Nothing if the one-time token is unknown, used, or too old.
     std::optional<Issued> exchange(std::string_view one_time, Clock::time_point now);
 

@@ -263,6 +263,7 @@ std::optional<Response> Session::refuse_caller(Request& request, Role least) con
         request.caller = std::move(*caller);
     }
     if (request.caller.role == Role::none) request.caller.role = shared_.options.anonymous;
+    request.caller.role = std::min(request.caller.role, shared_.options.most);
     if (request.caller.role >= least) return std::nullopt;
     if (request.caller.role == Role::none)
         return refuse(401, "this needs a token: Authorization: Bearer TOKEN");
