@@ -359,7 +359,15 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
     record.value = event.value;
     record.is_tombstone = event.is_tombstone;
     record.headers = headers_.of(event);
-    if (const auto mark = mark_of(lane, page, event.id)) record.marks = headers_.marks(*mark);
+    if (!headers_.missing().empty()) {
+        log::warn(
+            "relay",
+            "an event has headers that cannot be sent; its record names them",
+            {{"event_id", event.event_id}, {"topic", event.topic}, {"headers", headers_.missing()}}
+        );
+    }
+    if (const auto mark = mark_of(lane, page, event.id))
+        record.marks = headers_.marks(mark->attempt, mark->reason);
     // Never the writer's clock: the broker refuses, or deletes as too old, what it does not like.
     record.timestamp_ms =
         std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())

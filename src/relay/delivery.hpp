@@ -1,6 +1,7 @@
 #pragma once
 
 #include "outbox/event.hpp"
+#include "outbox/record_format.hpp"
 #include "relay/batch_log.hpp"
 #include "relay/blockages.hpp"
 #include "relay/delays.hpp"
@@ -9,7 +10,6 @@
 #include "relay/load.hpp"
 #include "relay/metrics.hpp"
 #include "relay/ports.hpp"
-#include "relay/record_format.hpp"
 #include "relay/send_spans.hpp"
 #include "runtime/wakeup.hpp"
 

@@ -113,7 +113,7 @@ void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const 
         lane.own_delay.end(lane.machine.looks());
     }
     page.note(event.topic, report.partition, report.offset);
-    const auto age = plausible_age(
+    const auto age = outbox::plausible_age(
         event.created_at,
         std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())
     );

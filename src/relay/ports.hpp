@@ -5,6 +5,7 @@
 #include "outbox/event.hpp"
 #include "outbox/lane_store.hpp"
 #include "outbox/reader.hpp"
+#include "outbox/record_format.hpp"
 #include "outbox/snapshot.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/task.hpp"
@@ -93,10 +94,9 @@ public:
     virtual Task<Result<>> release(Deadline deadline) = 0;
 };
 
-struct Header {
-    std::string_view name;
-    std::string_view value;
-};
+using outbox::Header;
+using outbox::RecordHeaders;
+using outbox::WireEvent;
 
 /// What Kafka is to hold. Key and value must live until the record's report, or the publisher's
 /// end.

@@ -14,16 +14,17 @@ namespace semconv = telemetry::semconv;
 constexpr std::string_view kSend = "send";
 
 /// Empty when there are several.
-std::string_view topic_of(std::span<const WireEvent> events) {
+std::string_view topic_of(std::span<const outbox::WireEvent> events) {
     const auto topic = events.front().topic;
-    const bool is_one =
-        std::ranges::all_of(events, [&](const WireEvent& event) { return event.topic == topic; });
+    const bool is_one = std::ranges::all_of(events, [&](const outbox::WireEvent& event) {
+        return event.topic == topic;
+    });
     return is_one ? topic : std::string_view();
 }
 
 }  // namespace
 
-void PageLinks::note(const RecordHeaders& headers) {
+void PageLinks::note(const outbox::RecordHeaders& headers) {
     // The last digit of "00-<32>-<16>-01": most events are not sampled, and are not parsed.
     constexpr std::size_t kSampledAt = 54;
     const auto parent = headers.traceparent();

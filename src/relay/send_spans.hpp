@@ -1,6 +1,6 @@
 #pragma once
 
-#include "relay/record_format.hpp"
+#include "outbox/record_format.hpp"
 #include "telemetry/tracer.hpp"
 
 #include <chrono>
@@ -25,7 +25,7 @@ struct SendTracing {
 class PageLinks {
 public:
     /// For each event that was handed over; its cost is that of a look at the sampled flag.
-    void note(const RecordHeaders& headers);
+    void note(const outbox::RecordHeaders& headers);
 
 private:
     friend class SendSpans;
@@ -41,8 +41,8 @@ public:
     bool is_on() const noexcept { return tracing_.tracer != nullptr; }
 
     struct Page {
-        std::span<const WireEvent> events;  ///< that were handed over
-        std::size_t count;                  ///< of them, those that Kafka has, or was given in vain
+        std::span<const outbox::WireEvent> events;  ///< that were handed over
+        std::size_t count;  ///< of them, those that Kafka has, or was given in vain
         std::int64_t lane;
         std::optional<std::int32_t> partition{};  ///< where all are in one
         std::int64_t offset = 0;                  ///< of one that is alone

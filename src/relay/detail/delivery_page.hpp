@@ -1,8 +1,8 @@
 #pragma once
 
 #include "outbox/reader.hpp"
+#include "outbox/record_format.hpp"
 #include "relay/delivery.hpp"
-#include "relay/record_format.hpp"
 
 #include <algorithm>
 #include <string>

@@ -1,18 +1,17 @@
-#include "relay/record_format.hpp"
+#include "outbox/record_format.hpp"
 
 #include "base/assert.hpp"
 #include "domain/json_members.hpp"
 #include "domain/json_value.hpp"
 #include "domain/json_writer.hpp"
 #include "domain/timestamp.hpp"
-#include "telemetry/log.hpp"
 
 #include <algorithm>
 #include <array>
 #include <span>
 #include <utility>
 
-namespace txstream::relay {
+namespace txstream::outbox {
 
 namespace {
 
@@ -40,13 +39,13 @@ constexpr std::string_view kDelayReason = "txstream-delay-reason";
 constexpr std::chrono::minutes kClockAheadMax{1};
 constexpr std::chrono::days kAgeMax{30};
 
-std::size_t envelope_bytes_max(const outbox::Event& event) {
+std::size_t envelope_bytes_max(const Event& event) {
     return kEnvelopeBytes + event.payload.size() + event.metadata.size() +
            kEscapedMax *
                (event.aggregate_id.size() + event.aggregate_type.size() + event.event_type.size());
 }
 
-void append_envelope(const outbox::Event& event, std::string_view created_at, std::string& out) {
+void append_envelope(const Event& event, std::string_view created_at, std::string& out) {
     out += R"({"event_id":")";
     out += event.event_id;
     out += R"(","aggregate_id":)";
@@ -97,7 +96,7 @@ std::optional<std::chrono::microseconds> plausible_age(
 }
 
 void append_wire_events(
-    const outbox::Events& events,
+    const Events& events,
     std::size_t begin,
     std::size_t end,
     std::string_view default_topic,
@@ -157,6 +156,7 @@ std::optional<telemetry::TraceContext> trace_of(const WireEvent& event) {
 
 std::span<const Header> RecordHeaders::of(const WireEvent& event) {
     headers_.clear();
+    missing_.clear();
     traceparent_ = {};
     headers_.push_back({kOwnHeaders[0], event.event_type});
     headers_.push_back({kOwnHeaders[1], event.aggregate_type});
@@ -167,9 +167,9 @@ std::span<const Header> RecordHeaders::of(const WireEvent& event) {
     return headers_;
 }
 
-std::span<const Header> RecordHeaders::marks(const Mark& mark) {
-    attempt_ = std::to_string(mark.attempt);
-    marks_ = {{{kAttempt, attempt_}, {kDelayReason, mark.reason}}};
+std::span<const Header> RecordHeaders::marks(unsigned attempt, std::string_view reason) {
+    attempt_ = std::to_string(attempt);
+    marks_ = {{{kAttempt, attempt_}, {kDelayReason, reason}}};
     return marks_;
 }
 
@@ -193,7 +193,6 @@ std::string_view RecordHeaders::value_of(std::string_view name) const noexcept {
 // is missing. The table's CHECK refuses most of it when it is written.
 void RecordHeaders::append_extra(const WireEvent& event) {
     texts_.clear();
-    missing_.clear();
     domain::JsonMembers members(event.extra_headers);
     const auto leave_out = [&](std::string_view name_token) {
         missing_ += missing_.empty() ? '[' : ',';
@@ -218,11 +217,6 @@ void RecordHeaders::append_extra(const WireEvent& event) {
     if (missing_.empty()) return;
     missing_ += ']';
     headers_.push_back({kMissingHeaders, missing_});
-    log::warn(
-        "relay",
-        "an event has headers that cannot be sent; its record names them",
-        {{"event_id", event.event_id}, {"topic", event.topic}, {"headers", missing_}}
-    );
 }
 
-}  // namespace txstream::relay
+}  // namespace txstream::outbox

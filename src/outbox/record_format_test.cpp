@@ -1,4 +1,4 @@
-#include "relay/record_format.hpp"
+#include "outbox/record_format.hpp"
 
 #include "tests/support/fake_rows.hpp"
 
@@ -11,14 +11,14 @@
 #include <utility>
 #include <vector>
 
-namespace txstream::relay {
+namespace txstream::outbox {
 namespace {
 
 using tests::FakeEvent;
 
 /// The events of one page in wire form, kept together with what they point into.
 struct Wire {
-    outbox::Events events;
+    Events events;
     std::string arena;
     std::vector<WireEvent> records;
 
@@ -64,7 +64,7 @@ TEST(RecordFormatTest, OnlyAMarkedRecordHasTheHeadersThatSayWhyItIsLate) {
     RecordHeaders headers;
     const auto own = text_of(headers.of(wire.records[0]));
     EXPECT_EQ(
-        text_of(headers.marks({3, kLaneLost})),
+        text_of(headers.marks(3, "lane-lost")),
         "txstream-attempt=3;txstream-delay-reason=lane-lost;"
     );
     EXPECT_EQ(own.find("txstream-attempt="), std::string::npos) << "no writer's";
@@ -227,4 +227,4 @@ TEST(RecordFormatTest, TheTraceOfAnEventArrivesAsItWasStored) {
 }
 
 }  // namespace
-}  // namespace txstream::relay
+}  // namespace txstream::outbox

@@ -1,8 +1,6 @@
 #pragma once
 
 #include "outbox/event.hpp"
-#include "relay/delays.hpp"
-#include "relay/ports.hpp"
 #include "telemetry/trace_context.hpp"
 
 #include <array>
@@ -14,7 +12,12 @@
 #include <string_view>
 #include <vector>
 
-namespace txstream::relay {
+namespace txstream::outbox {
+
+struct Header {
+    std::string_view name;
+    std::string_view value;
+};
 
 /// One event in wire form. The views point into the event and into the page's arena.
 struct WireEvent {
@@ -48,7 +51,7 @@ struct WireEvent {
 /// payload is a null value (a tombstone). Appends to `wire` and writes into `arena`, which must not
 /// be touched as long as the records are used.
 void append_wire_events(
-    const outbox::Events& events,
+    const Events& events,
     std::size_t begin,
     std::size_t end,
     std::string_view default_topic,
@@ -71,8 +74,10 @@ std::optional<std::chrono::microseconds> plausible_age(
 class RecordHeaders {
 public:
     std::span<const Header> of(const WireEvent& event);
-    /// txstream-attempt and txstream-delay-reason, for Record::marks.
-    std::span<const Header> marks(const Mark& mark);
+    /// txstream-attempt and txstream-delay-reason, of a record that is late or sent again.
+    std::span<const Header> marks(unsigned attempt, std::string_view reason);
+    /// Of the same event, the names of its headers that cannot be sent, a JSON array; empty: none.
+    std::string_view missing() const noexcept { return missing_; }
     /// Of the same event, as it was stored; empty: none.
     std::string_view traceparent() const noexcept { return traceparent_; }
     /// The first header of that name; empty: none.
@@ -91,4 +96,4 @@ private:
     std::string_view traceparent_;
 };
 
-}  // namespace txstream::relay
+}  // namespace txstream::outbox
