@@ -25,6 +25,28 @@ void Router::add(Method method, std::string_view route, Handler handler, Role le
     found->endpoints.push_back({method, std::move(handler), least});
 }
 
+void Router::set_fallback(
+    std::string_view name, std::function<bool(const Request&)> takes, Handler handler
+) {
+    fallback_ = Fallback{std::string(name), std::move(takes), std::move(handler)};
+}
+
+void Router::set_base_path(std::string_view path) {
+    TXS_ASSERT(path.starts_with('/') && path.ends_with('/'), "a base path is a directory");
+    base_.clear();
+    if (path.size() == 1) return;
+    for (auto& segment : parse(path.substr(0, path.size() - 1)))
+        base_.push_back(std::move(segment.text));
+}
+
+void Router::remove_base(std::vector<std::string>& path) const {
+    if (base_.empty() || path.size() < base_.size()) return;
+    if (!std::equal(base_.begin(), base_.end(), path.begin())) return;
+    path.erase(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(base_.size()));
+    // Of "/ops/txstream/" an empty segment is left; "/" itself has none.
+    if (path.size() == 1 && path.front().empty()) path.clear();
+}
+
 std::vector<Router::Listed> Router::routes() const {
     std::vector<Listed> all;
     for (const auto& route : routes_) {
@@ -38,10 +60,16 @@ Router::Match Router::find(Request& request) const {
     if (request.method == Method::other) return refuse(501, "this server does not know the method");
     if (request.target == "*")
         return {nullptr, "*", Response(204).with("Allow", allowed_anywhere()), {}, Role::none};
+    remove_base(request.segments);
     const auto route = std::find_if(routes_.begin(), routes_.end(), [&](const Route& known) {
         return matches(known, request.segments);
     });
-    if (route == routes_.end()) return refuse(404, "no such path");
+    if (route == routes_.end()) {
+        const bool is_read = request.method == Method::get || request.method == Method::head;
+        if (!fallback_ || !is_read || !fallback_->takes(request))
+            return refuse(404, "no such path");
+        return {&fallback_->handler, fallback_->name, Response(), {}, Role::none};
+    }
     const Endpoint* found = endpoint(*route, request.method);
     if (found == nullptr && request.method == Method::head) found = endpoint(*route, Method::get);
     if (found == nullptr) {

@@ -5,6 +5,7 @@
 #include "runtime/task.hpp"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,15 @@ public:
     /// parameter. Adding the same method and route twice is a bug. A caller whose role is less than
     /// `least` is refused before the handler runs: 401 without a role, else 403.
     void add(Method method, std::string_view route, Handler handler, Role least = Role::none);
+
+    /// Answers GET and HEAD of paths that no route matches, if `takes` says so; any role may.
+    /// `name` stands for the route in metrics.
+    void set_fallback(
+        std::string_view name, std::function<bool(const Request&)> takes, Handler handler
+    );
+    /// "/ops/txstream/": paths that begin with it are looked up without it, others as they are: a
+    /// proxy may pass a sub-path on or remove it.
+    void set_base_path(std::string_view path);
 
     struct Match {
         const Handler* handler;  ///< none: `refusal` is the answer
@@ -64,6 +74,15 @@ private:
     static Role least_of(const Route& route, Method method);
     std::string allowed_anywhere() const;
 
+    void remove_base(std::vector<std::string>& path) const;
+
+    struct Fallback {
+        std::string name;
+        std::function<bool(const Request&)> takes;
+        Handler handler;
+    };
+    std::optional<Fallback> fallback_;
+    std::vector<std::string> base_;
     std::vector<Route> routes_;  ///< the more literal one first
 };
 
