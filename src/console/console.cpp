@@ -1,5 +1,6 @@
 #include "console/console.hpp"
 
+#include "console/messages_api.hpp"
 #include "console/session_api.hpp"
 
 #include <utility>
@@ -39,12 +40,17 @@ public:
               cache_,
               settings_
           },
-          session_(context_, dependencies.access) {}
+          session_(context_, dependencies.access),
+          messages_(context_) {}
 
-    void add_routes(http::Router& router) { session_.add_routes(router); }
+    void add_routes(http::Router& router) {
+        session_.add_routes(router);
+        messages_.add_routes(router);
+    }
 
     Task<> stop() {
         co_await cache_.stop();
+        co_await messages_.stop();
         pool_.close();
     }
 
@@ -55,6 +61,7 @@ private:
     Cache cache_;
     Context context_;
     SessionApi session_;
+    MessagesApi messages_;
 };
 
 Console::Console(Dependencies dependencies)

@@ -15,17 +15,7 @@ namespace txstream::console {
 
 namespace {
 
-constexpr std::size_t kCursorBytesMax = 4096;
-
-std::string base64(std::string_view bytes) {
-    std::string text(4 * ((bytes.size() + 2) / 3), '\0');
-    EVP_EncodeBlock(
-        reinterpret_cast<unsigned char*>(text.data()),
-        reinterpret_cast<const unsigned char*>(bytes.data()),
-        static_cast<int>(bytes.size())
-    );
-    return text;
-}
+constexpr std::size_t kCursorBytesMax = 7168;
 
 std::optional<std::string> from_base64(std::string_view text) {
     if (text.size() % 4 != 0) return std::nullopt;
@@ -174,6 +164,16 @@ Json bytes(std::string_view text, std::size_t shown_max, std::optional<std::uint
     shown["size"] = number(static_cast<std::uint64_t>(total));
     shown["truncated"] = taken < total;
     return shown;
+}
+
+std::string base64(std::string_view bytes) {
+    std::string text(4 * ((bytes.size() + 2) / 3), '\0');
+    EVP_EncodeBlock(
+        reinterpret_cast<unsigned char*>(text.data()),
+        reinterpret_cast<const unsigned char*>(bytes.data()),
+        static_cast<int>(bytes.size())
+    );
+    return text;
 }
 
 std::string cursor_of(const Json& position) {

@@ -45,6 +45,8 @@ Json bytes(
     std::string_view text, std::size_t shown_max, std::optional<std::uint64_t> size = std::nullopt
 );
 
+std::string base64(std::string_view bytes);
+
 /// Where a list goes on: a small JSON value, base64url. Code::invalid_input names the parameter.
 std::string cursor_of(const Json& position);
 Result<Json> read_cursor(std::string_view cursor);

@@ -17,7 +17,7 @@ namespace txstream::console {
 struct FoundRecord {
     enum class Shown : std::uint8_t { whole, masked, hidden };
 
-    kafka::FetchedRecord record;
+    kafka::FetchedRecord record{};
     std::size_t size = 0;        ///< of key, value and headers, before anything was cut
     std::size_t key_size = 0;    ///< the same of the key
     std::size_t value_size = 0;  ///< the same of the value, where it is masked of what is masked

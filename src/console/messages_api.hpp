@@ -1,0 +1,73 @@
+#pragma once
+
+#include "console/context.hpp"
+#include "console/masking.hpp"
+#include "console/message_query.hpp"
+#include "console/record_look.hpp"
+#include "http/router.hpp"
+#include "kafka/reader_pool.hpp"
+#include "runtime/task_group.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <memory>
+#include <string>
+
+namespace txstream::console {
+
+/// Searches, single records, downloads and exports: /topics/{topic}/messages… and /filter.
+///
+/// Reads on threads of its own, so that a search of seconds keeps no other page waiting; as many at
+/// one time as there are threads.
+class MessagesApi {
+public:
+    static constexpr std::size_t kReadsAtOnce = 3;
+    static constexpr std::size_t kValueShownMax = std::size_t{64} << 10;  ///< in lists
+    static constexpr std::size_t kDetailShownMax = std::size_t{1} << 20;  ///< of one record
+    static constexpr std::chrono::minutes kExportTime{10};
+    static constexpr std::size_t kExportBytes = std::size_t{1} << 30;
+
+    explicit MessagesApi(Context& context);
+    void add_routes(http::Router& router);
+    Task<> stop();
+
+private:
+    struct Place {
+        std::string topic;
+        std::int32_t partition = 0;
+        std::int64_t offset = 0;
+    };
+    /// A record, or why there is none.
+    struct Answer {
+        std::optional<kafka::FetchedRecord> record;
+        std::string reason;  ///< expired, not_yet, not_a_record
+        std::int64_t low = 0;
+        std::int64_t end = 0;
+        std::optional<std::int64_t> next;  ///< the next offset that has one
+    };
+
+    Task<http::Response> list(http::Request request);
+    Task<http::Response> make_list(MessageQuery query, RecordLook look, Deadline deadline);
+    Task<http::Response> message(http::Request request);
+    Task<http::Response> download(http::Request request);
+    Task<http::Response> export_(http::Request request);
+    Task<http::Response> check_filter(http::Request request);
+
+    const Masks* masks_for(const http::Request& request) const;
+    Task<Result<ScanPage>> read_page(
+        MessageQuery query, RecordLook look, std::size_t limit, Deadline deadline
+    );
+    Task<Result<Answer>> find_record(Place place, Deadline deadline);
+    Task<> write_export(http::BodyWriter& body, MessageQuery query, RecordLook look, bool is_csv);
+    void close_idle_later();
+    Task<> close_idle();
+
+    Context& context_;
+    const Masks masks_;
+    std::shared_ptr<kafka::ReaderPool> readers_;
+    runtime::Offload offload_;
+    runtime::TaskGroup tasks_;
+    bool is_closing_idle_ = false;
+};
+
+}  // namespace txstream::console

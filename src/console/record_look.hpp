@@ -1,0 +1,43 @@
+#pragma once
+
+#include "console/masking.hpp"
+#include "console/record_filter.hpp"
+#include "console/scan_plan.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace txstream::console {
+
+/// What a caller sees of records: those that the filter matches, masked, and cut. A value; any
+/// thread may use a copy.
+class RecordLook {
+public:
+    /// `masks`: null for callers who see everything; must outlive this.
+    RecordLook(const Masks* masks, RecordFilter filter, std::size_t shown_max)
+        : masks_(masks), filter_(std::move(filter)), shown_max_(shown_max) {}
+
+    /// A caller who sees less must not find out by filters what is masked: the filter is applied to
+    /// the record as he sees it.
+    std::optional<FoundRecord> operator()(kafka::FetchedRecord&& record) const;
+    std::optional<FoundRecord> operator()(const kafka::FetchedRecord& record) const;
+
+    /// The first path that this filter asks about and that is masked; then it is to be refused.
+    bool asks_for_masked() const;
+
+private:
+    const Masks* masks_;
+    RecordFilter filter_;
+    std::size_t shown_max_;
+};
+
+/// Appends openapi.yaml's Record.
+void append_record(std::string& out, std::string_view topic, const FoundRecord& found);
+/// A line of CSV, with its end; the first line has the names of the columns. A text that a
+/// spreadsheet would take for a formula gets an apostrophe in front.
+void append_csv_head(std::string& out);
+void append_csv(std::string& out, const FoundRecord& found);
+
+}  // namespace txstream::console
