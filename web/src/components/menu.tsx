@@ -40,7 +40,9 @@ export function Menu({ label, icon, text, children, class: extra = "" }: MenuPro
         ref.current?.querySelector("button")?.focus();
       }}
     >
-      <button type="button" class="button bare" aria-expanded={isOpen} aria-label={text ? `${label}` : label} title={label} onClick={() => setOpen(!isOpen)}>
+      <button type="button" class="button bare" aria-expanded={isOpen} aria-label={text ? undefined : label} title={label} onClick={() => setOpen(!isOpen)}>
+        {/* What is read aloud contains what is seen (WCAG 2.5.3). */}
+        {text && <span class="off-screen">{label}: </span>}
         {icon && <Icon name={icon} />}
         {text}
       </button>
