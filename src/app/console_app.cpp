@@ -4,6 +4,7 @@
 #include "app/detail/http_common.hpp"
 #include "app/kafka_publisher.hpp"
 #include "http/access.hpp"
+#include "http/assets.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -12,9 +13,14 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <span>
 #include <utility>
 
 namespace txstream::app {
+
+namespace embedded {
+std::span<const base::EmbeddedFile> page_files();
+}
 
 namespace {
 
@@ -115,6 +121,8 @@ public:
           tasks_(loop_.get_executor()) {
         health_.add_routes(router_);
         console_.add_routes(router_);
+        assets_.add_to(router_);
+        router_.set_base_path(config_.console.base_path);
     }
 
     ~Impl() {
@@ -169,6 +177,7 @@ private:
     pg::Pool probe_pool_;
     MetricsPage metrics_page_;
     Health health_;
+    http::Assets assets_{embedded::page_files(), config_.console.base_path};
     http::Router router_;
     http::Access access_;
     console::Console console_;
