@@ -3,6 +3,7 @@
 #include "app/descriptors.hpp"
 #include "app/detail/http_common.hpp"
 #include "app/kafka_publisher.hpp"
+#include "base/embedded_file.hpp"
 #include "http/access.hpp"
 #include "http/assets.hpp"
 #include "telemetry/log.hpp"
@@ -103,6 +104,7 @@ public:
           probe_pool_(loop_.get_executor(), database_, kProbeSettings, {.connections_max = 1}),
           metrics_page_(loop_.get_executor(), dependencies.metrics.registry),
           health_({probe_pool_, metrics_page_, {}, false, "/metrics", {}, {}}),
+          assets_(embedded::page_files(), config_.console.base_path),
           access_(tokens_of(config_.console)),
           console_(
               {loop_.get_executor(),
@@ -138,6 +140,10 @@ public:
         auto port = server_.listen(console.host, console.port);
         if (!port) return tl::unexpected(naming("CONSOLE_PORT", port.error()));
         log::info("console", "listening", {{"host", console.host}, {"port", *port}});
+        if (!assets_.is_built())
+            log::warn(
+                "console", "this binary has no page, only the API; make build makes it with Node"
+            );
         thread_ = std::thread([this] {
             loop_.run();
             asio::post(owner_, [this] { ended_.cancel(); });
@@ -179,6 +185,7 @@ private:
     Health health_;
     http::Assets assets_{embedded::page_files(), config_.console.base_path};
     http::Router router_;
+    http::Assets assets_;
     http::Access access_;
     console::Console console_;
     http::Server server_;
