@@ -104,7 +104,6 @@ public:
           probe_pool_(loop_.get_executor(), database_, kProbeSettings, {.connections_max = 1}),
           metrics_page_(loop_.get_executor(), dependencies.metrics.registry),
           health_({probe_pool_, metrics_page_, {}, false, "/metrics", {}, {}}),
-          assets_(embedded::page_files(), config_.console.base_path),
           access_(tokens_of(config_.console)),
           console_(
               {loop_.get_executor(),
@@ -185,7 +184,6 @@ private:
     Health health_;
     http::Assets assets_{embedded::page_files(), config_.console.base_path};
     http::Router router_;
-    http::Assets assets_;
     http::Access access_;
     console::Console console_;
     http::Server server_;
