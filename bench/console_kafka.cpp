@@ -73,9 +73,9 @@ void measure(Cluster& cluster) {
     whole("configs", timed("page_topic_configs_ms", [&] {
               return cluster.topic_configs(topics, soon());
           }));
-    whole("brokers", timed("broker_configs_ms", [&] {
-              return cluster.broker_configs(state->brokers, soon());
-          }));
+    const auto brokers =
+        timed("broker_configs_ms", [&] { return cluster.broker_configs(state->brokers, soon()); });
+    if (!brokers.front().config) die("brokers", brokers.front().config.error());
     const auto groups = timed("list_groups_ms", [&] { return cluster.groups(soon()); });
     if (!groups) die("groups", groups.error());
     std::vector<std::string> names;

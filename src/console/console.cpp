@@ -1,7 +1,11 @@
 #include "console/console.hpp"
 
+#include "console/brokers_api.hpp"
+#include "console/cluster_facts.hpp"
+#include "console/groups_api.hpp"
 #include "console/messages_api.hpp"
 #include "console/session_api.hpp"
+#include "console/topics_api.hpp"
 
 #include <utility>
 
@@ -41,16 +45,24 @@ public:
               settings_
           },
           session_(context_, dependencies.access),
-          messages_(context_) {}
+          messages_(context_),
+          cluster_(context_),
+          topics_(context_, cluster_),
+          brokers_(context_, cluster_),
+          groups_(context_, cluster_) {}
 
     void add_routes(http::Router& router) {
         session_.add_routes(router);
         messages_.add_routes(router);
+        topics_.add_routes(router);
+        brokers_.add_routes(router);
+        groups_.add_routes(router);
     }
 
     Task<> stop() {
         co_await cache_.stop();
         co_await messages_.stop();
+        co_await cluster_.stop();
         pool_.close();
     }
 
@@ -62,6 +74,10 @@ private:
     Context context_;
     SessionApi session_;
     MessagesApi messages_;
+    ClusterFacts cluster_;
+    TopicsApi topics_;
+    BrokersApi brokers_;
+    GroupsApi groups_;
 };
 
 Console::Console(Dependencies dependencies)

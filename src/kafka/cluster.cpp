@@ -18,6 +18,8 @@ using detail::milliseconds_left;
 constexpr std::int64_t kLatest = -1;
 constexpr std::int64_t kEarliest = -2;
 
+constexpr std::chrono::milliseconds kConnectPatience{1'000};
+
 // What would make this client something else than a reader without a group. A consumer with a
 // group's name looks its coordinator up even if it never joins.
 constexpr std::array<std::string_view, 5> kNotOurs{
@@ -229,7 +231,7 @@ void Cluster::Impl::drain_errors(rd_kafka_t* client) {
         if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) continue;
         const std::string_view text = rd_kafka_event_error_string(event.get());
         (void)connections_.failed(code, text);
-        is_login_refused_ = is_login_refused_ || connections_.is_login_refused();
+        if (connections_.is_login_refused()) refused_login_ = connections_.trouble();
         // "host:port/id: what happened"
         if (const auto end = text.find(": "); end != std::string_view::npos) {
             troubles_.insert_or_assign(
@@ -250,6 +252,12 @@ Error Cluster::Impl::because(Error error) {
     return error;
 }
 
+bool Cluster::Impl::has_trouble() {
+    const std::lock_guard lock(mutex_);
+    drain_errors(client());
+    return connections_.trouble().has_value();
+}
+
 std::optional<Error> Cluster::Impl::trouble_with(const BrokerState& broker) {
     const std::lock_guard lock(mutex_);
     drain_errors(client());
@@ -260,20 +268,25 @@ std::optional<Error> Cluster::Impl::trouble_with(const BrokerState& broker) {
     return at->second;
 }
 
-void Cluster::Impl::worked(const BrokerState& broker) {
+void Cluster::Impl::worked() {
     const std::lock_guard lock(mutex_);
     drain_errors(client());
     connections_.worked();
+}
+
+void Cluster::Impl::worked(const BrokerState& broker) {
+    const std::lock_guard lock(mutex_);
+    drain_errors(client());
     troubles_.erase(
         broker.host + ":" + std::to_string(broker.port) + "/" + std::to_string(broker.id)
     );
 }
 
-bool Cluster::Impl::is_login_refused() {
+std::optional<Error> Cluster::Impl::refused_login() {
     const std::lock_guard lock(mutex_);
     drain_errors(client());
     if (uncommitted_client_) drain_errors(uncommitted_client_.get());
-    return is_login_refused_;
+    return refused_login_;
 }
 
 Cluster::Cluster(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
@@ -287,20 +300,26 @@ Result<std::unique_ptr<Cluster>> Cluster::open(
     return std::unique_ptr<Cluster>(new Cluster(std::move(impl)));
 }
 
-bool Cluster::is_login_refused() const {
-    return impl_->is_login_refused();
+std::optional<Error> Cluster::refused_login() const {
+    return impl_->refused_login();
 }
 
 Result<ClusterState> Cluster::describe(Deadline deadline) {
     auto* client = impl_->client();
     const rd_kafka_metadata_t* raw = nullptr;
-    const auto error = rd_kafka_metadata(client, 1, nullptr, &raw, milliseconds_left(deadline));
+    auto error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    do {
+        const auto slice = deadline.sooner(Deadline::in(kConnectPatience));
+        error = rd_kafka_metadata(client, 1, nullptr, &raw, milliseconds_left(slice));
+        // A broker that refuses us will go on doing so: the page should say so soon.
+    } while (error != RD_KAFKA_RESP_ERR_NO_ERROR && !deadline.passed() && !impl_->has_trouble());
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return tl::unexpected<Error>(
             impl_->because(to_error(error, std::string("no metadata: ") + rd_kafka_err2str(error)))
         );
     }
     const detail::Metadata metadata(raw);
+    impl_->worked();
     ClusterState state;
     // Both come with the metadata that is here; they do not wait.
     if (char* id = rd_kafka_clusterid(client, 0)) {

@@ -5,6 +5,7 @@
 #include "kafka/topic_config.hpp"
 #include "runtime/deadline.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -74,6 +75,12 @@ struct ConfigItem {
     ConfigSource source = ConfigSource::other;
     bool is_sensitive = false;
     bool is_read_only = false;
+};
+
+/// What one broker said when it was asked itself.
+struct BrokerAnswer {
+    Result<std::vector<ConfigItem>> config;
+    std::chrono::microseconds took{0};  ///< with connecting, where there was no connection
 };
 
 enum class GroupPhase : std::uint8_t { unknown, preparing, completing, stable, dead, empty };
@@ -156,7 +163,7 @@ public:
     );
     /// Asks each broker itself: one that cannot be reached under its advertised address has the
     /// error that says why.
-    std::vector<Result<std::vector<ConfigItem>>> broker_configs(
+    std::vector<BrokerAnswer> broker_configs(
         const std::vector<BrokerState>& brokers, Deadline deadline
     );
 
@@ -169,8 +176,8 @@ public:
         const std::vector<std::string>& groups, Deadline deadline
     );
 
-    /// The broker refused our login: only a new Cluster, with the secrets of now, gets in.
-    bool is_login_refused() const;
+    /// A broker refused our login, and why: only a new Cluster, with the secrets of now, gets in.
+    std::optional<Error> refused_login() const;
 
 private:
     class Impl;

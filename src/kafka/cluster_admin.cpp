@@ -188,7 +188,7 @@ Result<> Cluster::has_admin(Deadline deadline) {
     if (impl_->is_controller_known()) return {};
     TXS_TRY(const auto state, describe(deadline));
     if (impl_->is_controller_known() || state.brokers.empty()) return {};
-    const auto probe = broker_configs({state.brokers.front()}, deadline).front();
+    const auto probe = broker_configs({state.brokers.front()}, deadline).front().config;
     if (!probe && gap_of(probe.error()) == Gap::unsupported)
         return tl::unexpected<Error>(probe.error());
     return {};
@@ -241,12 +241,14 @@ std::vector<Result<Items>> Cluster::topic_configs(
     return results;
 }
 
-std::vector<Result<Items>> Cluster::broker_configs(
+std::vector<BrokerAnswer> Cluster::broker_configs(
     const std::vector<BrokerState>& brokers, Deadline deadline
 ) {
     std::vector<std::string> names;
     for (const auto& broker : brokers) names.push_back("broker " + std::to_string(broker.id));
-    auto results = unanswered<Items>(names);
+    std::vector<BrokerAnswer> answers;
+    for (auto& config : unanswered<Items>(names)) answers.push_back({.config = std::move(config)});
+    std::vector<Deadline::Clock::time_point> asked_at(brokers.size());
     const Pipeline pipeline(
         impl_->client(), RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, impl_->limits().brokers_in_flight
     );
@@ -258,27 +260,32 @@ std::vector<Result<Items>> Cluster::broker_configs(
                 RD_KAFKA_RESOURCE_BROKER, std::to_string(brokers[i].id).c_str()
             ));
             auto* list = resource.get();
+            asked_at[i] = Deadline::Clock::now();
             rd_kafka_DescribeConfigs(impl_->client(), &list, 1, options, queue);
         },
         [&](std::size_t i, auto* answer) {
+            answers[i].took = std::chrono::duration_cast<std::chrono::microseconds>(
+                Deadline::Clock::now() - asked_at[i]
+            );
             const auto error = rd_kafka_event_error(answer);
             if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-                results[i] = failure(names[i], error, rd_kafka_event_error_string(answer));
+                answers[i].config = failure(names[i], error, rd_kafka_event_error_string(answer));
                 return;
             }
-            const auto found = items_by_resource(answer);
-            if (found.size() == 1) results[i] = found.begin()->second;
+            auto found = items_by_resource(answer);
+            if (found.size() == 1) answers[i].config = std::move(found.begin()->second);
         }
     );
     for (std::size_t i = 0; i < brokers.size(); ++i) {
+        auto& config = answers[i].config;
         // Denied or unsupported is also an answer.
-        if (results[i] || gap_of(results[i].error()) != Gap::failed) {
+        if (config || gap_of(config.error()) != Gap::failed) {
             impl_->worked(brokers[i]);
         } else if (auto trouble = impl_->trouble_with(brokers[i])) {
-            results[i] = tl::unexpected<Error>(std::move(*trouble));
+            config = tl::unexpected<Error>(std::move(*trouble));
         }
     }
-    return results;
+    return answers;
 }
 
 Result<GroupList> Cluster::groups(Deadline deadline) {

@@ -32,7 +32,10 @@ public:
     /// What is wrong with the connection to this broker, if it failed last.
     std::optional<Error> trouble_with(const BrokerState& broker);
     void worked(const BrokerState& broker);
-    bool is_login_refused();
+    /// Some connection has failed since one worked last.
+    bool has_trouble();
+    void worked();
+    std::optional<Error> refused_login();
 
 private:
     void drain_errors(rd_kafka_t* client);
@@ -44,7 +47,7 @@ private:
     std::mutex mutex_;  // of what follows
     detail::Client uncommitted_client_;
     detail::Connections connections_;
-    bool is_login_refused_ = false;
+    std::optional<Error> refused_login_;
     std::vector<std::int32_t> broker_ids_;
     std::map<std::string, Error, std::less<>> troubles_;  // by "host:port/id"
 };
