@@ -14,7 +14,7 @@ const { values, positionals } = parseArgs({
     widths: { type: "string", default: "1280,390" },
     themes: { type: "string", default: "light,dark" },
     lang: { type: "string", default: "en" },
-    wait: { type: "string", default: "900" },
+    wait: { type: "string", default: "200" },
     full: { type: "boolean", default: true },
   },
 });
@@ -47,7 +47,7 @@ for (const scenario of values.scenarios.split(",")) {
         values.lang,
       );
       for (const path of values.paths.split(",")) {
-        await page.goto(values.base + path, { waitUntil: "load" });
+        await page.goto(values.base + path, { waitUntil: "networkidle0", timeout: 60000 });
         await new Promise((resolve) => setTimeout(resolve, Number(values.wait)));
         const name = `${path.replace(/^\//, "").replace(/[^\w-]+/g, "_") || "overview"}-${scenario}-${width}-${theme}${values.lang === "en" ? "" : `-${values.lang}`}.png`;
         await page.screenshot({ path: `${out}/${name}`, fullPage: values.full });

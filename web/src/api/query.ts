@@ -120,6 +120,8 @@ export interface QueryState<T> {
   data: T | undefined;
   /** The data are of the address before this one, shown until this one answers. */
   isPrevious: boolean;
+  /** What was shown last, of this or another address: for when this one was refused. */
+  previous: T | undefined;
   error: ApiError | undefined;
   loading: Loading | undefined;
   /** ms since 1970 by our clock; 0 before the first answer. */
@@ -157,6 +159,7 @@ export function useQuery<P extends GetPath>(path: P | null, args: Args = {}, { l
   return {
     data: (isPrevious ? before.current : own) as Answer<P> | undefined,
     isPrevious,
+    previous: before.current as Answer<P> | undefined,
     error: query?.error.value,
     loading: query?.loading.value,
     at: query?.at.value ?? 0,
@@ -164,3 +167,6 @@ export function useQuery<P extends GetPath>(path: P | null, args: Args = {}, { l
     cancel: () => query?.cancel(),
   };
 }
+
+/** For a table of rows that came with something else. */
+export const NO_QUERY: QueryState<unknown> = { data: undefined, isPrevious: false, previous: undefined, error: undefined, loading: undefined, at: 0, retry: () => undefined, cancel: () => undefined };

@@ -7,8 +7,9 @@ import { cycleRate, isHidden, rate, RATES, refreshNow, setRate } from "../api/re
 import { useQuery } from "../api/query";
 import { session } from "../api/session";
 import { isTokenWanted } from "../api/client";
+import type { Overview } from "../api/types";
 import { count, zoneName } from "../lib/format";
-import { sentence, t, type Key } from "../lib/i18n";
+import { t, type Key } from "../lib/i18n";
 import { bindKeys } from "../lib/keyboard";
 import { navigate, place } from "../lib/router";
 import { language, shortcuts, theme, timeZone } from "../lib/settings";
@@ -166,6 +167,14 @@ function focusSearch(): void {
   search?.select();
 }
 
+/** Short: the whole text is on hover, and the overview's sentence says the rest. */
+function dotText({ name, severity, text, params = {} }: Overview["dots"][number]): string {
+  const word = t(`dot.${name}`);
+  if (name === "relay") return params["relays"] ? `${word} ${params["relays"]} · ${params["lanes_owned"]}/${params["lanes"]}` : `${word}: ${text}`;
+  if (name === "breaker") return `${word} ${text}`;
+  return severity === "ok" ? word : `${word}: ${text}`;
+}
+
 interface FrameProps {
   nav: Key | undefined;
   title: string;
@@ -221,9 +230,9 @@ export function Frame({ nav, title, children }: FrameProps) {
           {session.value?.environment && <span class="environment">{session.value.environment}</span>}
           <ul class="dots" aria-label={t("dots.label")}>
             {dots.map((dot) => (
-              <li key={dot.name}>
+              <li key={dot.name} title={dot.text}>
                 <Status tone={severityTone(dot.severity)} plain>
-                  {sentence("dot", `${dot.name}.${dot.params?.["state"] ?? dot.severity}`, dot.params ?? {}) ?? dot.text}
+                  <span>{dotText(dot)}</span>
                 </Status>
               </li>
             ))}

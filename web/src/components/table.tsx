@@ -50,6 +50,8 @@ interface TableProps<Row> {
   /** For a second table on a page: no keys, no pages, no choice of columns. */
   isPart?: boolean;
   tools?: ComponentChildren;
+  /** A heading in the line of the tools. */
+  title?: string;
   /** Rows to expect, for the skeleton. */
   expected?: number;
 }
@@ -155,6 +157,7 @@ export function Table<Row>(props: TableProps<Row>) {
     <div class="list">
       {(!isPart || props.tools) && (
         <div class="list-tools">
+          {props.title && <h2>{props.title}</h2>}
           {props.tools}
           {!isPart && <ColumnChooser columns={columns} />}
         </div>
@@ -188,7 +191,7 @@ export function Table<Row>(props: TableProps<Row>) {
         </div>
       )}
       <Waiting query={query} />
-      {!isPart && rows !== undefined && <Pager nextCursor={nextCursor ?? null} rows={rows.length} />}
+      {!isPart && rows !== undefined && (rows.length > 0 || param("cursor") !== null) && <Pager nextCursor={nextCursor ?? null} rows={rows.length} />}
     </div>
   );
 }

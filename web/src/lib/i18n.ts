@@ -39,10 +39,17 @@ export function tn(key: Stem<Key>, count: number, params: Params = {}): string {
   return t(`${key}_${form}` as Key, { n: count, ...params });
 }
 
-/** The page's own words for what a server says by code and parameters; null when it has none, or the parameters do not fill them. */
+/**
+ * The page's own words for what a server says by code and parameters; null when it has none, or the parameters do not fill them. A part
+ * in double brackets, "[[ since {ago}]]", is left out when its parameters are missing.
+ */
 export function sentence(group: string, code: string, params: Params): string | null {
   const text = table.value[`${group}.${code}`];
   if (text === undefined) return null;
-  const filled = fill(text, params);
-  return /\{\w+\}/.test(filled) ? null : filled;
+  const filled = text.replace(/\[\[(.*?)\]\]/gs, (_, part: string) => {
+    const inner = fill(part, params);
+    return /\{\w+\}/.test(inner) ? "" : inner;
+  });
+  const whole = fill(filled, params);
+  return /\{\w+\}/.test(whole) ? null : whole;
 }
