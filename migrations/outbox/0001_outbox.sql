@@ -157,6 +157,66 @@ CREATE TABLE txstream.publications (
 );
 CREATE INDEX publications_last_id ON txstream.publications (last_id);
 
+-- What each relay process reports about itself, so that a console on any host can say what every relay does and why an event
+-- waits. Delivery never reads it. Few, hot rows: fillfactor leaves room for in-page updates.
+CREATE TABLE txstream.members (
+    -- The first part of lanes.owner, which is "<name>/<worker>".
+    name                 text        PRIMARY KEY CHECK (octet_length(name) <= 512),
+    host                 text        NOT NULL,
+    pid                  bigint      NOT NULL,
+    version              text        NOT NULL,
+    revision             text        NOT NULL,
+    started_at           timestamptz NOT NULL,
+    -- The server's clock: a row that is not renewed belongs to a dead process. The other times are the relay's.
+    seen_at              timestamptz NOT NULL,
+    lanes                smallint[]  NOT NULL,
+    workers              integer     NOT NULL,
+    workers_alive        integer     NOT NULL,
+    breaker              text        NOT NULL CHECK (breaker IN ('closed', 'half_open', 'open')),
+    breaker_failures     integer     NOT NULL,
+    breaker_failures_max integer     NOT NULL,
+    breaker_since        timestamptz NOT NULL,
+    breaker_probe_at     timestamptz,
+    -- [{"code": ..., "since": ..., "detail": ..., "lanes": [{"lane": ..., "topic": ...}]}]; the codes are those of /health.
+    blockages            json        NOT NULL,
+    -- The settings that all relays of one outbox should have in common, and their digest. No secret is among them.
+    settings             json        NOT NULL,
+    config_digest        text        NOT NULL,
+    -- Since the process started.
+    published            bigint      NOT NULL,
+    failed               bigint      NOT NULL,
+    parked               bigint      NOT NULL,
+    -- Thousandths of an event per second, of the last seconds.
+    published_rate       bigint      NOT NULL,
+    in_flight            bigint      NOT NULL,
+    -- Of every lane, from the relay that measures the outbox as a whole; NULL: another one does.
+    pending_by_lane      bigint[]
+) WITH (fillfactor = 30);
+
+-- The last 24 hours in slots of ten seconds: slot is the number of the ten seconds since 1970 modulo 8640, so the table never
+-- grows beyond that and no row is ever deleted. The relay that owns the first lane writes it.
+CREATE TABLE txstream.history (
+    slot              smallint    PRIMARY KEY CHECK (slot BETWEEN 0 AND 8639),
+    at                timestamptz NOT NULL,
+    pending           bigint      NOT NULL,
+    is_estimate       boolean     NOT NULL,
+    oldest_pending_ms bigint,
+    -- Totals since the outbox was made.
+    appended          bigint      NOT NULL,
+    settled           bigint      NOT NULL,
+    -- Dead letters that wait for a decision.
+    parked            bigint      NOT NULL,
+    -- The worst of all relays: 0 closed, 1 half-open, 2 open.
+    breaker           smallint    NOT NULL,
+    blockages         text[]      NOT NULL,
+    -- From commit to acknowledgement, of what this relay published in the last seconds; NULL: nothing.
+    p50_us            bigint,
+    p95_us            bigint,
+    p99_us            bigint,
+    lanes_owned       smallint    NOT NULL,
+    relays            smallint    NOT NULL
+) WITH (fillfactor = 50);
+
 -- The lane of a key, for people. Like all functions here it says with its schema what it means: the caller's search_path
 -- does not count.
 CREATE FUNCTION txstream.lane_of(key text) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -275,8 +335,11 @@ GRANT USAGE ON SCHEMA txstream TO txstream_writer, txstream_relay, txstream_read
 GRANT INSERT (event_id, aggregate_type, aggregate_id, event_type, topic, key, payload, payload_bytes, content_type,
               metadata, headers, created_at), SELECT (event_id) ON txstream.outbox TO txstream_writer;
 GRANT SELECT ON txstream.outbox, txstream.lanes, txstream.dead_letters, txstream.publications, txstream.events,
-    txstream.outbox_compat, txstream.instance, txstream.schema_migrations TO txstream_relay, txstream_reader;
+    txstream.outbox_compat, txstream.instance, txstream.members, txstream.history, txstream.schema_migrations
+    TO txstream_relay, txstream_reader;
 GRANT UPDATE ON txstream.lanes TO txstream_relay;
 GRANT UPDATE (refused_at, refused_why) ON txstream.instance TO txstream_relay;
 GRANT INSERT, UPDATE ON txstream.dead_letters TO txstream_relay;
 GRANT INSERT ON txstream.publications TO txstream_relay;
+GRANT INSERT, UPDATE, DELETE ON txstream.members TO txstream_relay;
+GRANT INSERT, UPDATE ON txstream.history TO txstream_relay;

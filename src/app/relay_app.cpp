@@ -38,6 +38,8 @@ constexpr unsigned kBacklogFailures = 2;
 // The structure of the outbox is looked at each fifth time.
 constexpr unsigned kLooksPerStructure = 5;
 constexpr std::chrono::seconds kStructureStopTimeout{2};
+// Of a process that ends; without the database its row stays, and tells of a silent relay.
+constexpr std::chrono::milliseconds kLeaveTimeout{500};
 // One attempt; short, since stopping waits for it.
 constexpr std::chrono::milliseconds kTopicTimeout{2000};
 constexpr std::chrono::milliseconds kTopicPause{500};
@@ -196,9 +198,12 @@ RelayApp::RelayApp(
       tasks_(executor),
       topic_wakeup_(executor),
       backlog_wakeup_(executor),
-      blockages_([&metrics](relay::Blockage blockage, bool is_blocked) {
-          metrics.relay->relay.delivery_blocked(blockage, is_blocked);
-      }) {
+      blockages_([this](relay::Blockage blockage, bool is_blocked) {
+          metrics_.relay->relay.delivery_blocked(blockage, is_blocked);
+          // It is written down at once.
+          asio::post(executor_, [this] { backlog_wakeup_.notify(); });
+      }),
+      reporter_(config, process_name(), metrics.relay->relay) {
 }
 
 RelayApp::~RelayApp() = default;
@@ -257,7 +262,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     relay::WorkerPool::Options options;
     options.lanes = relay.lanes_max == 0 ? lanes : std::min(lanes, relay.lanes_max);
     options.workers = std::min(relay.workers, options.lanes);
-    options.name = process_name();
+    options.name = reporter_.name();
     options.breaker = config_.breaker;
     options.worker.delayed_before = delayed_before_;
     auto& worker = options.worker;
@@ -328,20 +333,14 @@ relay::Ports RelayApp::ports() {
 Task<> RelayApp::measure_backlog() {
     using relay::Blockage;
     constexpr auto kOwner = relay::Blockages::kOwner;
-    std::unique_ptr<pg::Connection> connection;
+    auto& connection = backlog_session_;
     outbox::BacklogMeter meter;
-    const auto settings =
-        std::string(outbox::kReaderSettings) + "SET application_name = 'txstream backlog'";
     unsigned failures = 0;
     unsigned looks = 0;
     while (!is_stopping_) {
         Result<> measured;
         if (!connection || !connection->is_open()) {
-            auto opened = co_await pg::Connection::open(
-                executor_, connect_info(), settings, Deadline::in(kBacklogOpenTimeout)
-            );
-            if (!opened) measured = tl::unexpected<Error>(opened.error());
-            connection = opened ? std::move(*opened) : nullptr;
+            measured = co_await open_backlog_session(Deadline::in(kBacklogOpenTimeout));
             meter.forget();  // the server may have crashed; see relay::Delivery about trust
         }
         if (connection) measured = co_await measure_backlog_once(*connection, meter);
@@ -363,16 +362,29 @@ Task<> RelayApp::measure_backlog() {
         look_at_workers();
         // Without the database the lanes are lost, and a relay elsewhere may have it.
         (void)look_at_reporter();
+        if (!measured) backlog_.reset();
+        if (!is_stopping_ && connection && connection->is_open())
+            co_await reporter_.report(*connection, state());
         if (!is_stopping_) co_await backlog_wakeup_.wait(Deadline::Clock::now() + kBacklogInterval);
     }
+}
+
+Task<Result<>> RelayApp::open_backlog_session(Deadline deadline) {
+    backlog_session_.reset();
+    const auto settings =
+        std::string(outbox::kReaderSettings) + "SET application_name = 'txstream backlog'";
+    TXS_CO_TRY(
+        backlog_session_,
+        co_await pg::Connection::open(executor_, connect_info(), settings, deadline)
+    );
+    co_return Result<>();
 }
 
 Task<Result<>> RelayApp::measure_backlog_once(
     pg::Connection& connection, outbox::BacklogMeter& meter
 ) {
-    TXS_CO_TRY(
-        const auto backlog, co_await meter.measure(connection, Deadline::in(kBacklogTimeout))
-    );
+    TXS_CO_TRY(backlog_, co_await meter.measure(connection, Deadline::in(kBacklogTimeout)));
+    const auto& backlog = *backlog_;
     report(backlog);
     const bool stalls = stall_.observe(Deadline::Clock::now(), backlog.pending, backlog.settled);
     // One that stands by holds nothing up: whoever has the lanes says why.
@@ -466,9 +478,21 @@ Task<> RelayApp::stop(Deadline deadline) {
     if (pool_) co_await pool_->stop(deadline);
     tasks_.cancel();               // a measurement under way, which nobody reads any more
     (void)co_await tasks_.join();  // none ends with an error
+    if (!std::exchange(has_left_, true)) co_await leave();
     pool_.reset();
     limits_.reset();
     topic_.reset();
+}
+
+Task<> RelayApp::leave() {
+    if (!reporter_.has_reported()) co_return;
+    const auto deadline = Deadline::in(kLeaveTimeout);
+    if (!backlog_session_ || !backlog_session_->is_open()) {
+        const auto opened = co_await open_backlog_session(deadline);
+        if (!opened) co_return;
+    }
+    co_await reporter_.leave(*backlog_session_, deadline);
+    backlog_session_.reset();
 }
 
 void RelayApp::nudge() {
@@ -501,8 +525,24 @@ RelayHealth RelayApp::health() const {
     health.workers = status.workers;
     health.workers_alive = status.alive;
     health.lanes = status.lanes;
-    health.breaker = status.breaker;
+    health.breaker = status.breaker.state;
     return health;
+}
+
+RelayReporter::State RelayApp::state() const {
+    RelayReporter::State state;
+    state.blocked = blockages_.current();
+    state.held = blockages_.held_lanes();
+    state.backlog = backlog_ ? &*backlog_ : nullptr;
+    state.is_reporter = is_reporter_;
+    if (!pool_) return state;
+    const auto status = pool_->status();
+    state.lanes = pool_->lanes();
+    state.workers = status.workers;
+    state.workers_alive = status.alive;
+    state.breaker = status.breaker;
+    state.in_flight = status.events_in_flight;
+    return state;
 }
 
 }  // namespace txstream::app

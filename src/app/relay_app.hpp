@@ -3,6 +3,7 @@
 #include "app/config.hpp"
 #include "app/kafka_publisher.hpp"
 #include "app/metrics.hpp"
+#include "app/relay_reporter.hpp"
 #include "outbox/backlog.hpp"
 #include "relay/blockages.hpp"
 #include "relay/delays.hpp"
@@ -62,6 +63,9 @@ private:
     Task<> run_when_topic_is_there();
     Task<> measure_backlog();
     Task<Result<>> measure_backlog_once(pg::Connection& connection, outbox::BacklogMeter& meter);
+    Task<Result<>> open_backlog_session(Deadline deadline);
+    Task<> leave();
+    RelayReporter::State state() const;
     Task<Result<>> report_sizes(pg::Connection& connection);
     void report(const outbox::Backlog& backlog);
     bool look_at_reporter();
@@ -86,11 +90,15 @@ private:
     std::unique_ptr<TopicWatch> topic_;
     std::shared_ptr<TopicLimits> limits_;
     std::unique_ptr<relay::WorkerPool> pool_;
+    RelayReporter reporter_;
+    std::unique_ptr<pg::Connection> backlog_session_;
+    std::optional<outbox::Backlog> backlog_;  ///< at the last look, if it could be measured
     std::size_t lanes_ = 0;
     relay::DelayReason delayed_before_;  ///< what kept the workers from starting
     bool is_reporter_ = false;           ///< of the outbox as a whole, at the last look
     bool were_dead_ = false;             ///< all workers, at the last look
     bool is_stopping_ = false;
+    bool has_left_ = false;  ///< its row is removed, or will never be
 };
 
 }  // namespace txstream::app

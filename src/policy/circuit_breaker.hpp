@@ -45,6 +45,8 @@ public:
     void abandon();
 
     BreakerState state() const noexcept { return state_; }
+    /// Consecutive ones in this state.
+    unsigned failures() const noexcept { return failures_; }
     /// When an open breaker will admit a probe; nothing unless open.
     std::optional<Clock::time_point> probe_at() const;
     /// The state change since the last call, for metrics and logs.

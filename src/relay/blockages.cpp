@@ -4,6 +4,7 @@
 #include "telemetry/log.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace txstream::relay {
 
@@ -101,6 +102,7 @@ void Blockages::set(Teller teller, Blockage blockage, std::string_view detail) {
     entry.tellers.push_back(teller);
     if (entry.tellers.size() > 1) return;
     entry.since = std::chrono::system_clock::now();
+    entry.detail = detail;
     log::error(
         kComponent,
         "events are not delivered",
@@ -132,6 +134,16 @@ void Blockages::set_unless_explained(
 void Blockages::forget(Teller teller) {
     const std::scoped_lock lock(mutex_);
     for (auto entry = entries_.begin(); entry != entries_.end();) erase(entry++, teller);
+    held_.erase(teller);
+}
+
+void Blockages::hold_lanes(Teller teller, std::vector<HeldLane> lanes) {
+    const std::scoped_lock lock(mutex_);
+    if (lanes.empty()) {
+        held_.erase(teller);
+    } else {
+        held_[teller] = std::move(lanes);
+    }
 }
 
 void Blockages::erase(std::map<Blockage, Entry>::iterator entry, Teller teller) {
@@ -145,7 +157,15 @@ void Blockages::erase(std::map<Blockage, Entry>::iterator entry, Teller teller) 
 std::vector<Blockages::Current> Blockages::current() const {
     const std::scoped_lock lock(mutex_);
     std::vector<Current> all;
-    for (const auto& [blockage, entry] : entries_) all.push_back({blockage, entry.since});
+    for (const auto& [blockage, entry] : entries_)
+        all.push_back({blockage, entry.since, entry.detail});
+    return all;
+}
+
+std::vector<HeldLane> Blockages::held_lanes() const {
+    const std::scoped_lock lock(mutex_);
+    std::vector<HeldLane> all;
+    for (const auto& [teller, lanes] : held_) all.insert(all.end(), lanes.begin(), lanes.end());
     return all;
 }
 
@@ -199,6 +219,12 @@ void WorkerBlockages::set_if(bool is_blocked, Blockage blockage, std::string_vie
     } else {
         clear(blockage);
     }
+}
+
+void WorkerBlockages::hold_lanes(std::vector<HeldLane> lanes) {
+    if (lanes == held_) return;
+    held_ = std::move(lanes);
+    all_.hold_lanes(teller_, held_);
 }
 
 }  // namespace txstream::relay

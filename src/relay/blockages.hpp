@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "base/strong.hpp"
 #include "runtime/deadline.hpp"
 
 #include <array>
@@ -59,6 +60,15 @@ inline constexpr std::array kOfDatabase{
     Blockage::database_unavailable, Blockage::foreign_instance, Blockage::outbox_unusable
 };
 
+/// A lane that stands still while others of its worker go on.
+struct HeldLane {
+    LaneId lane;
+    Blockage why;
+    std::string topic;  ///< the event's own that is refused; empty: for another reason
+
+    bool operator==(const HeldLane&) const = default;
+};
+
 /// What keeps this process from delivering, as its workers and its owner tell it. Thread-safe.
 ///
 /// A blockage begins when the first tells of it and ends when the last has taken it back. Beginning
@@ -82,12 +92,17 @@ public:
     );
     /// The teller has ended.
     void forget(Teller teller);
+    /// Which lanes of the teller stand still; each call says all of them.
+    void hold_lanes(Teller teller, std::vector<HeldLane> lanes);
 
     struct Current {
         Blockage blockage;
         std::chrono::system_clock::time_point since;
+        std::string detail{};  ///< of the first who told; may name hosts, topics and keys
     };
     std::vector<Current> current() const;
+    /// Of all tellers, in no order.
+    std::vector<HeldLane> held_lanes() const;
     bool contains(Blockage blockage) const;
     /// What keeps all lanes of these tellers, [first, first + count), from being delivered: they
     /// say it, or the owner says it of Kafka.
@@ -97,12 +112,14 @@ private:
     struct Entry {
         std::chrono::system_clock::time_point since;
         std::vector<Teller> tellers;
+        std::string detail;
     };
     void erase(std::map<Blockage, Entry>::iterator entry, Teller teller);
 
     OnChange on_change_;
     mutable std::mutex mutex_;
-    std::map<Blockage, Entry> entries_;  // guarded by mutex_
+    std::map<Blockage, Entry> entries_;               // guarded by mutex_
+    std::map<Teller, std::vector<HeldLane>> held_{};  // guarded by mutex_; none is empty
 };
 
 /// One worker's side of it.
@@ -117,11 +134,13 @@ public:
     /// True when it was told.
     bool clear(Blockage blockage);
     void set_if(bool is_blocked, Blockage blockage, std::string_view detail);
+    void hold_lanes(std::vector<HeldLane> lanes);
 
 private:
     Blockages& all_;
     Blockages::Teller teller_;
-    std::uint32_t told_ = 0;  ///< a bit for each, so that what is as before costs nothing
+    std::uint32_t told_ = 0;      ///< a bit for each, so that what is as before costs nothing
+    std::vector<HeldLane> held_;  ///< for the same
 };
 
 /// Of a statement that failed, the `failures`th in a row. One that may pass is told of when it

@@ -43,21 +43,30 @@ void Delivery::look(Clock::time_point now) {
     if (is_idle && blockages_.clear(Blockage::kafka_unavailable) && dependencies_.kafka_doubted) {
         dependencies_.kafka_doubted();
     }
-    const auto held = std::ranges::find_if(lanes_, [](const auto& entry) {
-        return !entry.second.held_topic.empty();
-    });
+    tell_held_lanes();
+    update_delay();
+    tell_published(batch_log_.due(now));
+}
+
+void Delivery::tell_held_lanes() {
+    std::vector<HeldLane> held;
+    for (const auto& [id, lane] : lanes_) {
+        if (!lane.held_topic.empty())
+            held.push_back({id, Blockage::topic_refused, lane.held_topic});
+        if (lane.put_off > 0) held.push_back({id, Blockage::cannot_park, {}});
+    }
+    const auto refused = std::ranges::find(held, Blockage::topic_refused, &HeldLane::why);
     blockages_.set_if(
-        held != lanes_.end(),
+        refused != held.end(),
         Blockage::topic_refused,
-        held == lanes_.end() ? std::string_view() : held->second.held_topic
+        refused == held.end() ? std::string_view() : refused->topic
     );
     blockages_.set_if(
-        std::ranges::any_of(lanes_, [](const auto& entry) { return entry.second.put_off > 0; }),
+        std::ranges::find(held, Blockage::cannot_park, &HeldLane::why) != held.end(),
         Blockage::cannot_park,
         "see the lines about dead letters"
     );
-    update_delay();
-    tell_published(batch_log_.due(now));
+    blockages_.hold_lanes(std::move(held));
 }
 
 // A poll looks for the events of all lanes: what holds them up at its beginning is why those that

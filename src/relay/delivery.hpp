@@ -208,6 +208,7 @@ private:
     };
 
     Result<> ensure_publisher();
+    void tell_held_lanes();
     void update_delay();
     std::optional<Mark> mark_of(const Lane& lane, const Page& page, EventSeq id) const;
     /// The publisher has to be ended, and what is in flight sent again for this reason; the first

@@ -322,6 +322,7 @@ void Metrics::published(const PageTally& page) const {
         publishing_.at({entry.topic, entry.event_type}).add(entry.publishing);
     }
     end_to_end_.add(page.end_to_end_);
+    counted_.published += page.events_;
     last_published_.set(now.count());
 }
 
@@ -341,6 +342,7 @@ void Metrics::processed(const PageTally& page, double seconds) const {
 
 void Metrics::failed(Failure kind, std::string_view event_type, std::uint64_t events) const {
     failed_.at({to_string(kind), event_type}).add(to_double(events));
+    counted_.failed += events;
 }
 
 void Metrics::retried(unsigned retry, std::string_view event_type, std::uint64_t events) const {
@@ -360,6 +362,15 @@ void Metrics::parked(
 ) const {
     processed_.at({to_string(Processed::permanently_failed), event_type}).add();
     dead_lettered_.at({error_type, topic}).add();
+    ++counted_.parked;
+}
+
+Metrics::Totals Metrics::totals() const noexcept {
+    return {counted_.published, counted_.failed, counted_.parked};
+}
+
+std::vector<double> Metrics::end_to_end_counts() const {
+    return end_to_end_.counts();
 }
 
 void Metrics::delivery_blocked(Blockage reason, bool is_blocked) const {

@@ -5,6 +5,7 @@
 #include "telemetry/registry.hpp"
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -93,7 +94,26 @@ public:
     void delivery_blocked(Blockage reason, bool is_blocked) const;
     void breaker_moved(policy::BreakerState from, policy::BreakerState to) const;
 
+    /// Events, since the process started.
+    struct Totals {
+        std::uint64_t published = 0;
+        std::uint64_t failed = 0;
+        std::uint64_t parked = 0;
+    };
+    Totals totals() const noexcept;
+    /// From commit to acknowledgement, in the buckets of telemetry::kEndToEndBuckets and one beyond
+    /// them; not cumulative.
+    std::vector<double> end_to_end_counts() const;
+
 private:
+    /// The same as some of the series, which are many and can only be read as text.
+    struct Counted {
+        std::atomic<std::uint64_t> published{0};
+        std::atomic<std::uint64_t> failed{0};
+        std::atomic<std::uint64_t> parked{0};
+    };
+
+    mutable Counted counted_;
     telemetry::Family<telemetry::Counter> processed_;
     telemetry::Family<telemetry::Counter> published_;
     telemetry::Family<telemetry::Counter> failed_;

@@ -42,9 +42,16 @@ std::optional<SharedBreaker::Clock::time_point> SharedBreaker::probe_at() const 
     return breaker_.probe_at();
 }
 
+SharedBreaker::View SharedBreaker::view() const {
+    const std::scoped_lock lock(mutex_);
+    return {breaker_.state(), breaker_.failures(), since_, breaker_.probe_at()};
+}
+
 void SharedBreaker::tell() {
-    if (const auto transition = breaker_.take_transition(); transition && on_transition_)
-        on_transition_(*transition);
+    const auto transition = breaker_.take_transition();
+    if (!transition) return;
+    since_ = std::chrono::system_clock::now();
+    if (on_transition_) on_transition_(*transition);
 }
 
 }  // namespace txstream::relay

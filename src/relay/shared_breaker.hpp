@@ -2,6 +2,7 @@
 
 #include "policy/circuit_breaker.hpp"
 
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -25,11 +26,22 @@ public:
     policy::BreakerState state() const;
     std::optional<Clock::time_point> probe_at() const;
 
+    struct View {
+        policy::BreakerState state = policy::BreakerState::closed;
+        unsigned failures = 0;  ///< consecutive ones in this state
+        /// Since when it is in it; at first, since it was made.
+        std::chrono::system_clock::time_point since;
+        std::optional<Clock::time_point> probe_at;  ///< nothing unless open
+    };
+    /// All of it at one moment.
+    View view() const;
+
 private:
     void tell();
 
     mutable std::mutex mutex_;
     policy::CircuitBreaker breaker_;  // guarded by mutex_
+    std::chrono::system_clock::time_point since_ = std::chrono::system_clock::now();  // the same
     OnTransition on_transition_;
 };
 

@@ -158,7 +158,7 @@ void WorkerPool::nudge() {
 WorkerPool::Status WorkerPool::status() const {
     Status status;
     status.workers = seats_.size();
-    status.breaker = breaker_.state();
+    status.breaker = breaker_.view();
     for (const auto& seat : seats_) {
         status.lanes += seat->owned().size();
         status.alive += seat->is_alive ? 1 : 0;

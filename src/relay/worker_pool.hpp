@@ -29,7 +29,7 @@ public:
         std::size_t workers = 0;
         std::size_t alive = 0;  ///< can reach the database and hold their leases
         std::size_t lanes = 0;
-        policy::BreakerState breaker = policy::BreakerState::closed;
+        SharedBreaker::View breaker;
         std::uint64_t events_in_flight = 0;  ///< read and not acknowledged in the table
         std::uint64_t bytes_in_flight = 0;
         /// Each worker has read up to its newest event; the oldest of these, in microseconds of

@@ -66,6 +66,18 @@ void Histogram::add(std::span<const double> counts, double sum) const {
     series_->ObserveMultiple({counts.begin(), counts.end()}, sum);
 }
 
+std::vector<double> Histogram::counts() const {
+    const auto collected = series_->Collect().histogram;
+    std::vector<double> counts;
+    double below = 0;
+    for (const auto& bucket : collected.bucket) {
+        const auto up_to = bucket.cumulative_count;
+        counts.push_back(static_cast<double>(up_to) - below);
+        below = static_cast<double>(up_to);
+    }
+    return counts;
+}
+
 // --- families
 
 /// The handles beside prometheus-cpp's family, which builds and hashes a map of strings at each

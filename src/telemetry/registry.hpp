@@ -84,6 +84,8 @@ public:
     void add(const HistogramBatch<Bounds>& batch) const {
         add(batch.counts(), batch.sum());
     }
+    /// One count per bucket, the last one beyond all bounds; not cumulative.
+    std::vector<double> counts() const;
 
 private:
     void add(std::span<const double> counts, double sum) const;
