@@ -62,6 +62,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     cssCodeSplit: false,
+    // For tools/size.mjs; a hidden directory is not embedded.
+    manifest: true,
     reportCompressedSize: false,
     rollupOptions: { output: { assetFileNames: "assets/[name]-[hash][extname]" } },
   },
