@@ -79,6 +79,14 @@ Metrics::Metrics(telemetry::Registry& registry)
            every_process,
            "Above 0: a page that was left open, a token that was replaced, or an attack.",
            "increase(txstream_http_tokens_refused_total[15m])"}
+      )),
+      handshakes_failed_(registry.counter(
+          {"txstream_http_handshakes_failed_total",
+           "TLS connections that ended before a request.",
+           every_process,
+           "Above 0: clients that do not trust the certificate, that speak plain HTTP, or less "
+           "than TLS 1.2.",
+           "increase(txstream_http_handshakes_failed_total[15m])"}
       )) {
 }
 
@@ -116,6 +124,8 @@ void Metrics::count(Counted what, int change) const {
             return streams_refused_.add();
         case Counted::tokens_refused:
             return tokens_refused_.add();
+        case Counted::handshakes_failed:
+            return handshakes_failed_.add();
     }
 }
 

@@ -25,6 +25,7 @@ private:
     telemetry::Gauge streams_;
     telemetry::Counter streams_refused_;
     telemetry::Counter tokens_refused_;
+    telemetry::Counter handshakes_failed_;
 };
 
 }  // namespace txstream::http

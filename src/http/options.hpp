@@ -18,6 +18,7 @@ enum class Problems : std::uint8_t {
 };
 
 class Access;
+class Tls;
 
 using ExtraHeaders = std::vector<std::pair<std::string, std::string>>;
 
@@ -25,6 +26,7 @@ using ExtraHeaders = std::vector<std::pair<std::string, std::string>>;
 struct Options {
     Admission admission;
     Access* access = nullptr;     ///< knows tokens; without it, every caller is anonymous
+    Tls* tls = nullptr;           ///< without it, connections are plain
     Role anonymous = Role::none;  ///< of callers without a token
     Role most = Role::operator_;  ///< no caller is more, whatever the token says
     Problems problems = Problems::error_member;

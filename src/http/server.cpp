@@ -95,7 +95,12 @@ public:
           tasks_(executor, [this](std::string_view what) { trouble(what); }) {
         const auto& l = shared_.limits;
         const auto least = std::min(
-            {l.read_timeout, l.write_timeout, l.idle_timeout, l.linger_timeout, l.drain_timeout}
+            {l.handshake_timeout,
+             l.read_timeout,
+             l.write_timeout,
+             l.idle_timeout,
+             l.linger_timeout,
+             l.drain_timeout}
         );
         tick_ = std::clamp<std::chrono::milliseconds>(
             least / 4, std::chrono::milliseconds(1), std::chrono::milliseconds(1000)
@@ -193,7 +198,9 @@ Result<std::uint16_t> Server::Impl::listen(const std::string& host, std::uint16_
         return tl::unexpected<Error>(listen_error(host, port, error));
     }
     listened_ = true;
-    shared_.options.admission.listens_on(host, endpoint.address().is_loopback());
+    shared_.options.admission.listens_on(
+        host, endpoint.address().is_loopback(), shared_.options.tls != nullptr
+    );
     tasks_.spawn(accept());
     tasks_.spawn(watch());
     return acceptor_.local_endpoint(error).port();

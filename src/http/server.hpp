@@ -24,10 +24,12 @@ struct Limits {
     /// Incomplete bodies and unread responses of all connections; beyond it the connection that has
     /// waited longest is closed. Each may hold 16 KiB in addition.
     std::size_t buffer_bytes_max = 64 * 1024 * 1024;
-    std::size_t header_bytes_max = 16 * 1024;       ///< request line and headers together: 431
-    std::size_t header_fields_max = 100;            ///< lines of them: 431
-    std::size_t target_bytes_max = 8 * 1024;        ///< 414
-    std::size_t streams_max = 20;                   ///< bodies being streamed; one more is 429
+    std::size_t header_bytes_max = 16 * 1024;  ///< request line and headers together: 431
+    std::size_t header_fields_max = 100;       ///< lines of them: 431
+    std::size_t target_bytes_max = 8 * 1024;   ///< 414
+    std::size_t handshakes_max = 100;          ///< of TLS, under way; one more connection is closed
+    std::size_t streams_max = 20;              ///< bodies being streamed; one more is 429
+    std::chrono::milliseconds handshake_timeout{10000};  ///< of TLS
     std::chrono::milliseconds read_timeout{15000};  ///< from a request's first byte to its last
     std::chrono::milliseconds write_timeout{15000
     };  ///< for a whole response, or 16 KiB of a stream
@@ -55,15 +57,16 @@ struct RequestLog {
 
 /// What a server counts as it happens.
 enum class Counted : std::uint8_t {
-    connections,      ///< being served: up, and down again
-    requests,         ///< being answered: up, and down again
-    refused,          ///< connections beyond connections_max; only up
-    timed_out,        ///< requests that came and answers that left too slowly; only up
-    buffered,         ///< bytes that count against buffer_bytes_max: up and down
-    broken_off,       ///< connections ended because of buffer_bytes_max; only up
-    streams,          ///< bodies being streamed: up, and down again
-    streams_refused,  ///< beyond streams_max; only up
-    tokens_refused,   ///< requests with a wrong token; only up
+    connections,        ///< being served: up, and down again
+    requests,           ///< being answered: up, and down again
+    refused,            ///< connections beyond connections_max; only up
+    timed_out,          ///< requests that came and answers that left too slowly; only up
+    buffered,           ///< bytes that count against buffer_bytes_max: up and down
+    broken_off,         ///< connections ended because of buffer_bytes_max; only up
+    streams,            ///< bodies being streamed: up, and down again
+    streams_refused,    ///< beyond streams_max; only up
+    tokens_refused,     ///< requests with a wrong token; only up
+    handshakes_failed,  ///< of TLS; only up
 };
 
 /// Each may be empty. Called on the server's thread; must not throw.

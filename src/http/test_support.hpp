@@ -150,7 +150,8 @@ struct Seen {
 /// What the server counted.
 struct Counts {
     int accepted = 0, connections = 0, requests = 0, refused = 0, timed_out = 0, buffered = 0,
-        broken_off = 0, streams = 0, streams_refused = 0, tokens_refused = 0, troubles = 0;
+        broken_off = 0, streams = 0, streams_refused = 0, tokens_refused = 0, handshakes_failed = 0,
+        troubles = 0;
 };
 
 /// A server on its own thread, with routes that show what arrived.
@@ -230,7 +231,8 @@ protected:
                 &Counts::broken_off,
                 &Counts::streams,
                 &Counts::streams_refused,
-                &Counts::tokens_refused
+                &Counts::tokens_refused,
+                &Counts::handshakes_failed
             };
             counts_.*counts[static_cast<std::size_t>(what)] += change;
         };

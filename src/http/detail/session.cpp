@@ -6,16 +6,20 @@
 #include "http/detail/response_writer.hpp"
 #include "http/detail/status.hpp"
 #include "http/problem.hpp"
+#include "http/tls.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
 #include <ctime>
 #include <exception>
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
 #include <tuple>
 #include <utility>
 
@@ -52,6 +56,22 @@ RequestParser::Limits parser_limits(const Limits& limits) {
     return {head, limits.body_bytes_max};
 }
 
+asio::ssl::context* tls_of(const Shared& shared) {
+    auto* const tls = shared.options.tls;
+    return tls == nullptr ? nullptr : &tls->context(Deadline::Clock::now());
+}
+
+class Handshaking {
+public:
+    explicit Handshaking(Shared& shared) : shared_(shared) { ++shared_.handshakes; }
+    ~Handshaking() { --shared_.handshakes; }
+    Handshaking(const Handshaking&) = delete;
+    Handshaking& operator=(const Handshaking&) = delete;
+
+private:
+    Shared& shared_;
+};
+
 class InFlight {
 public:
     explicit InFlight(const Shared& shared) : shared_(shared) { shared_.count(Counted::requests); }
@@ -65,21 +85,23 @@ private:
 
 }  // namespace
 
-Session::Session(asio::ip::tcp::socket socket, Shared& shared)
-    : socket_(std::move(socket)),
+Session::Session(asio::ip::tcp::socket accepted, Shared& shared)
+    : transport_(std::move(accepted), tls_of(shared)),
       shared_(shared),
       parser_(parser_limits(shared.limits)),
       input_(std::min(kInputBytesMin, shared.limits.header_bytes_max)),
       held_(shared.buffers, [this] { break_off(); }) {
     // Neither can fail on a socket that is open; if they did, only speed would suffer.
     boost::system::error_code ignored;
-    socket_.non_blocking(true, ignored);
-    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-    const auto peer = socket_.remote_endpoint(ignored);
+    auto& socket = transport_.socket();
+    socket.non_blocking(true, ignored);
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    const auto peer = socket.remote_endpoint(ignored);
     if (!ignored) peer_ = peer.address();
 }
 
 Task<> Session::run() {
+    if (transport_.is_tls() && !co_await handshake()) co_return;
     for (;;) {
         parser_.begin(Deadline(Clock::time_point::max()));
         if (!co_await read_request()) co_return;
@@ -91,7 +113,38 @@ Task<> Session::run() {
     co_await close();
 }
 
+// False when the connection is of no use.
+Task<bool> Session::handshake() {
+    if (shared_.handshakes >= shared_.limits.handshakes_max) {
+        shared_.count(Counted::refused);
+        co_return false;
+    }
+    const Handshaking handshaking(shared_);
+    wait(Wait::read, shared_.limits.handshake_timeout);
+    const auto [error] = co_await transport_.async_handshake(kAwait);
+    if (!error) co_return true;
+    shared_.count(Counted::handshakes_failed);
+    const auto code = static_cast<unsigned long>(error.value());
+    if (error.category() != asio::error::get_ssl_category() ||
+        ERR_GET_REASON(code) != SSL_R_HTTP_REQUEST)
+        co_return false;
+    // Typed http:// for https://. The client reads plain bytes, and so it gets an answer.
+    auto response = shared_.refuse(400, "this port speaks TLS; use https://", {});
+    Departure departure;
+    departure.close = true;
+    departure.always = &shared_.options.headers;
+    departure.now = std::time(nullptr);
+    write_head(output_, response, departure);
+    output_ += response.body;
+    boost::system::error_code ignored;
+    transport_.socket().write_some(asio::buffer(output_), ignored);
+    co_return false;
+}
+
 Task<> Session::run_refused() {
+    // An answer would need a handshake, which costs more than what the limit saves.
+    if (transport_.is_tls()) co_return;
+
     auto response = shared_.refuse(503, "too many connections, try again later", {});
     response.with("Retry-After", "1");
     Departure departure;
@@ -109,8 +162,7 @@ void Session::look_at(Clock::time_point now) {
     if (!expired_ && (waiting_ == Wait::read || waiting_ == Wait::write))
         shared_.count(Counted::timed_out);
     expired_ = true;
-    boost::system::error_code ignored;
-    socket_.cancel(ignored);
+    transport_.cancel();
 }
 
 void Session::drain() {
@@ -118,8 +170,7 @@ void Session::drain() {
     if (waiting_ != Wait::none)
         until_ = std::min(until_, Clock::now() + shared_.limits.drain_timeout);
     if (waiting_ != Wait::idle && waiting_ != Wait::linger) return;
-    boost::system::error_code ignored;
-    socket_.cancel(ignored);
+    transport_.cancel();
 }
 
 // True when there is something to answer, be it a refusal.
@@ -154,7 +205,7 @@ Task<bool> Session::read_request() {
             input_.resize(std::min(input_.size() * 2, limits.header_bytes_max + 1));
         }
         if (waiting_ == Wait::idle && !may_be_idle()) co_return false;
-        const auto [error, size] = co_await socket_.async_read_some(
+        const auto [error, size] = co_await transport_.async_read_some(
             asio::buffer(input_.data() + input_end_, input_.size() - input_end_), kAwait
         );
         input_end_ += size;
@@ -312,7 +363,7 @@ Task<bool> Session::write(std::string_view head, std::string_view body) {
     const std::size_t total = head.size() + body.size();
     // Nearly always the socket takes all at once, and no wait is needed.
     boost::system::error_code error;
-    const std::size_t size = socket_.write_some(buffers, error);
+    const std::size_t size = transport_.write_some(buffers, error);
     if (size == total) {
         held_.release();
         co_return true;
@@ -329,7 +380,7 @@ Task<bool> Session::write(std::string_view head, std::string_view body) {
         buffers[1] += sent - from_head;
         left -= sent;
         if (left == 0 || error || expired_) break;
-        std::tie(error, sent) = co_await socket_.async_write_some(buffers, kAwait);
+        std::tie(error, sent) = co_await transport_.async_write_some(buffers, kAwait);
     }
     wait(Wait::none, Clock::duration::max());
     held_.release();
@@ -339,13 +390,22 @@ Task<bool> Session::write(std::string_view head, std::string_view body) {
 // Closing a socket that holds unread bytes resets the connection, and a reset may overtake the
 // answer that says why. So the client gets time to read it.
 Task<> Session::close() {
-    boost::system::error_code error;
-    socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
-    if (error || !has_unread()) co_return;
+    auto& socket = transport_.socket();
     wait(Wait::linger, shared_.limits.linger_timeout);
+    bool is_lingering = has_unread();
+    if (transport_.is_tls()) {
+        // Says that nothing was cut off, and waits for the same. It fails if the client still
+        // sends.
+        const auto [failed] = co_await transport_.async_shutdown(kAwait);
+        if (failed == asio::error::operation_aborted) co_return;
+        is_lingering = is_lingering || failed.failed();
+    }
+    boost::system::error_code error;
+    socket.shutdown(asio::ip::tcp::socket::shutdown_send, error);
+    if (error || !is_lingering) co_return;
     std::size_t read = 0;
     while (read < kLingerBytesMax && !expired_) {
-        const auto [failed, size] = co_await socket_.async_read_some(asio::buffer(input_), kAwait);
+        const auto [failed, size] = co_await socket.async_read_some(asio::buffer(input_), kAwait);
         if (failed) co_return;
         read += size;
     }
@@ -354,8 +414,7 @@ Task<> Session::close() {
 // Called while another session runs.
 void Session::break_off() {
     broken_off_ = expired_ = true;
-    boost::system::error_code ignored;
-    socket_.cancel(ignored);
+    transport_.cancel();
 }
 
 // Once the headers have come, and before a body is invited.
@@ -388,15 +447,13 @@ void Session::wait(Wait what, Clock::duration how_long) {
 
 bool Session::has_unread() const {
     if (parser_.refusal() || input_begin_ < input_end_) return true;
-    boost::system::error_code ignored;
-    return socket_.available(ignored) > 0;
+    return transport_.has_unread();
 }
 
 // While the server drains, only a request that is already here is waited for.
 bool Session::may_be_idle() const {
     if (!shared_.draining) return true;
-    boost::system::error_code ignored;
-    return socket_.available(ignored) > 0;
+    return transport_.has_unread();
 }
 
 std::string Session::id_for(const Request& request) {

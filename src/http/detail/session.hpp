@@ -2,6 +2,7 @@
 
 #include "http/detail/buffers.hpp"
 #include "http/detail/request_parser.hpp"
+#include "http/detail/transport.hpp"
 #include "http/server.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -43,6 +44,7 @@ struct Shared {
     bool draining = false;   ///< stop() has been called
     bool cancelled = false;  ///< the deadline of stop() has passed
     std::size_t streams = 0;
+    std::size_t handshakes = 0;  ///< under way
 
     /// In the words of this server.
     Response refuse(int status, std::string_view why, std::string_view request_id) const;
@@ -57,7 +59,7 @@ class Session {
 public:
     using Clock = Deadline::Clock;
 
-    Session(asio::ip::tcp::socket socket, Shared& shared);
+    Session(asio::ip::tcp::socket accepted, Shared& shared);
 
     /// Serves until either side has enough.
     Task<> run();
@@ -75,6 +77,7 @@ private:
     enum class Wait : std::uint8_t { none, idle, read, write, linger };
     class Stream;
 
+    Task<bool> handshake();
     Task<bool> read_request();
     Task<bool> answer();
     Task<Response> respond(Request request, Router::Match match);
@@ -92,7 +95,7 @@ private:
     bool may_be_idle() const;
     std::string id_for(const Request& request);
 
-    asio::ip::tcp::socket socket_;
+    Transport transport_;
     Shared& shared_;
     asio::ip::address peer_;
     RequestParser parser_;

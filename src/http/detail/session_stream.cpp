@@ -33,7 +33,7 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 class Session::Stream final : public BodyWriter {
 public:
     Stream(Session& session, bool is_chunked)
-        : session_(session), is_chunked_(is_chunked), tasks_(session.socket_.get_executor()) {
+        : session_(session), is_chunked_(is_chunked), tasks_(session.transport_.get_executor()) {
         ++session_.shared_.streams;
         session_.shared_.count(Counted::streams);
         session_.stream_ = this;
@@ -107,8 +107,7 @@ Task<> Session::Stream::make(Response& response) {
     }
     is_made_ = true;
     if (!failure.empty()) response.failure = std::move(failure);
-    boost::system::error_code ignored;
-    session_.socket_.cancel(ignored);
+    session_.transport_.cancel();
 }
 
 Task<> Session::Stream::listen() {
@@ -117,7 +116,7 @@ Task<> Session::Stream::listen() {
     // A full buffer is as much as a client may send ahead; from then on only a write finds out
     // that it has gone.
     while (!is_made_ && session_.input_end_ < input.size()) {
-        const auto [error, size] = co_await session_.socket_.async_read_some(
+        const auto [error, size] = co_await session_.transport_.async_read_some(
             asio::buffer(input.data() + session_.input_end_, input.size() - session_.input_end_),
             kAwait
         );
