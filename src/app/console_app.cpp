@@ -6,6 +6,7 @@
 #include "base/embedded_file.hpp"
 #include "http/access.hpp"
 #include "http/assets.hpp"
+#include "http/tls.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -14,6 +15,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -35,7 +37,7 @@ http::Limits limits() {
     return limits;
 }
 
-http::Options options_of(const Config::Console& console, http::Access& access) {
+http::Options options_of(const Config::Console& console, http::Access& access, http::Tls* tls) {
     http::Admission::Rules rules;
     rules.only_json = true;
     rules.checks_hosts = true;
@@ -47,12 +49,26 @@ http::Options options_of(const Config::Console& console, http::Access& access) {
     return {
         .admission = http::Admission(std::move(rules)),
         .access = &access,
+        .tls = tls,
         // With CONSOLE_INSECURE and without tokens, a proxy has asked who it is.
         .anonymous = console.tokens_file.empty() ? http::Role::viewer : http::Role::none,
         .most = console.is_read_only ? http::Role::viewer : http::Role::operator_,
         .problems = http::Problems::details,
         .headers = http::page_headers(),
     };
+}
+
+/// None where the console speaks plain HTTP.
+Result<std::unique_ptr<http::Tls>> tls_of(const Config::Console& console) {
+    if (console.tls_certificate_file.empty()) return nullptr;
+    auto opened = http::Tls::open(
+        {console.tls_certificate_file, console.tls_key_file},
+        [](std::string_view what) { log::error("console", what); }
+    );
+    if (opened) return opened;
+    return tl::unexpected(
+        std::move(opened).error().while_doing("CONSOLE_TLS_CERT_FILE, CONSOLE_TLS_KEY_FILE")
+    );
 }
 
 http::Tokens tokens_of(const Config::Console& console) {
@@ -103,7 +119,8 @@ public:
           )),
           probe_pool_(loop_.get_executor(), database_, kProbeSettings, {.connections_max = 1}),
           metrics_page_(loop_.get_executor(), dependencies.metrics.registry),
-          health_({probe_pool_, metrics_page_, {}, false, "/metrics", {}, {}}),
+          health_({probe_pool_, metrics_page_, {}, false, "/metrics", {}, {}, http::Role::viewer}),
+          tls_(tls_of(config_.console)),
           access_(tokens_of(config_.console)),
           console_(
               {loop_.get_executor(),
@@ -117,7 +134,7 @@ public:
               router_,
               limits(),
               observer_of(dependencies.metrics.http, health_, nullptr),
-              options_of(config_.console, access_)
+              options_of(config_.console, access_, tls_ ? tls_->get() : nullptr)
           ),
           tasks_(loop_.get_executor()) {
         health_.add_routes(router_);
@@ -132,6 +149,7 @@ public:
 
     Result<std::uint16_t> start() {
         const auto& console = config_.console;
+        if (!tls_) return tl::unexpected(tls_.error());
         if (!console.tokens_file.empty()) {
             if (auto loaded = access_.tokens().load(console.tokens_file); !loaded)
                 return tl::unexpected(std::move(loaded).error().while_doing("CONSOLE_TOKENS_FILE"));
@@ -184,6 +202,7 @@ private:
     Health health_;
     http::Assets assets_{embedded::page_files(), config_.console.base_path};
     http::Router router_;
+    Result<std::unique_ptr<http::Tls>> tls_;
     http::Access access_;
     console::Console console_;
     http::Server server_;

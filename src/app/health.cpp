@@ -38,10 +38,14 @@ void Health::add_routes(http::Router& router) {
     });
     router.add(Method::get, "/readyz", [this](Request) { return ready(); });
     router.add(Method::get, "/ready", [this](Request) { return ready(); });
-    router.add(Method::get, "/health", [this](Request) { return health(); });
-    router.add(Method::get, dependencies_.metrics_path, [this](Request request) {
-        return metrics(std::move(request));
-    });
+    const auto least = dependencies_.least;
+    router.add(Method::get, "/health", [this](Request) { return health(); }, least);
+    router.add(
+        Method::get,
+        dependencies_.metrics_path,
+        [this](Request request) { return metrics(std::move(request)); },
+        least
+    );
 }
 
 bool Health::is_probe(std::string_view route) const {

@@ -3,6 +3,7 @@
 #include "app/metrics_page.hpp"
 #include "app/relay_app.hpp"
 #include "domain/json_writer.hpp"
+#include "http/role.hpp"
 #include "http/router.hpp"
 #include "pg/pool.hpp"
 
@@ -34,6 +35,8 @@ public:
         std::function<void()> refresh_metrics;
         /// Told at each look at the database; only where no relay is in this process, else empty.
         std::function<void(bool)> lanes_unowned;
+        /// Who may read /health and the metrics. Whether it lives and is ready, anyone may know.
+        http::Role least = http::Role::none;
     };
 
     explicit Health(Dependencies dependencies);
