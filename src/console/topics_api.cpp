@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kListTtl{2'000};
 constexpr std::chrono::milliseconds kMeasureTtl{2'000};
+/// The controller is asked for it, which may be away while the leaders are not.
+constexpr std::chrono::milliseconds kConfigTimeout{2'000};
 constexpr std::size_t kNamesMax = 50;
 /// Groups of one topic that are described; the furthest behind.
 constexpr std::size_t kGroupsShown = 100;
@@ -51,7 +53,9 @@ Result<TopicAnswer> ask(
         .low = cluster.offsets(places, kafka::Edge::first, deadline),
         .end = cluster.offsets(places, kafka::Edge::last_stable, deadline),
         .high = cluster.offsets(places, kafka::Edge::high, deadline),
-        .config = std::move(cluster.topic_configs({name}, deadline).front())
+        .config = std::move(
+            cluster.topic_configs({name}, deadline.sooner(Deadline::in(kConfigTimeout))).front()
+        )
     };
 }
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <functional>
 #include <numeric>
 #include <string_view>
 #include <utility>
@@ -42,6 +44,19 @@ Result<detail::Client> make_reader(
     TXS_TRY(auto conf, detail::make_conf(ours, log));
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_ERROR);
     return detail::make_client(RD_KAFKA_CONSUMER, std::move(conf));
+}
+
+/// "host:port/id: what happened" -> id. A bootstrap address has a word there.
+std::optional<std::int32_t> broker_in(std::string_view text) {
+    const auto end = text.find(": ");
+    if (end == std::string_view::npos) return std::nullopt;
+    const auto slash = text.rfind('/', end);
+    if (slash == std::string_view::npos) return std::nullopt;
+    std::int32_t id = -1;
+    const auto* const last = text.data() + end;
+    const auto parsed = std::from_chars(text.data() + slash + 1, last, id);
+    if (parsed.ec != std::errc() || parsed.ptr != last) return std::nullopt;
+    return id;
 }
 
 PartitionState partition_of(const rd_kafka_metadata_partition& found) {
@@ -98,13 +113,21 @@ std::vector<std::vector<Batch>> batches_by_leader(
 /// negative: what still is was not answered.
 class OffsetQuery {
 public:
+    /// What is wrong with the connection to a broker, if anything is.
+    using TroubleWith = std::function<std::optional<Error>(std::int32_t broker)>;
+
     OffsetQuery(
         rd_kafka_t* client,
         const std::vector<Place>& places,
         std::int64_t time,
-        std::size_t batch_max
+        std::size_t batch_max,
+        TroubleWith trouble_with
     )
-        : client_(client), places_(places), time_(time), batch_max_(batch_max) {
+        : client_(client),
+          places_(places),
+          time_(time),
+          batch_max_(batch_max),
+          trouble_with_(std::move(trouble_with)) {
         for (const auto& place : places) {
             results_.push_back(tl::unexpected<Error>(unanswered(
                 place,
@@ -125,16 +148,28 @@ public:
 
 private:
     void ask(const std::vector<Batch>& batches, Deadline deadline) {
-        auto error = RD_KAFKA_RESP_ERR_NO_ERROR;
+        const auto leader = places_[batches.front().front()].leader;
+        std::optional<Error> failed;
         for (const auto& batch : batches) {
-            if (error == RD_KAFKA_RESP_ERR_NO_ERROR && deadline.passed())
-                error = RD_KAFKA_RESP_ERR__TIMED_OUT;
-            if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-                for (const auto i : batch) put(i, error);
-            } else {
-                error = ask(batch, deadline);
+            if (!failed) failed = ask_leader(leader, batch, deadline);
+            if (!failed) continue;
+            for (const auto i : batch) {
+                if (!results_[i]) results_[i] = tl::unexpected(unanswered(places_[i], *failed));
             }
         }
+    }
+
+    /// Why it is of no use to ask this leader for the rest.
+    std::optional<Error> ask_leader(std::int32_t leader, const Batch& batch, Deadline deadline) {
+        // A leader that refuses connections will go on doing so, and the page should say so soon.
+        auto error = ask(batch, deadline.sooner(Deadline::in(kConnectPatience)));
+        auto trouble = error == RD_KAFKA_RESP_ERR__TIMED_OUT ? trouble_with_(leader) : std::nullopt;
+        if (error == RD_KAFKA_RESP_ERR__TIMED_OUT && !trouble && !deadline.passed()) {
+            error = ask(batch, deadline);
+            trouble = error == RD_KAFKA_RESP_ERR__TIMED_OUT ? trouble_with_(leader) : std::nullopt;
+        }
+        if (error != RD_KAFKA_RESP_ERR__TIMED_OUT) return std::nullopt;
+        return trouble ? trouble : to_error(error, rd_kafka_err2str(error));
     }
 
     rd_kafka_resp_err_t ask(const Batch& batch, Deadline deadline) {
@@ -171,6 +206,7 @@ private:
     const std::vector<Place>& places_;
     std::int64_t time_;
     std::size_t batch_max_;
+    TroubleWith trouble_with_;
     std::vector<Result<std::int64_t>> results_;
 };
 
@@ -223,6 +259,11 @@ void Cluster::Impl::remember(const std::vector<BrokerState>& brokers) {
     for (const auto& broker : brokers) broker_ids_.push_back(broker.id);
 }
 
+void Cluster::Impl::drain_errors() {
+    drain_errors(client_.get());
+    if (uncommitted_client_) drain_errors(uncommitted_client_.get());
+}
+
 void Cluster::Impl::drain_errors(rd_kafka_t* client) {
     const detail::Queue queue(rd_kafka_queue_get_main(client));
     while (const detail::Event event{rd_kafka_queue_poll(queue.get(), 0)}) {
@@ -232,19 +273,15 @@ void Cluster::Impl::drain_errors(rd_kafka_t* client) {
         const std::string_view text = rd_kafka_event_error_string(event.get());
         (void)connections_.failed(code, text);
         if (connections_.is_login_refused()) refused_login_ = connections_.trouble();
-        // "host:port/id: what happened"
-        if (const auto end = text.find(": "); end != std::string_view::npos) {
-            troubles_.insert_or_assign(
-                std::string(text.substr(0, end)), connection_error(code, text)
-            );
-        }
+        if (const auto broker = broker_in(text))
+            troubles_.insert_or_assign(*broker, connection_error(code, text));
     }
 }
 
 Error Cluster::Impl::because(Error error) {
     if (!error.retryable() || gap_of(error) != Gap::failed) return error;
     const std::lock_guard lock(mutex_);
-    drain_errors(client());
+    drain_errors();
     if (connections_.trouble()) return *connections_.trouble();
     // No connection has failed yet, and none was good enough to ask.
     if (error.code() == Code::timed_out || error.origin() == name_of(RD_KAFKA_RESP_ERR__TRANSPORT))
@@ -254,38 +291,33 @@ Error Cluster::Impl::because(Error error) {
 
 bool Cluster::Impl::has_trouble() {
     const std::lock_guard lock(mutex_);
-    drain_errors(client());
+    drain_errors();
     return connections_.trouble().has_value();
 }
 
-std::optional<Error> Cluster::Impl::trouble_with(const BrokerState& broker) {
+std::optional<Error> Cluster::Impl::trouble_with(std::int32_t broker) {
     const std::lock_guard lock(mutex_);
-    drain_errors(client());
-    const auto at = troubles_.find(
-        broker.host + ":" + std::to_string(broker.port) + "/" + std::to_string(broker.id)
-    );
+    drain_errors();
+    const auto at = troubles_.find(broker);
     if (at == troubles_.end()) return std::nullopt;
     return at->second;
 }
 
 void Cluster::Impl::worked() {
     const std::lock_guard lock(mutex_);
-    drain_errors(client());
+    drain_errors();
     connections_.worked();
 }
 
-void Cluster::Impl::worked(const BrokerState& broker) {
+void Cluster::Impl::worked(std::int32_t broker) {
     const std::lock_guard lock(mutex_);
-    drain_errors(client());
-    troubles_.erase(
-        broker.host + ":" + std::to_string(broker.port) + "/" + std::to_string(broker.id)
-    );
+    drain_errors();
+    troubles_.erase(broker);
 }
 
 std::optional<Error> Cluster::Impl::refused_login() {
     const std::lock_guard lock(mutex_);
-    drain_errors(client());
-    if (uncommitted_client_) drain_errors(uncommitted_client_.get());
+    drain_errors();
     return refused_login_;
 }
 
@@ -349,11 +381,13 @@ std::vector<Result<std::int64_t>> Cluster::offsets(
         if (!uncommitted) return {places.size(), tl::unexpected<Error>(uncommitted.error())};
         client = *uncommitted;
     }
+    const auto trouble = [this](std::int32_t broker) { return impl_->trouble_with(broker); };
     return OffsetQuery(
                client,
                places,
                edge == Edge::first ? kEarliest : kLatest,
-               impl_->limits().partitions_in_one_request
+               impl_->limits().partitions_in_one_request,
+               trouble
     )
         .run(deadline);
 }
@@ -361,11 +395,13 @@ std::vector<Result<std::int64_t>> Cluster::offsets(
 std::vector<Result<std::optional<std::int64_t>>> Cluster::offsets_at(
     const std::vector<Place>& places, std::int64_t unix_ms, Deadline deadline
 ) {
+    const auto trouble = [this](std::int32_t broker) { return impl_->trouble_with(broker); };
     auto found = OffsetQuery(
                      impl_->client(),
                      places,
                      std::max<std::int64_t>(unix_ms, 0),
-                     impl_->limits().partitions_in_one_request
+                     impl_->limits().partitions_in_one_request,
+                     trouble
     )
                      .run(deadline);
     std::vector<Result<std::optional<std::int64_t>>> results;

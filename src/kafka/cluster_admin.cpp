@@ -280,8 +280,8 @@ std::vector<BrokerAnswer> Cluster::broker_configs(
         auto& config = answers[i].config;
         // Denied or unsupported is also an answer.
         if (config || gap_of(config.error()) != Gap::failed) {
-            impl_->worked(brokers[i]);
-        } else if (auto trouble = impl_->trouble_with(brokers[i])) {
+            impl_->worked(brokers[i].id);
+        } else if (auto trouble = impl_->trouble_with(brokers[i].id)) {
             config = tl::unexpected<Error>(std::move(*trouble));
         }
     }

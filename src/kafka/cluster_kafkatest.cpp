@@ -298,6 +298,29 @@ TEST(ClusterTest, WhatTheDevelopmentBrokerCannotDoIsSaidAsThatAndTheRestWorks) {
     EXPECT_EQ(gap_of(brokers.at(0).config.error()), Gap::unsupported);
 }
 
+TEST(ClusterTest, AnOutageIsSaidSoonAndAfterItTheSameClientAnswersAgain) {
+    const auto broker = DevBroker::start().value();
+    ASSERT_TRUE(broker->create_topic("t", 1));
+    const auto cluster = open(broker->bootstrap());
+    const auto places = places_of(*cluster, "t");
+    ASSERT_TRUE(cluster->offsets(places, Edge::last_stable, soon()).at(0));
+    broker->set_up(false);
+    const auto begin = std::chrono::steady_clock::now();
+    // The outage is noticed by the first question whose connection is gone.
+    const auto offsets = cluster->offsets(places, Edge::last_stable, soon());
+    const auto state = cluster->describe(soon());
+    EXPECT_FALSE(offsets.at(0));
+    ASSERT_FALSE(state);
+    EXPECT_EQ(state.error().code(), Code::unavailable) << state.error().what();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s) << "their deadlines are 20 s";
+    broker->set_up(true);
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (!cluster->describe(soon()) && std::chrono::steady_clock::now() < end) {
+    }
+    EXPECT_TRUE(cluster->describe(soon()));
+    EXPECT_TRUE(cluster->offsets(places, Edge::last_stable, soon()).at(0));
+}
+
 TEST(ClusterTest, ABrokerThatIsAwayIsNamedWithinTheDeadline) {
     const auto begin = std::chrono::steady_clock::now();
     const auto cluster = open("127.0.0.1:1");

@@ -30,14 +30,15 @@ public:
     /// What a call's failure says, or what the client's connections say where that is more.
     Error because(Error error);
     /// What is wrong with the connection to this broker, if it failed last.
-    std::optional<Error> trouble_with(const BrokerState& broker);
-    void worked(const BrokerState& broker);
+    std::optional<Error> trouble_with(std::int32_t broker);
+    void worked(std::int32_t broker);
     /// Some connection has failed since one worked last.
     bool has_trouble();
     void worked();
     std::optional<Error> refused_login();
 
 private:
+    void drain_errors();
     void drain_errors(rd_kafka_t* client);
 
     LogCallback log_;  // before the clients: librdkafka's threads call it until they are gone
@@ -49,7 +50,7 @@ private:
     detail::Connections connections_;
     std::optional<Error> refused_login_;
     std::vector<std::int32_t> broker_ids_;
-    std::map<std::string, Error, std::less<>> troubles_;  // by "host:port/id"
+    std::map<std::int32_t, Error> troubles_;  // by broker
 };
 
 }  // namespace txstream::kafka
