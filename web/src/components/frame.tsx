@@ -227,8 +227,15 @@ export function Frame({ nav, title, children }: FrameProps) {
           >
             <Icon name="menu" /> {t("nav.menu")}
           </button>
-          {session.value?.environment && <span class="environment">{session.value.environment}</span>}
-          <ul class="dots" aria-label={t("dots.label")}>
+          {session.value?.environment && <span class="environment" title={session.value.environment}>{session.value.environment}</span>}
+          <ul class={overview.error ? "dots is-stale" : "dots"} aria-label={t("dots.label")}>
+            {dots.length === 0 && overview.error && (
+              <li>
+                <Status tone="warn" plain>
+                  {t("dots.unknown")}
+                </Status>
+              </li>
+            )}
             {dots.map((dot) => (
               <li key={dot.name} title={dot.text}>
                 <Status tone={severityTone(dot.severity)} plain>

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { render } from "preact-render-to-string";
+
+import en from "../i18n/en.json";
+import { ApiError } from "../api/client";
+import { NO_QUERY, type QueryState } from "../api/query";
+import { setMessages } from "../lib/i18n";
+import { place } from "../lib/router";
+import { Confirm, JobProgress, levelOf, type Action } from "./confirm";
+import { Loaded } from "./panel";
+import { Table, type Column } from "./table";
+import { Rich, Time } from "./text";
+
+setMessages(en);
+// Components that look at the page's address need one.
+Object.assign(globalThis, { location: new URL("http://127.0.0.1:8082/outbox") });
+
+const failure = (status: number) => new ApiError("/api/x", status, { type: "", title: "unavailable", status, detail: "connection refused", code: status === 403 ? "forbidden" : "database_unavailable" }, "req-1");
+const query = (part: Partial<QueryState<string>>): QueryState<string> => ({ ...(NO_QUERY as QueryState<string>), ...part });
+const loaded = (part: Partial<QueryState<string>>) => render(<Loaded query={query(part)}>{(data) => <b>{data}</b>}</Loaded>);
+
+test("how much an operation asks depends on what can be lost", () => {
+  const level = (kind: Action["kind"], count: number) => levelOf({ kind, count });
+  assert.equal(level("retry", 100), "none");
+  assert.equal(level("retry", 101), "reason");
+  assert.equal(level("discard", 1), "reason");
+  assert.equal(level("discard", 1000), "reason");
+  assert.equal(level("discard", 1001), "typed");
+  assert.equal(level("pause", 0), "typed");
+});
+
+test("a confirmation says what it touches, and cannot be given without a reason", () => {
+  const html = render(<Confirm action={{ kind: "discard", count: 1204 }} title="Discard" scope="error:X" sample={["1.2"]} confirmText="Discard" onConfirm={() => undefined} onClose={() => undefined} />);
+  assert.match(html, /1204 events/);
+  assert.match(html, /error:X/);
+  assert.match(html, /Type 1204 to confirm/);
+  assert.match(html, /<button type="submit"[^>]* disabled/);
+});
+
+test("a running job can be cancelled and leads to its audit", () => {
+  const html = render(<JobProgress job={{ id: "7", state: "running", done: 5, failed: 1, total: 10, perSecond: 2 }} onCancel={() => undefined} />);
+  assert.match(html, /<progress value="6" max="10"/);
+  assert.match(html, /Cancel/);
+  assert.match(html, /audit\?job=7/);
+});
+
+test("a failed refresh leaves the data, greyed, with their age", () => {
+  const html = loaded({ data: "41", error: failure(503), at: Date.now() - 34_000 });
+  assert.match(html, /<b>41<\/b>/);
+  assert.match(html, /is-stale/);
+  assert.match(html, /data from 3\d\u00a0s ago/);
+});
+
+test("a failure without data says what, why and which request, and offers both ways on", () => {
+  const html = loaded({ error: failure(503) });
+  for (const part of [/PostgreSQL does not answer/, /connection refused/, /req-1/, /Retry/, /Copy diagnostics/]) assert.match(html, part);
+});
+
+test("what a reader may not see is no failure", () => {
+  assert.match(loaded({ error: failure(403) }), /Not visible for you/);
+});
+
+test("nothing is shown for the first moment, then a skeleton", () => {
+  assert.doesNotMatch(loaded({ loading: { since: Date.now(), stage: "quick" } }), /skeleton/);
+  assert.match(loaded({ loading: { since: Date.now(), stage: "slow" } }), /skeleton/);
+  assert.match(loaded({ loading: { since: Date.now() - 6000, stage: "stalled" } }), /Still waiting for the server \(6/);
+});
+
+interface Row {
+  id: string;
+}
+const columns: Column<Row>[] = [
+  { id: "name", title: "Name", sort: { up: "name", down: "-name" }, cell: (row) => row.id },
+  { id: "size", title: "Size", numeric: true, isOptional: true, cell: () => "1" },
+];
+const table = (search: string, rows: Row[] = [{ id: "a" }], next: string | null = null) => {
+  place.value = { path: "/topics", query: new URLSearchParams(search), turned: 0 };
+  return render(<Table caption="Topics" columns={columns} rows={rows} rowKey={(row) => row.id} query={NO_QUERY} empty={<i>none</i>} nextCursor={next} defaultSort="name" />);
+};
+
+test("the table says how it is sorted, and its links say how else it can be", () => {
+  assert.match(table(""), /<th scope="col"[^>]*aria-sort="ascending"><a href="\/topics\?sort=-name"/);
+  assert.match(table("sort=-name"), /aria-sort="descending"/);
+});
+
+test("columns of the URL are shown, and none that it does not know", () => {
+  assert.doesNotMatch(table(""), />Size</);
+  assert.match(table("cols=name,size"), />Size</);
+  assert.match(table("cols=strange"), />Name/);
+});
+
+test("pages go on by cursor, and a link into the middle leads back to the first", () => {
+  assert.match(table("", undefined, "c2"), /href="\/topics\?cursor=c2"/);
+  assert.match(table("cursor=c2"), /First page/);
+  assert.match(table("", []), /<i>none<\/i>/);
+});
+
+test("text with code spans, and markup that stays text", () => {
+  assert.equal(render(<Rich text="a `b<i>` c" />), "a <code>b&lt;i></code> c");
+});
+
+test("a time has its whole value for programs", () => {
+  assert.match(render(<Time at="2026-01-02T03:04:05.000006Z" />), /datetime="2026-01-02T03:04:05.000006Z"/i);
+});
