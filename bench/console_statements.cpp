@@ -5,6 +5,8 @@
 //
 // Prints, for each, the median and the longest of its rounds in milliseconds, and what it found. A
 // search makes one step, so that a line is at most a few short statements and one long one.
+#include "outbox/dead_letter_groups.hpp"
+#include "outbox/event_detail.hpp"
 #include "outbox/event_search.hpp"
 #include "outbox/event_times.hpp"
 #include "pg/connection.hpp"
@@ -84,6 +86,7 @@ private:
             }
         );
     }
+    Task<> rest(EventSeq middle, std::string key);
     Task<std::string> text(std::string sql) {
         const auto rows = must(
             co_await connection_.run({"bench", sql.c_str(), pg::Planning::each_time}, {}, soon())
@@ -95,6 +98,52 @@ private:
     int rounds_;
     double longest_ = 0;
 };
+
+Task<> Bench::rest(EventSeq middle, std::string key) {
+    const auto parked = co_await text(
+        "SELECT id || '.' || xid FROM txstream.dead_letters WHERE id > (SELECT max(id) / 2"
+        " FROM txstream.dead_letters) ORDER BY id LIMIT 1"
+    );
+    const auto when = co_await text(
+        "SELECT extract(epoch FROM created_at)::bigint::text FROM txstream.outbox WHERE lane = 7"
+        " AND id = " +
+        std::to_string(middle.id())
+    );
+    const auto detail = [&](EventSeq seq) -> Task<std::string> {
+        const auto found = must(co_await outbox::event_detail(connection_, seq, {}, soon()));
+        co_return std::to_string(found.neighbours.size()) + " neighbours";
+    };
+    co_await measure("event, published", [&] { return detail(middle); });
+    co_await measure("event, parked", [&] {
+        return detail(outbox::parse_event_ref(parked).value());
+    });
+    co_await measure("dead letters, groups", [&]() -> Task<std::string> {
+        const auto found = must(co_await outbox::dead_letter_groups(connection_, {}, soon()));
+        co_return std::to_string(found.groups.size()) + " groups, the largest of " +
+            std::to_string(found.groups.front().events.value);
+    });
+    const auto letters = [&](outbox::DeadLetterFilter filter) -> Task<std::string> {
+        const auto found =
+            must(co_await outbox::dead_letters(connection_, std::move(filter), {}, {}, soon()));
+        co_return std::to_string(found.letters.size()) + (found.before ? ", goes on" : "");
+    };
+    co_await measure("dead letters, all", [&] { return letters({}); });
+    co_await measure("dead letters of a cause", [&] {
+        return letters({"held", "OrderCreated", "", outbox::EventState::parked, {}});
+    });
+    co_await measure("dead letters of a key", [&] { return letters({{}, {}, {}, {}, "nothing"}); });
+    co_await measure("events near 50 keys and times", [&]() -> Task<std::string> {
+        std::vector<outbox::Trail> trails;
+        const outbox::Time about{std::chrono::seconds(std::stoll(when))};
+        for (int i = 0; i < 50; ++i)
+            trails.push_back({i % 2 == 0 ? key : "nothing" + std::to_string(i), about, {}});
+        std::size_t found = 0;
+        for (const auto& event :
+             must(co_await outbox::events_near(connection_, trails, 500, soon())))
+            found += event ? 1 : 0;
+        co_return std::to_string(found) + " found";
+    });
+}
 
 Task<> Bench::run() {
     const auto middle = co_await text(
@@ -135,6 +184,7 @@ Task<> Bench::run() {
           std::string("created:<-7d")})
         co_await search(q);
     co_await search("type:Nothing", 100'000);
+    co_await rest(outbox::parse_event_ref(middle).value(), key);
     std::printf("longest: %.1f ms\n", longest_);
 }
 

@@ -140,6 +140,11 @@ CREATE TABLE txstream.dead_letters (
 -- The keys a lane must hold back, read at each claim. The key is not in it: an index entry has a limit, and the last
 -- resort must not be able to fail.
 CREATE INDEX dead_letters_held ON txstream.dead_letters (lane) WHERE state IN ('parked', 'replaying');
+-- Causes first: one probe for each, however many events it has, and the newest of a cause without a sort. Its texts have
+-- limits (topic and event_type where they are written, error_class in the relay), so no entry is too large. The topic itself
+-- lets the events of a cause be counted in the index alone.
+CREATE INDEX dead_letters_by_cause ON txstream.dead_letters (error_class, event_type, coalesce(topic, ''), state, id, xid)
+    INCLUDE (topic);
 
 -- One row for each acknowledged page: which events went when. An event belongs to the page in whose target it is
 -- visible and in whose cursor it is not.

@@ -71,9 +71,11 @@ std::string timestamptz_text(Time time);
 
 // The same of `d` alone: retention may have dropped the row of the outbox. The size is that of what
 // is kept; an event that was too large is kept without its content.
-#define TXS_DEAD_LETTER_ROW                                                                       \
-    "d.id, d.xid, d.event_id, d.lane, d.state, d.event_type, d.aggregate_type, d.aggregate_id,"   \
-    " d.key, coalesce(d.topic, ''), d.created_at, NULL::timestamptz, d.attempts, d.error_class,"  \
-    " left(d.error, 300), octet_length(d.aggregate_id)::bigint + octet_length(d.key)"             \
+#define TXS_DEAD_LETTER_SIZE                                                                      \
+    "octet_length(d.aggregate_id)::bigint + octet_length(d.key)"                                  \
     " + coalesce(octet_length(d.headers::text), 0) + coalesce(octet_length(d.metadata::text), 0)" \
     " + coalesce(octet_length(d.payload::text), octet_length(d.payload_bytes), 0)"
+#define TXS_DEAD_LETTER_ROW                                                                      \
+    "d.id, d.xid, d.event_id, d.lane, d.state, d.event_type, d.aggregate_type, d.aggregate_id,"  \
+    " d.key, coalesce(d.topic, ''), d.created_at, NULL::timestamptz, d.attempts, d.error_class," \
+    " left(d.error, 300), " TXS_DEAD_LETTER_SIZE

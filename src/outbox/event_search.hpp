@@ -22,7 +22,7 @@ struct SearchLimits {
     std::chrono::milliseconds time{1000};  ///< after it no further statement begins
     /// Of each lane so many that are pending are read by their transactions; where more are, nearly
     /// all of the lane's newest are, and are walked over.
-    std::size_t pending_rows = 1000;
+    std::size_t pending_rows = 300;
     /// How far a writer's clock may be from the order of ids.
     std::chrono::seconds clock_slack{60};
 };

@@ -27,10 +27,11 @@ namespace {
     "    AND id >= h.middle ORDER BY id LIMIT 3) r) p)"                                    \
     " SELECT low AS id FROM halves ORDER BY steps DESC LIMIT 1"
 
+// The middle one of three may be on the other side than the first.
 constexpr pg::Statement kIdsAt{
     "txs_ids_at",
     "SELECT s.id, (SELECT id FROM txstream.outbox WHERE lane = $1::smallint AND id >= s.id"
-    "  ORDER BY id LIMIT 1) FROM (" TXS_HALVES("$1::smallint", "$2::timestamptz") ") s"
+    "  ORDER BY id OFFSET 1 LIMIT 1) FROM (" TXS_HALVES("$1::smallint", "$2::timestamptz") ") s"
 };
 
 // Forwards first: an event is written after what tells of its time.

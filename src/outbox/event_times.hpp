@@ -14,8 +14,8 @@ namespace txstream::outbox {
 
 /// Where a time lies among the ids.
 struct IdsAt {
-    std::int64_t first;   ///< in no lane has an earlier event this time, or a later one
-    std::int64_t behind;  ///< from here on all do, in the lane that was searched
+    std::int64_t first;   ///< no event with a lower id has this time, or a later one
+    std::int64_t behind;  ///< all from here on have it, or a later one
 };
 /// Nothing for a lane without events.
 Task<Result<std::optional<IdsAt>>> ids_at(
