@@ -133,5 +133,11 @@ int main(int argc, char** argv) {
     commit(client, queue, topics, partitions, groups);
     rd_kafka_queue_destroy(queue);
     rd_kafka_destroy(client);
+    std::printf(
+        "{\"topics\": %d, \"partitions\": %d, \"groups\": %d}\n",
+        topics,
+        topics * partitions,
+        groups
+    );
     return 0;
 }

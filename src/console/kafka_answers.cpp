@@ -89,19 +89,19 @@ http::Response kafka_problem(const Error& error) {
 std::string_view to_string(kafka::GroupPhase phase) noexcept {
     switch (phase) {
         case kafka::GroupPhase::unknown:
-            return "unknown";
+            return "Unknown";
         case kafka::GroupPhase::preparing:
-            return "preparing_rebalance";
+            return "PreparingRebalance";
         case kafka::GroupPhase::completing:
-            return "completing_rebalance";
+            return "CompletingRebalance";
         case kafka::GroupPhase::stable:
-            return "stable";
+            return "Stable";
         case kafka::GroupPhase::dead:
-            return "dead";
+            return "Dead";
         case kafka::GroupPhase::empty:
-            return "empty";
+            return "Empty";
     }
-    return "unknown";
+    return "Unknown";
 }
 
 Json to_json(const Warning& warning) {

@@ -23,6 +23,7 @@ namespace txstream::console {
 /// own.
 http::Response kafka_problem(const Error& error);
 
+/// Kafka's own name, by which other tools show it, too: "PreparingRebalance".
 std::string_view to_string(kafka::GroupPhase phase) noexcept;
 
 Json to_json(const Warning& warning);

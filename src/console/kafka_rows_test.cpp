@@ -108,7 +108,7 @@ TEST(GroupPageTest, PagesHaveEachGroupOnceAndStatesAreFiltered) {
     EXPECT_TRUE(next.next_cursor.empty());
     const auto last = group_page(list, group_query(get("/groups?sort=-id&size=1")).value());
     EXPECT_EQ(last.rows[0].name, "c");
-    const auto empty = group_page(list, group_query(get("/groups?state=empty")).value());
+    const auto empty = group_page(list, group_query(get("/groups?state=Empty")).value());
     ASSERT_EQ(empty.rows.size(), 1U);
     EXPECT_EQ(empty.rows[0].name, "b");
 }

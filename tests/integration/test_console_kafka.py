@@ -98,11 +98,11 @@ def test_lag_ends_at_the_last_stable_offset_and_looking_changes_nothing(world):
 
     quoted = urllib.parse.quote(group, safe="")
     found = get(console, f"/groups/{quoted}")
-    assert found["group"]["state"] == "empty" and found["group"]["lag"] == "9", found
+    assert found["group"]["state"] == "Empty" and found["group"]["lag"] == "9", found
     assert [(one["committed"], one["end"], one["lag"]) for one in found["offsets"]] == [("3", "12", "9")]
     measured = get(console, "/groups/describe", ids=f"{quoted},{missing}")["items"]
     assert {one["id"]: one["lag"] for one in measured} == {group: "9", missing: None}
-    assert get(console, "/groups", q=group)["items"] == [{"id": group, "state": "empty", "is_simple": True}]
+    assert get(console, "/groups", q=group)["items"] == [{"id": group, "state": "Empty", "is_simple": True}]
     readers = get(console, f"/topics/{topic.name}/groups")["items"]
     assert [(one["group"], one["lag"]) for one in readers] == [(group, "9")]
     of_topics = get(console, "/topics/groups", names=topic.name)
