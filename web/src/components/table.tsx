@@ -49,6 +49,8 @@ interface TableProps<Row> {
   what?: string;
   /** For a second table on a page: no keys, no pages, no choice of columns. */
   isPart?: boolean;
+  /** false: the page has its own way to more rows. */
+  hasPager?: boolean;
   tools?: ComponentChildren;
   /** A heading in the line of the tools. */
   title?: string;
@@ -136,7 +138,7 @@ function moveFocus(table: HTMLElement | null, step: number): void {
 }
 
 export function Table<Row>(props: TableProps<Row>) {
-  const { caption, columns, rows, rowKey, query, nextCursor, isPart = false } = props;
+  const { caption, columns, rows, rowKey, query, nextCursor, isPart = false, hasPager = !isPart } = props;
   const frame = useRef<HTMLDivElement>(null);
   const chosen = useColumns(columns);
   const shown = isPart ? columns.filter((column) => !column.isOptional) : chosen;
@@ -191,7 +193,7 @@ export function Table<Row>(props: TableProps<Row>) {
         </div>
       )}
       <Waiting query={query} />
-      {!isPart && rows !== undefined && (rows.length > 0 || param("cursor") !== null) && <Pager nextCursor={nextCursor ?? null} rows={rows.length} />}
+      {hasPager && rows !== undefined && (rows.length > 0 || param("cursor") !== null) && <Pager nextCursor={nextCursor ?? null} rows={rows.length} />}
     </div>
   );
 }

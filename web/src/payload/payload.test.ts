@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test from "node:test";
+import { test } from "node:test";
 import { decode, fromBase64, hexRow, modesOf, payloadOf, payloadOfBytes } from "./bytes";
 import { parsePath, pick } from "./pick";
 import { findAll, pieces, preview, rowText, textRows } from "./text";

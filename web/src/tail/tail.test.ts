@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import test from "node:test";
+import { test } from "node:test";
 import { delayAfter, HIDDEN_MS, Refused, SILENCE_MS, Tail, type TailRecord } from "./client";
 import { Ring, rowsOf, SPEAK_MS, Speaker } from "./ring";
 import { EVENT_MAX, EventParser, type ServerEvent } from "./sse";
