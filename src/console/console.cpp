@@ -5,6 +5,7 @@
 #include "console/groups_api.hpp"
 #include "console/messages_api.hpp"
 #include "console/session_api.hpp"
+#include "console/tail_api.hpp"
 #include "console/topics_api.hpp"
 
 #include <utility>
@@ -46,6 +47,7 @@ public:
           },
           session_(context_, dependencies.access),
           messages_(context_),
+          tails_(context_, messages_),
           cluster_(context_),
           topics_(context_, cluster_),
           brokers_(context_, cluster_),
@@ -54,6 +56,7 @@ public:
     void add_routes(http::Router& router) {
         session_.add_routes(router);
         messages_.add_routes(router);
+        tails_.add_routes(router);
         topics_.add_routes(router);
         brokers_.add_routes(router);
         groups_.add_routes(router);
@@ -61,6 +64,7 @@ public:
 
     Task<> stop() {
         co_await cache_.stop();
+        co_await tails_.stop();
         co_await messages_.stop();
         co_await cluster_.stop();
         pool_.close();
@@ -74,6 +78,7 @@ private:
     Context context_;
     SessionApi session_;
     MessagesApi messages_;
+    TailApi tails_;
     ClusterFacts cluster_;
     TopicsApi topics_;
     BrokersApi brokers_;

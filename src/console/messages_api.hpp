@@ -31,6 +31,13 @@ public:
     void add_routes(http::Router& router);
     Task<> stop();
 
+    // Shared with live tails.
+    const Masks& masks() const noexcept { return masks_; }
+    const std::shared_ptr<kafka::ReaderPool>& readers() const noexcept { return readers_; }
+    runtime::Offload& offload() noexcept { return offload_; }
+    /// Readers that are idle are closed some time after the last call.
+    void close_idle_later();
+
 private:
     struct Place {
         std::string topic;
@@ -59,7 +66,6 @@ private:
     );
     Task<Result<Answer>> find_record(Place place, Deadline deadline);
     Task<> write_export(http::BodyWriter& body, MessageQuery query, RecordLook look, bool is_csv);
-    void close_idle_later();
     Task<> close_idle();
 
     Context& context_;

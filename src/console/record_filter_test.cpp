@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
-#include <iostream>
 #include <random>
 #include <string>
 #include <utility>
@@ -270,7 +269,6 @@ private:
 std::uint64_t seed_of_this_run() {
     const char* fixed = std::getenv("TXS_TEST_SEED");
     const auto seed = fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : std::random_device{}();
-    std::cout << "seed " << seed << "\n";
     return seed;
 }
 
@@ -439,7 +437,9 @@ std::string in_quotes(const std::string& text) {
 }
 
 TEST(RecordFilterTest, JsonTermsAgreeWithANaiveModelOnRandomDocuments) {
-    Chance chance(seed_of_this_run());
+    const auto seed = seed_of_this_run();
+    SCOPED_TRACE("TXS_TEST_SEED=" + std::to_string(seed));
+    Chance chance(seed);
     const std::vector<std::string> ops{"=", "!=", "<", "<=", ">", ">=", "~"};
     int found_some = 0;
     for (int round = 0; round < 20'000; ++round) {
@@ -480,7 +480,9 @@ TEST(RecordFilterTest, JsonTermsAgreeWithANaiveModelOnRandomDocuments) {
 }
 
 TEST(RecordFilterTest, WhatIsJsonIsWhatAStrictParserAccepts) {
-    Chance chance(seed_of_this_run());
+    const auto seed = seed_of_this_run();
+    SCOPED_TRACE("TXS_TEST_SEED=" + std::to_string(seed));
+    Chance chance(seed);
     const std::string bytes = "{}[]\",:0123456789.eE+-truefalsn\\/bu \n\x01\x80\xc3\xa9";
     int refused = 0;
     for (int round = 0; round < 20'000; ++round) {
@@ -508,7 +510,9 @@ TEST(RecordFilterTest, WhatIsJsonIsWhatAStrictParserAccepts) {
 }
 
 TEST(RecordFilterTest, NoTextMakesTheParserFailInAnotherWayThanWithAColumn) {
-    Chance chance(seed_of_this_run());
+    const auto seed = seed_of_this_run();
+    SCOPED_TRACE("TXS_TEST_SEED=" + std::to_string(seed));
+    Chance chance(seed);
     const std::vector<std::string> pieces{"key",     "value", "json", ".",   "[",    "]",
                                           "*",       "0",     "\"",   "\\",  ":",    "=",
                                           "~",       "<",     "!=",   "|",   "-",    " ",

@@ -145,36 +145,39 @@ void append_bytes_cells(
 
 }  // namespace
 
-std::optional<FoundRecord> RecordLook::operator()(kafka::FetchedRecord&& record) const {
+FoundRecord masked(const Masks* masks, kafka::FetchedRecord&& record) {
     FoundRecord found{.size = record.size()};
-    if (masks_ != nullptr && !masks_->empty() && record.value) {
-        auto masked = masks_->apply(*record.value);
-        if (!masked) {
+    if (masks != nullptr && !masks->empty() && record.value) {
+        auto text = masks->apply(*record.value);
+        if (!text) {
             found.shown = FoundRecord::Shown::hidden;
             found.value_size = record.value->size();
             record.value = "";
-        } else if (*masked != *record.value) {
+        } else if (*text != *record.value) {
             found.shown = FoundRecord::Shown::masked;
-            record.value = std::move(*masked);
+            record.value = std::move(*text);
         }
     }
-    if (!filter_.matches(record)) return std::nullopt;
     found.key_size = record.key ? record.key->size() : 0;
     if (found.shown != FoundRecord::Shown::hidden)
         found.value_size = record.value ? record.value->size() : 0;
-    for (auto* part : {&record.key, &record.value}) {
-        if (!*part || (*part)->size() <= shown_max_) continue;
-        (*part)->resize(shown_max_);
-        (*part)->shrink_to_fit();
-    }
     found.record = std::move(record);
     return found;
 }
 
-std::optional<FoundRecord> RecordLook::operator()(const kafka::FetchedRecord& record) const {
-    // Most records do not match: they are not copied.
-    if ((masks_ == nullptr || masks_->empty()) && !filter_.matches(record)) return std::nullopt;
-    return (*this)(kafka::FetchedRecord(record));
+void cut(FoundRecord& found, std::size_t shown_max) {
+    for (auto* part : {&found.record.key, &found.record.value}) {
+        if (!*part || (*part)->size() <= shown_max) continue;
+        (*part)->resize(shown_max);
+        (*part)->shrink_to_fit();
+    }
+}
+
+std::optional<FoundRecord> RecordLook::operator()(kafka::FetchedRecord&& record) const {
+    auto found = masked(masks_, std::move(record));
+    if (!filter_.matches(found.record)) return std::nullopt;
+    cut(found, shown_max_);
+    return found;
 }
 
 bool RecordLook::asks_for_masked() const {

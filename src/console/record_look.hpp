@@ -11,21 +11,27 @@
 
 namespace txstream::console {
 
+/// The record as a caller sees it. `masks`: null for callers who see everything.
+FoundRecord masked(const Masks* masks, kafka::FetchedRecord&& record);
+/// Cuts key and value to what is shown of them.
+void cut(FoundRecord& found, std::size_t shown_max);
+
 /// What a caller sees of records: those that the filter matches, masked, and cut. A value; any
 /// thread may use a copy.
 class RecordLook {
 public:
-    /// `masks`: null for callers who see everything; must outlive this.
+    /// `masks` must outlive this.
     RecordLook(const Masks* masks, RecordFilter filter, std::size_t shown_max)
         : masks_(masks), filter_(std::move(filter)), shown_max_(shown_max) {}
 
     /// A caller who sees less must not find out by filters what is masked: the filter is applied to
     /// the record as he sees it.
     std::optional<FoundRecord> operator()(kafka::FetchedRecord&& record) const;
-    std::optional<FoundRecord> operator()(const kafka::FetchedRecord& record) const;
 
-    /// The first path that this filter asks about and that is masked; then it is to be refused.
+    /// Whether the filter asks about a masked path; then it is to be refused.
     bool asks_for_masked() const;
+    const Masks* masks() const noexcept { return masks_; }
+    const RecordFilter& filter() const noexcept { return filter_; }
 
 private:
     const Masks* masks_;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <iostream>
 #include <map>
 #include <random>
 #include <set>
@@ -195,7 +194,6 @@ TEST_F(ScanTest, EveryMatchingRecordIsOnExactlyOnePageInEveryMode) {
     const char* fixed = std::getenv("TXS_TEST_SEED");
     const auto first_seed =
         fixed != nullptr ? std::strtoull(fixed, nullptr, 10) : std::random_device{}();
-    std::cout << "seed " << first_seed << "\n";
     std::map<ScanPage::Stopped, int> stops;
     std::size_t found_in_all = 0;
     constexpr int kRounds = 3000;

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <iostream>
 #include <map>
 
 namespace txstream::kafka {
@@ -136,8 +135,10 @@ TEST(RecordReaderTest, AbortedRecordsAndMarkersAreLeftOutAndThePositionPassesThe
 }
 
 TEST(RecordReaderTest, RandomWindowsReadExactlyTheirRecordsWithOneReader) {
-    const auto seed = std::random_device{}();
-    std::cout << "seed " << seed << "\n";
+    const char* fixed = std::getenv("TXS_TEST_SEED");
+    const auto seed = fixed != nullptr ? static_cast<unsigned>(std::strtoul(fixed, nullptr, 10))
+                                       : std::random_device{}();
+    SCOPED_TRACE("TXS_TEST_SEED=" + std::to_string(seed));
     std::mt19937 engine(seed);
     const auto below = [&](int limit) {
         return static_cast<int>(engine() % static_cast<unsigned>(limit));
