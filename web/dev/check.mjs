@@ -1,0 +1,186 @@
+// Uses the page as a reader does, in a browser, before made-up data: check.mjs [--axe-only]. Builds nothing: web/dist must be there.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+import puppeteer from "puppeteer-core";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const EVENT = "/outbox/9007199254740987.48209";
+const PAGES = ["/", "/outbox", "/outbox?q=state:pendig", EVENT, "/dead-letters", "/orders", "/orders/ORD-2026-48210", "/relays"];
+
+const servers = [];
+async function serve(port, ...more) {
+  const child = spawn(process.execPath, [`${here}server.mjs`, "--dist", "--port", String(port), ...more], { stdio: ["ignore", "pipe", "inherit"] });
+  servers.push(child);
+  await new Promise((resolve) => child.stdout.once("data", resolve));
+  return `http://127.0.0.1:${port}`;
+}
+const base = await serve(5284);
+const under = await serve(5285, "--prefix", "/ops/txstream");
+const scenario = (name) => fetch(`${base}/_mock?scenario=${name}`);
+const browser = await puppeteer.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"], protocolTimeout: 300_000 });
+
+const complaints = [];
+async function open(path, { theme = "light", origin = base, width = 1280 } = {}) {
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
+  page.setDefaultNavigationTimeout(60_000);
+  await page.setViewport({ width, height: 900 });
+  page.on("pageerror", (error) => complaints.push(`${path}: ${error.message}`));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !/status of (4|5)\d\d/.test(message.text())) complaints.push(`${path}: ${message.text()}`);
+  });
+  await page.evaluateOnNewDocument((value) => {
+    localStorage.setItem("txs.theme", value);
+    localStorage.setItem("txs.language", "en");
+    document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP ${event.violatedDirective} ${event.blockedURI}`));
+  }, theme);
+  await page.goto(origin + path, { waitUntil: "load" });
+  await page.waitForSelector("h1");
+  return page;
+}
+const text = (page) => page.evaluate(() => document.body.innerText);
+const has = (page, wanted, timeout = 60_000) => page.waitForFunction((part) => document.body.innerText.includes(part), { timeout }, wanted);
+
+const checks = {
+  async "a start link's token is exchanged once and leaves the URL"() {
+    await scenario("locked");
+    const page = await open("/outbox#token=once");
+    await has(page, "OrderCreated");
+    assert.equal(await page.evaluate(() => location.hash), "");
+    assert.equal(await page.evaluate(() => sessionStorage.getItem("txs.token")), "secret");
+  },
+  async "a used link asks for a token, and says why"() {
+    await scenario("locked");
+    const page = await open("/#token=used");
+    await has(page, "used before or has expired");
+  },
+  async "asking for a token keeps the address and what was typed"() {
+    await scenario("full");
+    const page = await open("/outbox?q=state:parked");
+    await has(page, "MSG_SIZE_TOO_LARGE");
+    await page.focus("[data-search]");
+    await page.keyboard.type(" type:Order");
+    await scenario("locked");
+    await page.evaluate(() => document.activeElement.blur());
+    await page.keyboard.press("r");
+    await page.waitForSelector("dialog[open] input[type=password]");
+    await page.type("dialog input[type=password]", "secret");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => !document.querySelector("dialog[open]"));
+    assert.equal(await page.$eval("[data-search]", (field) => field.value), "state:parked type:Order");
+    assert.match(page.url(), /q=state:parked$/);
+  },
+  async "a failed refresh leaves the data with their age"() {
+    await scenario("full");
+    const page = await open("/outbox");
+    await has(page, "OrderCreated");
+    await scenario("broken");
+    await page.keyboard.press("r");
+    await has(page, "PostgreSQL does not answer");
+    assert.match(await text(page), /OrderCreated/);
+  },
+  async "the cause of a parked event is found with the keyboard alone"() {
+    await scenario("full");
+    const page = await open("/");
+    await page.keyboard.press("g");
+    await page.keyboard.press("d");
+    await has(page, "Causes");
+    await has(page, "OrderShipped");
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await has(page, "Why it is parked");
+    assert.match(await text(page), /larger than the topic takes/);
+  },
+  async "pages turn forward by cursor and back as the browser goes back"() {
+    await scenario("full");
+    const page = await open("/orders");
+    await has(page, "ORD-2026-48210");
+    await page.keyboard.press("]");
+    await has(page, "ORD-2026-48160");
+    assert.match(page.url(), /cursor=50/);
+    await page.keyboard.press("[");
+    await has(page, "ORD-2026-48210");
+    assert.doesNotMatch(page.url(), /cursor/);
+  },
+  async "an order leads to its record, and to the groups that have read it"() {
+    await scenario("full");
+    const page = await open("/orders/ORD-2026-48210");
+    await has(page, "2 of 3 groups have read it");
+    const link = await page.$eval(".way a.mono", (each) => each.getAttribute("href"));
+    assert.equal(link, "/topics/txstream.events/messages/2/1217");
+  },
+  async "a slow answer has a skeleton, then a way to cancel"() {
+    await scenario("slow");
+    const page = await open("/relays?refresh=off").catch(() => null);
+    if (page) await has(page, "relay-1", 20_000);
+    const second = await (await browser.createBrowserContext()).newPage();
+    await second.goto(`${base}/relays?refresh=off`);
+    await second.waitForSelector(".skeleton", { timeout: 3000 });
+    await second.waitForFunction(() => document.body.innerText.includes("Still waiting"), { timeout: 8000 });
+    await second.evaluate(() => [...document.querySelectorAll(".waiting button")].at(-1).click());
+    await second.waitForFunction(() => document.body.innerText.includes("Cancelled"), { timeout: 3000 });
+  },
+  async "columns that were chosen are in the URL"() {
+    await scenario("full");
+    const page = await open("/outbox");
+    await has(page, "OrderCreated");
+    await page.click(".list-tools .menu > button");
+    await page.evaluate(() => [...document.querySelectorAll(".menu-panel label")].find((label) => label.innerText.includes("Lane")).click());
+    await page.waitForFunction(() => location.search.includes("lane"));
+  },
+  async "the page works below a prefix, also when it is opened in its depth"() {
+    const page = await open("/ops/txstream/orders/ORD-2026-48210", { origin: under });
+    await has(page, "2 of 3 groups have read it");
+    await page.click(".crumbs a");
+    await has(page, "ORD-2026-48209");
+    assert.equal(new URL(page.url()).pathname, "/ops/txstream/orders");
+  },
+  async "the first paint comes within 300 ms"() {
+    await scenario("full");
+    const page = await open("/");
+    const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+    console.log(`    first contentful paint ${Math.round(paint)} ms`);
+    // Loopback and a quiet machine; here the bound only catches a blocking request.
+    assert.ok(paint < 3000);
+  },
+  async "axe finds nothing serious on any page, in both themes"() {
+    for (const name of ["full", "empty", "broken"]) {
+      await scenario(name);
+      for (const theme of ["light", "dark"]) {
+        for (const path of name === "full" ? PAGES : ["/", "/outbox", "/dead-letters"]) {
+          const page = await open(path, { theme });
+          await page.evaluate(axeSource);
+          const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+          for (const each of violations) {
+            console.log(`    ${name} ${theme} ${path}: ${each.impact} ${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html.slice(0, 120)).join(" | ")}`);
+          }
+          assert.deepEqual(violations.filter((each) => each.impact === "serious" || each.impact === "critical").map((each) => each.id), []);
+          await page.browserContext().close();
+        }
+      }
+    }
+  },
+};
+
+let failed = 0;
+for (const [name, check] of Object.entries(checks)) {
+  if (process.argv[2] && !name.includes(process.argv[2])) continue;
+  try {
+    await check();
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  ${name}\n    ${error.message.split("\n").slice(0, 6).join("\n    ")}`);
+  }
+  await Promise.all(browser.browserContexts().slice(1).map((context) => context.close().catch(() => undefined)));
+}
+for (const complaint of new Set(complaints)) console.log(`complaint  ${complaint}`);
+await browser.close();
+for (const server of servers) server.kill();
+process.exit(failed + complaints.length === 0 ? 0 : 1);
