@@ -17,7 +17,7 @@ const { values: options } = parseArgs({
   },
 });
 const here = fileURLToPath(new URL(".", import.meta.url));
-const dist = `${here}../dist/`;
+const dist = process.env.WEB_DIST ?? `${here}../dist/`;
 let scenario = options.scenario;
 
 const CSP =

@@ -1,21 +1,23 @@
 import { useState } from "preact/hooks";
 
-import { download } from "../api/client";
+import { ApiError, apiUrl, download, send } from "../api/client";
 import { NO_QUERY, useQuery } from "../api/query";
 import { session } from "../api/session";
 import type { EventDetail, EventRow } from "../api/types";
 import { Command, Copy, Copyable } from "../components/copy";
 import { Link } from "../components/link";
-import { Loaded, Panel } from "../components/panel";
+import { errorText, Loaded, Panel } from "../components/panel";
 import { Payload } from "../components/payload";
 import { EventStateBadge, Shape } from "../components/status";
 import { Table } from "../components/table";
 import { Age, DefinitionList, Time } from "../components/text";
+import { say } from "../components/toasts";
 import { duration, num, size } from "../lib/format";
 import { t, tn } from "../lib/i18n";
 import { at } from "../lib/router";
 import { told } from "../lib/sentences";
 import type { PageProps } from "../routes";
+import { Headers } from "./message_detail";
 import { eventColumns, eventPath, messagePath, outboxSearch } from "./events_columns";
 
 export default function EventPage({ parts }: PageProps) {
@@ -172,12 +174,21 @@ function RecordPlace({ data }: { data: EventDetail }) {
   return <span class="quiet">{t("event.record_searching")}</span>;
 }
 
+async function wholePayload(ref: string): Promise<Uint8Array> {
+  const response = await send(apiUrl("/events/{ref}/payload", { path: { ref } }), { headers: { Accept: "*/*" } });
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 const TABS = ["payload", "headers", "metadata"] as const;
 
 function Bytes({ data }: { data: EventDetail }) {
   const [tab, setTab] = useState<(typeof TABS)[number]>("payload");
   const { ref } = data.event;
-  const save = () => void download("/events/{ref}/payload", { path: { ref } }, `${ref}.${/json/.test(data.content_type) ? "json" : "bin"}`);
+  const save = () => {
+    download("/events/{ref}/payload", { path: { ref } }, `${ref}.${/json/.test(data.content_type) ? "json" : "bin"}`).catch((error: unknown) =>
+      say(error instanceof ApiError ? errorText(error) : t("payload.load_failed"), "bad"),
+    );
+  };
   const words = { payload: t("event.payload"), headers: `${t("event.headers")} ${data.headers.length}`, metadata: t("event.metadata") };
   return (
     <Panel
@@ -195,18 +206,9 @@ function Bytes({ data }: { data: EventDetail }) {
         </>
       }
     >
-      {tab === "payload" && <Payload bytes={data.payload} label={t("event.payload")} onDownload={save} />}
+      {tab === "payload" && <Payload bytes={data.payload} label={t("event.payload")} onDownload={save} load={() => wholePayload(ref)} isTombstone />}
       {tab === "metadata" && <Payload bytes={data.metadata} label={t("event.metadata")} />}
-      {tab === "headers" && (
-        <dl class="headers">
-          {data.headers.map((header, index) => (
-            <div key={index}>
-              <dt class="mono">{header.name}</dt>
-              <dd class="mono">{header.value === null ? <span class="quiet">null</span> : header.value.data}</dd>
-            </div>
-          ))}
-        </dl>
-      )}
+      {tab === "headers" && <Headers record={data} />}
     </Panel>
   );
 }

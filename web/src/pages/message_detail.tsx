@@ -222,7 +222,7 @@ function Reason({ text }: { text: string }) {
   );
 }
 
-function Headers({ record }: { record: Record_ }) {
+export function Headers({ record }: { record: Pick<Record_, "headers"> }) {
   const [open, setOpen] = useState(-1);
   if (record.headers.length === 0) return <p class="payload-none quiet">{t("message.no_headers")}</p>;
   return (
