@@ -8,7 +8,7 @@ import { Empty, Loaded, PartialNote } from "../components/panel";
 import { Status } from "../components/status";
 import { type Column, Table } from "../components/table";
 import { duration, num } from "../lib/format";
-import { t, tn } from "../lib/i18n";
+import { t } from "../lib/i18n";
 import { at } from "../lib/router";
 import type { PageProps } from "../routes";
 import { ConfigTable, PageHead, Warnings } from "./topics_parts";
@@ -106,7 +106,7 @@ function columns(): Column<Broker>[] {
           num(0)
         ) : (
           <Status tone="warn" plain>
-            {tn("topics.under_replicated", broker.under_replicated, { n: num(broker.under_replicated) })}
+            {num(broker.under_replicated)}
           </Status>
         ),
     },

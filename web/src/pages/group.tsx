@@ -166,5 +166,9 @@ function memberColumns(): Column<Member>[] {
 
 function LagHistory({ history }: { history: Detail["lag_history"] }) {
   if (history.lag.filter((lag) => lag !== null).length < 2) return <p class="panel-body quiet">{t("group.measuring")}</p>;
-  return <Chart title={t("group.lag_measured")} at={history.at} lines={[{ label: t("groups.lag"), values: history.lag, color: 1 }]} format={(value) => num(value)} />;
+  return (
+    <div class="panel-body">
+      <Chart title={t("group.lag_measured")} at={history.at} lines={[{ label: t("groups.lag"), values: history.lag, color: 1 }]} format={(value) => num(value)} />
+    </div>
+  );
 }

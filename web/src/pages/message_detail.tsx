@@ -17,14 +17,14 @@ import { say } from "../components/toasts";
 import { withBase } from "../lib/base";
 import { num, size } from "../lib/format";
 import { t } from "../lib/i18n";
-import { at, param, place, withQuery } from "../lib/router";
+import { at, navigate, param, place, withQuery } from "../lib/router";
 import type { NodeAction } from "../payload/json_view";
 import { Named } from "../payload/named";
+import { pick } from "../payload/pick";
 import { Tabs } from "../payload/tabs";
 import { preview } from "../payload/text";
 import { Viewer } from "../payload/viewer";
 import { columnId, columnsText, filterValue, kcatCommand, parseColumns, traceOf, withTerm } from "./messages_query";
-import { navigate } from "../lib/router";
 
 export function messagePath(record: Record_): string {
   return at("topics", record.topic, "messages", record.partition, record.offset);
@@ -303,6 +303,13 @@ function Metadata({ record }: { record: Record_ }) {
 }
 
 const previews = new WeakMap<Bytes, string>();
+/** The envelope's own members are columns already; what differs from record to record is the event. */
+const ENVELOPE = /^\{"event_id":/;
+
+function shortText({ data }: Bytes, length: number): string {
+  const event = ENVELOPE.test(data) ? pick(data, ["event_data"]) : null;
+  return preview(event === null ? data : `…"event_data":${event}`, length);
+}
 
 /** A key or value in a cell. */
 export function Short({ bytes, length, isTombstone = false }: { bytes: Bytes | null; length: number; isTombstone?: boolean }) {
@@ -310,6 +317,6 @@ export function Short({ bytes, length, isTombstone = false }: { bytes: Bytes | n
   if (bytes.size === "0") return <span class="tag">{t("payload.empty")}</span>;
   if (bytes.encoding === "base64") return <span class="tag warn">{t("message.bytes", { size: size(bytes.size) })}</span>;
   let text = previews.get(bytes);
-  if (text === undefined) previews.set(bytes, (text = preview(bytes.data, length)));
-  return <>{text}</>;
+  if (text === undefined) previews.set(bytes, (text = shortText(bytes, length)));
+  return <Named text={text} />;
 }

@@ -6,7 +6,7 @@ import { Link } from "../components/link";
 import { Empty, PartialNote } from "../components/panel";
 import { Status } from "../components/status";
 import { type Column, Table } from "../components/table";
-import { Age } from "../components/text";
+import { Time } from "../components/text";
 import { num } from "../lib/format";
 import { t, tn } from "../lib/i18n";
 import { at, param, setQuery, withQuery } from "../lib/router";
@@ -95,7 +95,7 @@ export default function Topics() {
       title: t("topics.newest"),
       cell: (topic) => (
         <LazyCell lazy={offsets} name={topic.name}>
-          {(found) => (found.newest_at === null ? <span class="quiet">–</span> : <Age at={found.newest_at} />)}
+          {(found) => (found.newest_at === null ? <span class="quiet">–</span> : <Time at={found.newest_at} relative />)}
         </LazyCell>
       ),
     },
@@ -138,7 +138,11 @@ export default function Topics() {
   const topicOfOurs = session.value?.topic ?? "txstream.events";
   return (
     <>
-      <PageHead title={t("nav.topics")} chips={query.data && <span class="quiet">{num(query.data.total)}</span>} />
+      <PageHead title={t("nav.topics")} chips={query.data && <span class="quiet">{num(query.data.total)}</span>}>
+        <Link to={at("topics", topicOfOurs, "messages")} class="button">
+          {t("topics.ours_messages", { topic: topicOfOurs })}
+        </Link>
+      </PageHead>
       <section class="panel" aria-label={t("nav.topics")}>
         <Table
           caption={t("nav.topics")}

@@ -64,7 +64,7 @@ export function Warnings({ warnings }: { warnings: readonly Schemas["Warning"][]
                 <Rich text={sentence("warning", warning.code, warning.params) ?? warning.text} />
               </Status>
             </p>
-            {warning.remedy && (warning.remedy.kind === "text" ? <p class="quiet">{sentence("remedy", warning.code, warning.params) ?? warning.remedy.text}</p> : <Command text={warning.remedy.text} kind={warning.remedy.kind} />)}
+            {warning.remedy && (warning.remedy.kind === "text" ? <p class="quiet"><Rich text={sentence("remedy", warning.code, warning.params) ?? warning.remedy.text} /></p> : <Command text={warning.remedy.text} kind={warning.remedy.kind} />)}
           </li>
         ))}
       </ul>

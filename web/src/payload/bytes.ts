@@ -1,7 +1,7 @@
 // The bytes of a key, a value or a header: a text where they are UTF-8, else bytes.
 
 import { JsonText } from "./json";
-import { picture } from "./text";
+import { nameOf } from "./text";
 
 export interface ApiBytes {
   encoding: "utf8" | "base64";
@@ -57,19 +57,23 @@ export interface HexRow {
   offset: string;
   hex: string;
   ascii: string;
+  names: string; // of its control characters, by place
 }
 
 export function hexRow(bytes: Uint8Array, row: number, width = HEX_WIDTH): HexRow {
   const from = row * width;
   let hex = "";
   let ascii = "";
+  const names: string[] = [];
   for (let at = from; at < from + width; at++) {
     if (at > from && (at - from) % 8 === 0) hex += " ";
     const byte = bytes[at];
     hex += byte === undefined ? "   " : byte.toString(16).padStart(2, "0") + " ";
-    if (byte !== undefined) ascii += byte >= 32 && byte < 127 ? String.fromCharCode(byte) : picture(byte);
+    if (byte === undefined) continue;
+    ascii += byte >= 32 && byte < 127 ? String.fromCharCode(byte) : "\u00b7";
+    if (byte < 32 || byte === 127) names.push(`${at.toString(16)} ${nameOf(byte)}`);
   }
-  return { offset: from.toString(16).padStart(8, "0"), hex: hex.trimEnd(), ascii };
+  return { offset: from.toString(16).padStart(8, "0"), hex: hex.trimEnd(), ascii, names: names.join(", ") };
 }
 
 export type Mode = "json" | "text" | "raw" | "hex";

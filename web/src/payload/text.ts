@@ -69,17 +69,10 @@ export function findAll(text: string, wanted: string, limit: number): number[] {
   return found;
 }
 
-// The beginning of a text on one line: white space is one space, and what cannot be seen a picture of its code.
+// The beginning of a text on one line: white space is one space.
 export function preview(text: string, length: number): string {
   return text
     .slice(0, length * 4)
     .replace(/[ \t\r\n]+/g, " ")
-    .replace(UNSEEN, (one) => picture(one.charCodeAt(0)))
     .slice(0, length);
-}
-
-// U+2400 and what follows are pictures of the control characters.
-export function picture(code: number): string {
-  if (code < 32) return String.fromCharCode(0x2400 + code);
-  return code === 127 ? "\u2421" : "\u00b7";
 }

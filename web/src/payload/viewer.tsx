@@ -220,9 +220,9 @@ function HexView({ payload, label }: { payload: Payload; label: string }) {
       label={label}
       onColumns={measure}
       line={(row) => {
-        const { offset, hex, ascii } = hexRow(payload.bytes, row, width);
+        const { offset, hex, ascii, names } = hexRow(payload.bytes, row, width);
         return (
-          <div key={row} class="line">
+          <div key={row} class="line" title={names || undefined}>
             <span class="quiet">{offset}</span> {hex.padEnd(width * 3)} <span class="h-ascii">{ascii}</span>
           </div>
         );
