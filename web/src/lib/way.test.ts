@@ -5,7 +5,7 @@ import { groupsAt, groupsState } from "./way";
 
 const group = (name: string, committed: string | null, partition = 2) => ({
   group: name,
-  state: "Stable",
+  state: "Stable" as const,
   members: 1,
   lag: null,
   offsets: [{ topic: "t", partition, committed, end: null, lag: null, member: null, is_stale: false, error: null }],
