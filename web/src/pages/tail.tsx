@@ -13,7 +13,7 @@ import { bindKeys } from "../lib/keyboard";
 import { at, navigate } from "../lib/router";
 import { remembered, write } from "../lib/settings";
 import type { PageProps } from "../routes";
-import { type Gap, type Outside, Refused, type Row, Tail, type Trouble } from "../tail/client";
+import { type Gap, type Outside, type Phase as TailPhase, Refused, type Row, Tail, type Trouble } from "../tail/client";
 import { rowsOf, Speaker } from "../tail/ring";
 import { RecordDetail } from "./message_detail";
 import { AddColumn, recordColumns } from "./messages_columns";
@@ -169,7 +169,7 @@ export function LiveTail({ topic, partitions, filter }: LiveTailProps) {
   return (
     <>
       <div class="scan tail-bar" ref={top}>
-        <Phase tail={tail} isPaused={isPaused} />
+        <Phase phase={tail.phase} retryMs={tail.retryMs} isPaused={isPaused} />
         <span class="tail-counts">
           {t("tail.received", { n: num(progress.received) })}
           {filter !== null && ` · ${t("tail.matched", { n: num(progress.matched) })}`} · {rate(progress.perSecond)}
@@ -240,14 +240,15 @@ export function LiveTail({ topic, partitions, filter }: LiveTailProps) {
   );
 }
 
-function Phase({ tail, isPaused }: { tail: Tail<Record_>; isPaused: boolean }) {
-  const tones: Record<typeof tail.phase, Tone> = { live: "ok", connecting: "info", waiting: "warn", hidden: "muted", stopped: "muted" };
+// Values, not the tail: a component that reads a signal (the language) is drawn again only when a property differs.
+function Phase({ phase, retryMs, isPaused }: { phase: TailPhase; retryMs: number; isPaused: boolean }) {
+  const tones: Record<TailPhase, Tone> = { live: "ok", connecting: "info", waiting: "warn", hidden: "muted", stopped: "muted" };
   return (
     <span role="status">
-      {isPaused && tail.phase !== "stopped" ? (
+      {isPaused && phase !== "stopped" ? (
         <Status tone="info">{t("tail.paused")}</Status>
       ) : (
-        <Status tone={tones[tail.phase]}>{tail.phase === "waiting" ? t("tail.phase_waiting", { delay: duration(tail.retryMs) }) : t(`tail.phase_${tail.phase}`)}</Status>
+        <Status tone={tones[phase]}>{phase === "waiting" ? t("tail.phase_waiting", { delay: duration(retryMs) }) : t(`tail.phase_${phase}`)}</Status>
       )}
     </span>
   );

@@ -129,7 +129,7 @@ export default function Topics() {
       id: "messages",
       title: t("nav.messages"),
       cell: (topic) => (
-        <Link to={at("topics", topic.name, "messages")} label={t("topics.messages_of", { topic: topic.name })}>
+        <Link to={at("topics", topic.name, "messages")} label={t("topics.browse_topic", { topic: topic.name })}>
           {t("topics.browse")}
         </Link>
       ),
