@@ -3,6 +3,7 @@
 #include "app/descriptors.hpp"
 #include "app/detail/http_common.hpp"
 #include "app/kafka_publisher.hpp"
+#include "app/migrations.hpp"
 #include "base/embedded_file.hpp"
 #include "http/access.hpp"
 #include "http/assets.hpp"
@@ -96,6 +97,7 @@ console::Settings settings_of(const Config& config) {
         .is_insecure = console.is_insecure,
         .is_development_broker = config.kafka.is_development_broker,
         .is_read_only = console.is_read_only,
+        .migrations = migration_sets("outbox"),
     };
 }
 

@@ -4,6 +4,8 @@
 #include "console/cluster_facts.hpp"
 #include "console/groups_api.hpp"
 #include "console/messages_api.hpp"
+#include "console/overview_api.hpp"
+#include "console/relays_api.hpp"
 #include "console/session_api.hpp"
 #include "console/tail_api.hpp"
 #include "console/topics_api.hpp"
@@ -51,7 +53,9 @@ public:
           cluster_(context_),
           topics_(context_, cluster_),
           brokers_(context_, cluster_),
-          groups_(context_, cluster_) {}
+          groups_(context_, cluster_),
+          overview_(context_, cluster_),
+          relays_(context_) {}
 
     void add_routes(http::Router& router) {
         session_.add_routes(router);
@@ -60,12 +64,15 @@ public:
         topics_.add_routes(router);
         brokers_.add_routes(router);
         groups_.add_routes(router);
+        overview_.add_routes(router);
+        relays_.add_routes(router);
     }
 
     Task<> stop() {
         co_await cache_.stop();
         co_await tails_.stop();
         co_await messages_.stop();
+        co_await overview_.stop();
         co_await cluster_.stop();
         pool_.close();
     }
@@ -83,6 +90,8 @@ private:
     TopicsApi topics_;
     BrokersApi brokers_;
     GroupsApi groups_;
+    OverviewApi overview_;
+    RelaysApi relays_;
 };
 
 Console::Console(Dependencies dependencies)

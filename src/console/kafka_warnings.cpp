@@ -232,18 +232,6 @@ void check_settings(const TopicToCheck& topic, std::vector<Warning>& out) {
 
 }  // namespace
 
-std::string_view to_string(Severity severity) noexcept {
-    switch (severity) {
-        case Severity::info:
-            return "info";
-        case Severity::warn:
-            return "warn";
-        case Severity::bad:
-            return "bad";
-    }
-    return "warn";
-}
-
 std::vector<Warning> topic_warnings(const TopicToCheck& topic) {
     if (topic.state == nullptr) return {missing(topic)};
     std::vector<Warning> found;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "console/severity.hpp"
 #include "kafka/cluster.hpp"
 
 #include <cstddef>
@@ -11,9 +12,6 @@
 #include <vector>
 
 namespace txstream::console {
-
-enum class Severity : std::uint8_t { info, warn, bad };
-std::string_view to_string(Severity severity) noexcept;
 
 /// What is wrong with a part of the cluster, and what to do.
 struct Warning {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "pg/migrator.hpp"
+
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -19,6 +21,7 @@ struct Settings {
     bool is_insecure = false;            ///< listens off loopback without TLS or tokens
     bool is_development_broker = false;  ///< no admin interface, and hides as little as it can
     bool is_read_only = false;           ///< no caller is more than a viewer
+    std::vector<pg::MigrationSet> migrations;  ///< of the outbox, as this program knows them
 };
 
 }  // namespace txstream::console

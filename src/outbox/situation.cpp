@@ -1,0 +1,154 @@
+#include "outbox/situation.hpp"
+
+#include <utility>
+
+namespace txstream::outbox {
+
+namespace {
+
+// reset_val: what the session would have had without our own SET.
+constexpr pg::Statement kSituation{
+    "txs_situation",
+    "SELECT clock_timestamp(), pg_is_in_recovery(),"
+    " (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only'),"
+    " l.lanes, l.owned, l.ever, l.unowned_since, l.advanced_at,"
+    " (SELECT max(e.created_at) FROM txstream.lanes l CROSS JOIN LATERAL (SELECT o.created_at"
+    "  FROM txstream.outbox o WHERE o.lane = l.lane ORDER BY o.xid DESC LIMIT 1) e),"
+    " i.refused_at IS NOT NULL, i.refused_at, coalesce(i.refused_why, '')"
+    " FROM (SELECT count(*) AS lanes, count(*) FILTER (WHERE owner IS NOT NULL"
+    "   AND lease_ends_at >= clock_timestamp()) AS owned, bool_or(epoch > 0) AS ever,"
+    "  max(lease_ends_at) FILTER (WHERE lease_ends_at < clock_timestamp()) AS unowned_since,"
+    "  max(advanced_at) AS advanced_at FROM txstream.lanes) l"
+    " LEFT JOIN txstream.instance i ON true"
+};
+
+// What no cursor covers, index range by index range (backlog.cpp): none of them walks over what is
+// published.
+constexpr pg::Statement kWaiting{
+    "txs_waiting",
+    "SELECT count(*)::bigint, count(DISTINCT w.key)::bigint, coalesce(bool_or(w.place >= $2), "
+    "false)"
+    " FROM txstream.lanes l CROSS JOIN LATERAL ("
+    "  SELECT s.key, row_number() OVER () AS place FROM ("
+    "   (SELECT coalesce(o.key, o.aggregate_id) AS key FROM txstream.outbox o"
+    "     WHERE l.target IS NULL AND o.lane = l.lane AND o.xid >= pg_snapshot_xmax(l.cursor)"
+    "     ORDER BY o.xid LIMIT $2)"
+    "   UNION ALL"
+    "   (SELECT coalesce(o.key, o.aggregate_id) FROM txstream.outbox o WHERE l.target IS NOT NULL"
+    "     AND o.lane = l.lane AND (o.id, o.xid) > (l.last_id, l.last_xid)"
+    "     AND NOT pg_visible_in_snapshot(o.xid, l.cursor) ORDER BY o.id, o.xid LIMIT $2)"
+    "   UNION ALL"
+    "   (SELECT o.key FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.cursor))) AS r(x)"
+    "     CROSS JOIN LATERAL (SELECT coalesce(key, aggregate_id) AS key FROM txstream.outbox"
+    "      WHERE l.target IS NULL AND lane = l.lane AND xid = r.x LIMIT $2) o)"
+    "  ) s LIMIT $2) w WHERE l.lane = ANY($1::smallint[])"
+};
+
+constexpr pg::Statement kParked{
+    "txs_parked_classes",
+    "SELECT error_class, count(*),"
+    " count(*) FILTER (WHERE last_attempt_at > clock_timestamp() - interval '10 minutes'),"
+    " min(first_attempt_at), max(last_attempt_at)"
+    " FROM (SELECT error_class, first_attempt_at, last_attempt_at FROM txstream.dead_letters"
+    "  WHERE state IN ('parked', 'replaying') LIMIT $1) d"
+    " GROUP BY error_class ORDER BY count(*) DESC, error_class"
+};
+
+constexpr pg::Statement kLanes{
+    "txs_lanes",
+    "SELECT l.lane, l.owner, l.epoch, l.lease_ends_at,"
+    " coalesce(l.owner IS NOT NULL AND l.lease_ends_at >= clock_timestamp(), false),"
+    " l.target IS NOT NULL, l.advanced_at, l.published, l.parked, coalesce(h.keys, 0)"
+    " FROM txstream.lanes l LEFT JOIN (SELECT lane, count(DISTINCT key) AS keys FROM ("
+    "  SELECT lane, key FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT "
+    "$1) d"
+    "  GROUP BY lane) h ON h.lane = l.lane ORDER BY l.lane"
+};
+
+std::optional<Moment> optional_time(const pg::Rows& rows, std::size_t row, int column) {
+    if (rows.is_null(row, column)) return std::nullopt;
+    return rows.time(row, column);
+}
+
+}  // namespace
+
+Task<Result<Situation>> read_situation(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kSituation, {}, deadline));
+    Situation situation;
+    situation.now = rows.time(0, 0);
+    situation.is_in_recovery = rows.boolean(0, 1);
+    situation.is_read_only = rows.boolean(0, 2);
+    situation.lanes = rows.integer(0, 3);
+    situation.lanes_owned = rows.integer(0, 4);
+    situation.was_ever_owned = rows.boolean(0, 5);
+    situation.unowned_since = optional_time(rows, 0, 6);
+    situation.advanced_at = optional_time(rows, 0, 7);
+    situation.newest_event_at = optional_time(rows, 0, 8);
+    situation.is_foreign = rows.boolean(0, 9);
+    situation.refused_at = optional_time(rows, 0, 10);
+    situation.refused_why = rows.bytes(0, 11);
+    co_return situation;
+}
+
+Task<Result<Waiting>> count_waiting(
+    pg::Connection& connection,
+    const std::vector<LaneId>& lanes,
+    std::int64_t events_max,
+    Deadline deadline
+) {
+    pg::Params params;
+    params.add_integers(lanes, [](LaneId lane) { return lane.value(); });
+    params.add(events_max);
+    TXS_CO_TRY(const auto rows, co_await connection.run(kWaiting, std::move(params), deadline));
+    co_return Waiting{
+        .events = static_cast<std::uint64_t>(rows.integer(0, 0)),
+        .keys = static_cast<std::uint64_t>(rows.integer(0, 1)),
+        .is_exact = !rows.boolean(0, 2)
+    };
+}
+
+Task<Result<Parked>> read_parked(
+    pg::Connection& connection, std::int64_t counted_max, Deadline deadline
+) {
+    auto params = pg::Params::of(counted_max + 1);
+    TXS_CO_TRY(const auto rows, co_await connection.run(kParked, std::move(params), deadline));
+    Parked parked;
+    std::int64_t counted = 0;
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        counted += rows.integer(row, 1);
+        parked.classes.push_back(
+            {.error_class = std::string(rows.bytes(row, 0)),
+             .events = static_cast<std::uint64_t>(rows.integer(row, 1)),
+             .recent = static_cast<std::uint64_t>(rows.integer(row, 2)),
+             .first_at = rows.time(row, 3),
+             .last_at = rows.time(row, 4)}
+        );
+    }
+    parked.is_exact = counted <= counted_max;
+    co_return parked;
+}
+
+Task<Result<std::vector<LaneRow>>> read_lanes(
+    pg::Connection& connection, std::int64_t held_counted_max, Deadline deadline
+) {
+    auto params = pg::Params::of(held_counted_max);
+    TXS_CO_TRY(const auto rows, co_await connection.run(kLanes, std::move(params), deadline));
+    std::vector<LaneRow> lanes;
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        LaneRow lane;
+        lane.lane = LaneId(static_cast<std::int16_t>(rows.integer(row, 0)));
+        if (!rows.is_null(row, 1)) lane.owner = rows.bytes(row, 1);
+        lane.epoch = rows.integer(row, 2);
+        lane.lease_ends_at = optional_time(rows, row, 3);
+        lane.is_owned = rows.boolean(row, 4);
+        lane.is_paging = rows.boolean(row, 5);
+        lane.advanced_at = optional_time(rows, row, 6);
+        lane.published = rows.integer(row, 7);
+        lane.parked = rows.integer(row, 8);
+        lane.held_keys = rows.integer(row, 9);
+        lanes.push_back(std::move(lane));
+    }
+    co_return lanes;
+}
+
+}  // namespace txstream::outbox

@@ -1,0 +1,220 @@
+"""The sentence of the overview: real failures, each with its cause and with a remedy that is applied as it is written, and the healing."""
+import contextlib
+import json
+import re
+import shlex
+import subprocess
+
+import psycopg2.extras
+
+from support.world import BINARY, Broker, Topic, clean_environment, eventually
+
+# What a sentence may take: a look of the relay (2 s), of the console (1 s), leases that end (10 s), and a machine that is busy.
+SECONDS = 40
+NO_TOPICS = {"KAFKA_PROPERTY_allow__auto__create__topics": "false", "KAFKA_PROPERTY_topic__metadata__propagation__max__ms": "500",
+             "WORKER_TOPIC_RETRY_DELAY": "500ms"}
+
+
+class Overview:
+    """`txstream console` alone: it knows only what the relays wrote down."""
+
+    def __init__(self, world, database, topic):
+        self.console = world.start("console", database, topic)
+
+    def get(self, path):
+        status, _, text = self.console.request("GET", f"/api/console/v1/{path}", headers={"Sec-Fetch-Site": "none"})
+        assert status == 200, text
+        return json.loads(text)
+
+    def says(self, code, holds=lambda cause: True):
+        """The cause with that code, once it is there and the condition holds of it."""
+        seen = []
+
+        def found():
+            seen[:] = self.get("overview")["causes"]
+            return next((one for one in seen if one["code"] == code and holds(one)), None)
+
+        try:
+            cause = eventually(found, f"the sentence {code}", SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it says {[(one['code'], one['text'], one['params']) for one in seen]}") from None
+        print(f"{code}: {cause['text']}\n    {cause['remedy']}")
+        return cause
+
+    def is_well(self):
+        seen = []
+
+        def found():
+            seen[:] = self.get("overview")["causes"]
+            return all(one["severity"] in ("ok", "info") for one in seen) and any(
+                one["code"] in ("healthy", "idle", "no_events") for one in seen)
+
+        try:
+            eventually(found, "all is well again", SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it says {[(one['code'], one['text']) for one in seen]}") from None
+
+
+def waits(cause, events, keys):
+    return cause["params"].get("events") == str(events) and cause["params"].get("keys") == str(keys)
+
+
+def run_kafka_tool(broker, remedy):
+    """kafka-topics.sh is a shell around this class."""
+    words = shlex.split(remedy["text"])
+    assert remedy["kind"] == "command" and words[0] == "kafka-topics.sh", remedy
+    done = subprocess.run([Broker.SCRIPT, "tool", "--dir", broker.directory, "--", "org.apache.kafka.tools.TopicCommand", *words[1:]],
+                          capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+
+
+def run_txstream(database, topic, remedy):
+    words = shlex.split(remedy["text"])
+    assert remedy["kind"] == "command" and words[0] == "txstream", remedy
+    return subprocess.run([BINARY, *words[1:]], env={**clean_environment(), **database.environment(), **topic.environment()},
+                          cwd="/", capture_output=True, text=True, timeout=60, check=False)
+
+
+def run_sql(database, remedy):
+    assert remedy["kind"] == "sql", remedy
+    with contextlib.closing(database.connect(cursor_factory=psycopg2.extras.RealDictCursor)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(remedy["text"])
+        return cursor.fetchall()
+
+
+def run_psql(database, text):
+    server = database.server
+    done = subprocess.run(
+        ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-h", server["host"], "-p", str(server["port"]), "-U", server["user"], database.name],
+        input=text, env={**clean_environment(), "PGPASSWORD": server["password"]}, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_kafka_does_has_its_sentence_and_a_remedy_that_works(world):
+    broker = Broker(world.directory / "kafka", settings={"auto.create.topics.enable": "false"})
+    world.things.append(broker.destroy)
+    database = world.database()
+    topic = Topic(bootstrap=broker.bootstrap, create=False, partitions=3)
+    overview = Overview(world, database, topic)
+
+    # More replicas than there are brokers: the relay cannot make the topic.
+    first = [database.publish(key) for key in ("a", "a", "b")]
+    world.start("relay", database, topic, ready=False, KAFKA_TOPIC_REPLICATION_FACTOR="3", WORKER_MAX_RETRIES="0", **NO_TOPICS)
+    cause = overview.says("topic_missing", lambda cause: waits(cause, 3, 2))
+    assert topic.name in cause["text"] and "3 events of 2 keys wait" in cause["text"] and cause["severity"] == "bad"
+    run_kafka_tool(broker, cause["remedy"])
+    topic.read_ids(first)
+    overview.is_well()
+
+    own = Topic(bootstrap=broker.bootstrap, create=False, partitions=3)
+    held = [database.publish("c", topic=own.name), database.publish("c")]
+    lane = database.one("SELECT txstream.lane_of('c')")
+    cause = overview.says("topic_refused", lambda cause: waits(cause, 2, 1) and "does not exist." in cause["text"])
+    assert f"Publishing to `{own.name}` stopped" in cause["text"]
+    assert f"Lane {lane} waits as a whole; the other 31 lanes flow. 2 events of 1 key wait." in cause["text"]
+    lanes = overview.get("relays")["lanes"]
+    assert [one["lane"] for one in lanes if one["state"] == "waiting"] == [lane]
+    assert lanes[lane]["pending"] == {"value": "2", "exact": True}
+    run_kafka_tool(broker, cause["remedy"])
+    own.read_ids(held[:1])
+    overview.is_well()
+
+    broker.stop()
+    late = [database.publish("d")]
+    cause = overview.says("kafka_unavailable", lambda cause: waits(cause, 1, 1))
+    assert broker.bootstrap in cause["text"] and broker.bootstrap in cause["remedy"]["text"]
+    kafka, = [one for one in overview.get("overview")["dots"] if one["name"] == "kafka"]
+    assert kafka["severity"] == "bad"
+    broker.start()
+    topic.read_ids(late)
+    overview.is_well()
+
+    # Refused for its size; first its place among the dead letters is refused, too.
+    database.run("CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;"
+                 "CREATE TRIGGER no AFTER INSERT ON txstream.dead_letters FOR EACH ROW EXECUTE FUNCTION public.no()")
+    database.run("SELECT txstream.publish('Test', 'e', 'Tested', to_json(repeat('x', 3000000)))")
+    cause = overview.says("cannot_park")
+    lane = database.one("SELECT txstream.lane_of('e')")
+    assert f"Lane {lane} waits as a whole; the other 31 lanes flow" in cause["text"]
+    validated = run_txstream(database, topic, cause["remedy"])
+    assert "trigger no" in validated.stdout + validated.stderr, "the remedy names what has to go"
+    database.run("DROP TRIGGER no ON txstream.dead_letters")
+    cause = overview.says("dead_letters_growing")
+    assert "1 dead letter waits for a decision" in cause["text"]
+    row, = run_sql(database, cause["remedy"])
+    assert row["count"] == 1 and row["error_class"] == cause["params"]["error_class"]
+    database.run("UPDATE txstream.dead_letters SET state = 'discarded'")
+    overview.is_well()
+
+    seen = eventually(
+        lambda: (codes := {one["code"] for one in overview.get("overview")["incidents"] if one["ended_at"]})
+        >= {"topic_missing", "topic_refused", "kafka_unavailable", "dead_letters"} and codes, "the incidents are there", 30)
+    print(f"incidents: {sorted(seen)}")
+    history = overview.get("overview/history?hours=6")
+    series = [name for name in history if isinstance(history[name], list) and name not in ("at", "marks")]
+    assert len(series) == 8 and all(len(history[name]) == len(history["at"]) for name in series)
+    assert max(one or 0 for one in history["pending"]) >= 1 and history["marks"] and history["step_s"] == 60
+
+
+def test_what_relays_and_postgresql_do_has_its_sentence_and_a_remedy_that_works(world):
+    database, topic = world.database(), world.topic()
+    overview = Overview(world, database, topic)
+    first = database.publish("a")
+    cause = overview.says("relay_none", lambda cause: "1 event of 1 key waits" in cause["text"])
+    assert cause["remedy"] == {"kind": "command", "text": "txstream relay"}
+    checklist = {one["code"]: one["is_done"] for one in overview.get("overview")["checklist"]}
+    assert checklist == {"database": True, "migrations": True, "topic": True, "relay": False, "first_event": False}
+    relay = world.start("relay", database, topic, WORKER_LANES_MAX="20")
+    cause = overview.says("lanes_unowned")
+    assert "12 of 32 lanes have no owner" in cause["text"]
+    other = world.start("relay", database, topic, WORKER_LEASE="9s")
+    cause = overview.says("config_differs")
+    assert cause["params"]["settings"] == "WORKER_LEASE"
+    topic.read_ids([first])
+    assert not overview.get("overview")["checklist"]
+    assert relay.stop() == 0
+    overview.is_well()
+
+    with contextlib.closing(database.connect()) as blocker:
+        blocker.autocommit = False
+        blocker.cursor().execute("LOCK TABLE txstream.publications IN ACCESS EXCLUSIVE MODE")
+        waiting = [database.publish("b")]
+        cause = overview.says("cannot_acknowledge")
+        found, = run_sql(database, cause["remedy"])
+        assert found["pid"] == blocker.get_backend_pid()
+        database.run(found["to_end_it"])
+        topic.read_ids(waiting)
+        overview.is_well()
+
+    other.kill()
+    database.publish("c")
+    cause = overview.says("relay_gone")
+    assert re.search(rf"\(pid {other.process.pid}\), was seen \d+ s ago and did not end cleanly", cause["text"])
+    relay = world.start("relay", database, topic)
+    overview.is_well()
+    assert relay.stop() == 0
+
+    # As after a restore into another cluster.
+    database.run("UPDATE txstream.instance SET system_identifier = 1")
+    pending = database.publish("d")
+    relay = world.start("relay", database, topic, ready=False)
+    cause = overview.says("foreign_instance")
+    assert "belongs to the cluster with the system identifier 1" in cause["text"]
+    assert relay.stop() == 0
+    overview.says("foreign_instance")
+    first_pending = database.one("SELECT id FROM txstream.outbox WHERE event_id = %s", pending)
+    before = topic.count()
+    run_psql(database, cause["remedy"]["text"].replace("FIRST_PENDING\n", f"{first_pending}\n"))
+    relay = world.start("relay", database, topic)
+    topic.read_ids([pending])
+    overview.is_well()
+    assert topic.count() == before + 1, "nothing else was published again"
+
+    database.on_server(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
+    database.on_server(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'")
+    cause = overview.says("database_away")
+    assert "What is shown is" in cause["text"] and cause["severity"] == "bad"
+    assert overview.get("overview")["at"] == cause["params"]["looked_at"]
+    database.on_server(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+    overview.is_well()
