@@ -15,6 +15,7 @@ import { count, num, size } from "../lib/format";
 import { useHeld } from "../lib/held";
 import { t, tn } from "../lib/i18n";
 import { param, setQuery, withQuery } from "../lib/router";
+import { told } from "../lib/sentences";
 import { eventPath } from "./events_columns";
 
 type Filter = Record<string, string | null>;
@@ -96,7 +97,7 @@ function GroupDetail({ group }: { group: DeadLetterGroup }) {
     <div class="row-body stack">
       {group.explanation && (
         <p class="prose">
-          <Rich text={group.explanation} />
+          <Rich text={told("explanation", { code: group.error_class, text: group.explanation })} />
         </p>
       )}
       {group.remedy && (group.remedy.kind === "text" ? <p class="prose"><strong>{t("dead.remedy")}</strong> <Rich text={group.remedy.text} /></p> : <Command text={group.remedy.text} kind={group.remedy.kind} />)}

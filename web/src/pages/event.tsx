@@ -60,7 +60,7 @@ function Detail({ data }: { data: EventDetail }) {
   const { event } = data;
   return (
     <>
-      <Timeline steps={data.timeline} state={event.state} />
+      <Timeline data={data} />
       {data.dead_letter && <DeadLetterPanel dead={data.dead_letter} />}
       {data.held_behind && <Held behind={data.held_behind} />}
       <Panel>
@@ -91,7 +91,12 @@ function Detail({ data }: { data: EventDetail }) {
 }
 
 /** What happened, in order, with the time since the step before. */
-function Timeline({ steps, state }: { steps: EventDetail["timeline"]; state: string }) {
+function Timeline({ data }: { data: EventDetail }) {
+  const { state } = data.event;
+  const params: Record<string, string> = data.dead_letter ? { attempts: String(data.dead_letter.attempts), error_class: data.dead_letter.error_class } : {};
+  // What has not happened yet has its place, too.
+  const isOpen = state === "pending" && !data.timeline.some((step) => step.step === "published");
+  const steps: EventDetail["timeline"] = isOpen ? [...data.timeline, { step: "published", at: null, since_previous_ms: null, text: "" }] : data.timeline;
   return (
     <ol class="strip timeline">
       {steps.map((step, index) => {
@@ -106,7 +111,7 @@ function Timeline({ steps, state }: { steps: EventDetail["timeline"]; state: str
             <span class="strip-name">{t(`timeline.${step.step}`)}</span>
             <span class="strip-text">
               {step.at && <Time at={step.at} precise />}
-              {step.text !== "" && <span class="quiet">{told("step", { code: step.step, text: step.text })}</span>}
+              {step.text !== "" && <span class="quiet">{told("step", { code: step.step, text: step.text, params })}</span>}
             </span>
           </li>
         );
@@ -120,7 +125,7 @@ function DeadLetterPanel({ dead }: { dead: NonNullable<EventDetail["dead_letter"
     <Panel title={t("event.dead_letter")}>
       <div class="panel-body stack">
         <p>
-          <code class="error-class">{dead.error_class}</code> {dead.explanation}
+          <code class="error-class">{dead.error_class}</code> {dead.explanation && told("explanation", { code: dead.error_class, text: dead.explanation })}
         </p>
         <pre class="error-text">{dead.error}</pre>
       </div>

@@ -8,9 +8,8 @@ import { Shape, Status, type Tone } from "../components/status";
 import { Table } from "../components/table";
 import { Age, DefinitionList, Rich, Time } from "../components/text";
 import { duration, money, num } from "../lib/format";
-import { t, tn } from "../lib/i18n";
+import { sentence, t, tn } from "../lib/i18n";
 import { at } from "../lib/router";
-import { told } from "../lib/sentences";
 import { groupsAt, groupsState, recordState, type GroupAtRecord } from "../lib/way";
 import type { PageProps } from "../routes";
 import { eventColumns, messagePath } from "./events_columns";
@@ -67,7 +66,7 @@ function Detail({ data }: { data: OrderDetail }) {
           if (station.name === "groups" && place) {
             return <StationView key={station.name} station={{ ...station, state: groupsState(readers) }} text={readersText(readers, groups.error !== undefined)} link={null} />;
           }
-          return <StationView key={station.name} station={station} text={told("station", { code: `${station.name}.${station.state}`, text: station.text, params: station.params ?? {} })} link={station.link} />;
+          return <StationView key={station.name} station={station} text={sentence("station", `${station.name}.${station.state}`, station.params ?? {}) ?? station.text} link={station.name === "order" ? null : station.link} />;
         })}
       </ol>
       {readers && readers.length > 0 && <Readers readers={readers} topic={place?.topic ?? ""} isPartial={isPartial} />}
