@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds kListKept{1000};
 constexpr std::size_t kPiece = std::size_t{256} << 10;
 constexpr std::size_t kExportPage = 500;
+constexpr std::chrono::seconds kExportPageTime{20};
 
 std::optional<std::string> time_text(std::optional<std::int64_t> ms) {
     if (!ms) return std::nullopt;
@@ -368,16 +369,25 @@ Task<http::Response> MessagesApi::export_(http::Request request) {
         co_return invalid("format", "format is ndjson or csv");
     RecordLook look(masks_for(request), query->filter, std::string::npos);
     if (look.asks_for_masked()) co_return masked_filter();
+    // Before the answer begins, a failure can still be said: the topic is missing, Kafka is away.
+    auto page = co_await read_page(
+        *query, look, std::min(query->limit, kExportPage), Deadline::in(kExportPageTime)
+    );
+    if (!page) co_return problem_of(page.error());
     auto response = attachment(query->topic + "." + std::string(format));
-    response.stream =
-        [this, query = std::move(*query), look = std::move(look), is_csv = format == "csv"](
-            http::BodyWriter& body
-        ) { return write_export(body, query, look, is_csv); };
+    auto first = std::make_shared<ScanPage>(std::move(*page));
+    response.stream = [this,
+                       query = std::move(*query),
+                       look = std::move(look),
+                       first = std::move(first),
+                       is_csv = format == "csv"](http::BodyWriter& body) {
+        return write_export(body, query, look, std::move(*first), is_csv);
+    };
     co_return response;
 }
 
 Task<> MessagesApi::write_export(
-    http::BodyWriter& body, MessageQuery query, RecordLook look, bool is_csv
+    http::BodyWriter& body, MessageQuery query, RecordLook look, ScanPage page, bool is_csv
 ) {
     const auto until = Deadline::in(kExportTime);
     std::size_t left = query.limit;
@@ -385,12 +395,7 @@ Task<> MessagesApi::write_export(
     std::string text;
     if (is_csv) append_csv_head(text);
     while (true) {
-        auto page = co_await read_page(
-            query, look, std::min(left, kExportPage), Deadline::in(20s).sooner(until)
-        );
-        // Without the body's end the client knows that it is not all.
-        if (!page) throw std::runtime_error("export: " + page.error().what());
-        for (const auto& found : page->records) {
+        for (const auto& found : page.records) {
             if (is_csv) {
                 append_csv(text, found);
             } else {
@@ -402,14 +407,20 @@ Task<> MessagesApi::write_export(
             if (!co_await body.write(text)) co_return;
             text.clear();
         }
-        left -= page->records.size();
-        if (page->stopped == ScanPage::Stopped::error)
+        left -= page.records.size();
+        // Without the body's end the client knows that it is not all.
+        if (page.stopped == ScanPage::Stopped::error)
             throw std::runtime_error("export: a partition cannot be read");
-        if (left == 0 || page->next.empty()) break;
+        if (left == 0 || page.next.empty()) break;
         if (until.passed() || bytes > kExportBytes || !body.is_open())
             throw std::runtime_error("export: it is larger than an export may be");
-        query.from = std::move(page->next);
-        query.matched_before = page->matched;
+        query.from = std::move(page.next);
+        query.matched_before = page.matched;
+        auto more = co_await read_page(
+            query, look, std::min(left, kExportPage), Deadline::in(kExportPageTime).sooner(until)
+        );
+        if (!more) throw std::runtime_error("export: " + more.error().what());
+        page = std::move(*more);
     }
     if (!text.empty()) (void)co_await body.write(text);
 }

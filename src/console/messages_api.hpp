@@ -65,7 +65,10 @@ private:
         MessageQuery query, RecordLook look, std::size_t limit, Deadline deadline
     );
     Task<Result<Answer>> find_record(Place place, Deadline deadline);
-    Task<> write_export(http::BodyWriter& body, MessageQuery query, RecordLook look, bool is_csv);
+    /// `page` is the first one.
+    Task<> write_export(
+        http::BodyWriter& body, MessageQuery query, RecordLook look, ScanPage page, bool is_csv
+    );
     Task<> close_idle();
 
     Context& context_;

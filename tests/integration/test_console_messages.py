@@ -188,6 +188,10 @@ def test_an_export_has_every_byte_and_no_formula(world):
     assert {(row["key"], row["value"], row["value_encoding"]) for row in rows} == {
         ("1", "'=1+1", "utf8"), ("2", base64.b64encode(b"\xff\x00").decode(), "base64"), ("5", "", "null")}
     assert len(get(console, topic, "/export", limit=7)[2].splitlines()) == 7
+    # A failure that is known before the first byte is a problem, and not a file that ends too early.
+    topic.name = "no-such-topic"
+    status, headers, text = get(console, topic, "/export")
+    assert (status, headers["Content-Type"]) == (404, "application/problem+json") and "no-such-topic" in text
 
 
 def test_a_viewer_sees_no_masked_bytes_anywhere_and_cannot_ask_for_them(world):
