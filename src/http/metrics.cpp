@@ -11,7 +11,7 @@ Metrics::Metrics(telemetry::Registry& registry)
           {"txstream_http_request_duration_seconds",
            "From a request's first byte to the answer's last, by route template.",
            every_process,
-           "5xx of /api routes burn the objective of 99.9 %; slow ones are mostly PostgreSQL.",
+           "5xx of /api/v1 routes burn the objective of 99.9 %; slow ones are mostly PostgreSQL.",
            R"(sum by (route, status) (rate(txstream_http_request_duration_seconds_count[5m])))"},
           telemetry::kFastBuckets,
           {{"method"}, {"route"}, {"status"}}

@@ -4,7 +4,7 @@ from kit import (BLUE, GREEN, NEUTRAL, NO_API, NO_REQUESTS, ORANGE, PROCESSES, R
 
 COUNT = "http_request_duration_seconds_count"
 DURATION = "http_request_duration_seconds"
-ROUTE = 'route=~"/api/.*"'
+ROUTE = 'route=~"/api/v1/.*"'
 POST = ('method="POST"', 'route="/api/v1/orders"')
 CLIENT_ERROR, SERVER_ERROR = 'status=~"4.."', 'status=~"5.."'
 STATEMENTS = 'query=~"txs_(insert_orders|order_.*|newest_.*)"'
