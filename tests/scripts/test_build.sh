@@ -106,11 +106,78 @@ CMAKE
     cmp "$WORK"/{one,a/longer/path}/build/CMakeFiles/shown.dir/shown.cpp.o
 }
 
+# A checkout of which tools/web.sh sees all that it reads, with a page of other sources; and a PATH without Node.
+make_page() {
+    mkdir -p "$WORK/checkout/tools" "$WORK/checkout/web/dist" "$WORK/checkout/src/console" "$WORK/bin"
+    cd "$WORK/checkout"
+    cp "$ROOT"/tools/{web,lib}.sh tools
+    touch web/package.json web/package-lock.json web/.npmrc src/console/openapi.yaml
+    echo stale >web/dist/index.html
+    echo other >web/dist/.sources
+    local program
+    for program in bash env sed sha256sum find sort xargs cut cat mkdir flock dirname realpath rm tail; do
+        ln -s "$(command -v "$program")" "$WORK/bin/$program"
+    done
+}
+
+test_without_node_the_page_is_left_out_and_a_stale_one_removed() {
+    make_page
+    exits 0 env PATH="$WORK/bin" tools/web.sh build
+    says "node or npm is missing"
+    says "without the console's page"
+    [[ ! -e web/dist ]]
+    exits 1 env PATH="$WORK/bin" TXSTREAM_WEB=required tools/web.sh build
+    exits 77 env PATH="$WORK/bin" tools/web.sh test unit
+}
+
+test_a_node_that_is_too_old_is_not_used() {
+    make_page
+    printf '#!/bin/sh\necho v16.20.2\n' >"$WORK/bin/node"
+    printf '#!/bin/sh\nexit 9\n' >"$WORK/bin/npm"
+    chmod +x "$WORK"/bin/{node,npm}
+    exits 0 env PATH="$WORK/bin" tools/web.sh build
+    says "node is v16.20.2; the page needs 18 or newer"
+    [[ ! -e web/dist ]]
+}
+
+test_where_npm_reaches_no_registry_the_page_is_left_out() {
+    make_page
+    printf '#!/bin/sh\necho v18.20.4\n' >"$WORK/bin/node"
+    printf '#!/bin/sh\necho "npm error network ENOTFOUND" >&2\nexit 1\n' >"$WORK/bin/npm"
+    chmod +x "$WORK"/bin/{node,npm}
+    exits 0 env PATH="$WORK/bin" tools/web.sh build
+    says "ENOTFOUND"
+    says "npm could not install its packages (var/web-npm.log)"
+    [[ ! -e web/dist ]]
+}
+
+test_files_of_a_tree_are_embedded_by_path_and_an_equal_source_is_left_alone() {
+    cd "$WORK"
+    mkdir -p page/assets page/.vite
+    echo one >page/index.html
+    echo two >page/assets/a.js
+    echo three >page/.vite/manifest.json
+    embed() { /usr/bin/python3 "$ROOT/tools/embed.py" some::where files out.cpp --tree "$1"; }
+    embed page
+    grep -q '"assets/a.js"' out.cpp
+    grep -q '"index.html"' out.cpp
+    exits 1 grep -c manifest out.cpp
+    local before
+    before=$(stat -c %y out.cpp)
+    embed page
+    [[ $(stat -c %y out.cpp) == "$before" ]]
+    embed nowhere
+    grep -q 'EmbeddedFile, 0>' out.cpp
+}
+
 # Our build script around a project of one program that tells which sources it was made of.
 make_checkout() {
     mkdir -p "$1/tools"
     cd "$1"
     cp "$ROOT"/tools/{build,lib}.sh tools
+    # It has no page.
+    printf '#!/bin/sh\n' >tools/web.sh
+    chmod +x tools/web.sh
     cat >CMakePresets.json <<'JSON'
 {"version": 6, "configurePresets": [{"name": "dev", "generator": "Ninja", "binaryDir": "${sourceDir}/build/dev"}],
  "buildPresets": [{"name": "dev", "configurePreset": "dev"}]}

@@ -24,6 +24,8 @@ interface ChartProps {
   /** Moments to mark with a line. */
   marks?: { at: number; text: string }[];
   height?: number;
+  /** Seconds that are shown, to the last point; all that there are when absent. */
+  span?: number;
 }
 
 const library = signal<typeof UPlot | null>(null);
@@ -41,6 +43,9 @@ const themeChanges = signal(0);
 if (typeof MutationObserver !== "undefined") {
   new MutationObserver(() => (themeChanges.value += 1)).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 }
+
+/** Steps of the vertical axis: nothing here is worth a tick at half an event. */
+const WHOLE = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
 
 const color = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -64,7 +69,7 @@ function markLines(marks: { at: number }[]): UPlot.Plugin {
   };
 }
 
-export function Chart({ title, at, lines, format, marks = [], height = 140 }: ChartProps) {
+export function Chart({ title, at, lines, format, marks = [], height = 140, span }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<UPlot | null>(null);
   const hovered = useSignal<number | null>(null);
@@ -88,10 +93,10 @@ export function Chart({ title, at, lines, format, marks = [], height = 140 }: Ch
         legend: { show: false },
         cursor: { sync: { key: "txs" }, points: { size: 5 }, drag: { x: false, y: false } },
         ...(zone ? { tzDate: (seconds: number) => Library.tzDate(new Date(seconds * 1000), "Etc/UTC") } : {}),
-        scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+        scales: { ...(span === undefined ? {} : { x: { range: (_plot: UPlot, _min: number, max: number): [number, number] => [max - span, max] } }), y: { range: (_plot, _min, max) => [0, Math.max(5, max * 1.1)] } },
         axes: [
           { ...axis, size: 26, values: [[3600, "{HH}:{mm}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
-          { ...axis, size: 62, space: 28, values: (_plot, ticks) => ticks.map(format) },
+          { ...axis, size: 62, space: 28, incrs: WHOLE, values: (_plot, ticks) => ticks.map(format) },
         ],
         series: [{}, ...lines.map((line) => ({ label: line.label, stroke: color(`--series-${line.color}`), width: 1.5, points: { show: false } }))],
         hooks: { setCursor: [(which) => (hovered.value = which.cursor.idx ?? null)] },
@@ -107,13 +112,13 @@ export function Chart({ title, at, lines, format, marks = [], height = 140 }: Ch
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [Library, themeChanges.value, zone, lines.length, height]);
+  }, [Library, themeChanges.value, zone, lines.length, height, span]);
   useEffect(() => {
     if (plot.current && plot.current.data[0] !== at) plot.current.setData(data);
   }, [at, lines]);
   const index = hovered.value;
   const shown = (line: Line) => {
-    const value = index === null ? [...line.values].reverse().find((each) => each !== null) : line.values[index];
+    const value = line.values[index ?? line.values.length - 1];
     return value === null || value === undefined ? "–" : format(value);
   };
   const moment = index === null ? undefined : at[index];

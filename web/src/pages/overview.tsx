@@ -38,7 +38,7 @@ export default function OverviewPage() {
           <>
             <Causes causes={data.causes} />
             <Checklist items={data.checklist} />
-            <Tiles data={data} history={history.data} />
+            <Tiles data={data} history={history.data && padded(history.data, hours)} />
           </>
         )}
       </Loaded>
@@ -157,6 +157,15 @@ function Checklist({ items }: { items: Overview["checklist"] }) {
   );
 }
 
+/** Small lines have no axis: what was not measured yet is a hole before them, or a minute would look like an hour. */
+function padded(history: History, hours: number): History {
+  const missing = Math.max(0, Math.floor((hours * 3600) / history.step_s) - history.at.length);
+  const hole = Array.from({ length: missing }, () => null);
+  const series = Object.fromEntries(SPARKED.map((name) => [name, [...hole, ...history[name]]]));
+  return { ...history, ...series };
+}
+const SPARKED = ["pending", "oldest_s", "published_per_s", "parked", "p99_ms"] as const;
+
 interface TileProps {
   label: string;
   value: string;
@@ -252,15 +261,15 @@ function Series({ history, hours }: { history: QueryState<History>; hours: numbe
   return (
     <Panel title={t("overview.series")} actions={choices}>
       <Loaded query={history} what={t("overview.series_failed")}>
-        {(data) => (data.at.length === 0 || data.appended_per_s.every((value) => value === null) ? <p class="panel-body quiet">{t("overview.no_series")}</p> : <Charts data={data} />)}
+        {(data) => (data.at.length === 0 || data.appended_per_s.every((value) => value === null) ? <p class="panel-body quiet">{t("overview.no_series")}</p> : <Charts data={data} hours={hours} />)}
       </Loaded>
     </Panel>
   );
 }
 
-function Charts({ data }: { data: History }) {
+function Charts({ data, hours }: { data: History; hours: number }) {
   const marks = data.marks.map((mark) => ({ at: mark.at, text: mark.code }));
-  const common = { at: data.at, marks };
+  const common = { at: data.at, marks, span: hours * 3600 };
   return (
     <div class="charts">
       <Chart
