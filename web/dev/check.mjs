@@ -10,7 +10,8 @@ import puppeteer from "puppeteer-core";
 const here = fileURLToPath(new URL(".", import.meta.url));
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const EVENT = "/outbox/9007199254740987.48209";
-const PAGES = ["/", "/outbox", "/outbox?q=state:pendig", EVENT, "/dead-letters", "/orders", "/orders/ORD-2026-48210", "/relays"];
+const MESSAGES = "/topics/txstream.events/messages";
+const PAGES = ["/", "/outbox", "/outbox?q=state:pendig", EVENT, "/dead-letters", "/orders", "/orders/ORD-2026-48210", "/relays", "/topics", "/topics/payments", MESSAGES, `${MESSAGES}?live=1`, `${MESSAGES}/0/4100936`, `${MESSAGES}/0/5`, "/messages?pick=1", "/brokers", "/groups", "/groups/billing"];
 
 const servers = [];
 async function serve(port, ...more) {
@@ -148,6 +149,79 @@ const checks = {
     console.log(`    first contentful paint ${Math.round(paint)} ms`);
     // Loopback and a quiet machine; here the bound only catches a blocking request.
     assert.ok(paint < 3000);
+  },
+  async "a record is found by the keyboard alone, and its bytes are shown and copied as they were written"() {
+    await scenario("full");
+    const page = await open(`${MESSAGES}?limit=20`);
+    await has(page, "order-1008");
+    await page.keyboard.press("j");
+    await page.keyboard.press("o");
+    await has(page, "9223372036854775807");
+    for (const exact of ["0.10", "1e400", "-0,", "\\u00e9"]) await has(page, exact);
+    await page.focus("[role=tree]");
+    for (let line = 0; line < 6; line++) await page.keyboard.press("ArrowDown");
+    await has(page, "$.event_data.id");
+    await page.evaluate(() => (navigator.clipboard.writeText = (copied) => ((globalThis.copied = copied), Promise.resolve())));
+    await page.keyboard.press("c");
+    await page.waitForFunction(() => globalThis.copied === "9223372036854775807");
+    await page.keyboard.press("v");
+    await page.waitForFunction(() => document.querySelector(".mode[aria-pressed=true]").innerText === "Text");
+  },
+  async "a filter that is not understood has a caret below its column, and the results stay"() {
+    await scenario("full");
+    const page = await open(`${MESSAGES}?limit=20`);
+    await has(page, "order-1008");
+    await page.type("#filter", "key:a bad(");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#filter-fault pre");
+    assert.equal(await page.$eval("#filter-fault pre", (each) => each.textContent), "key:a bad(\n      ^");
+    assert.match(await text(page), /order-1008/);
+  },
+  async "a live tail is bounded, says what it skipped, speaks seldom, and pauses"() {
+    await scenario("full");
+    const page = await open(`${MESSAGES}?live=1`);
+    await has(page, "skipped: narrow the filter");
+    await has(page, "offsets skipped: records came faster");
+    await page.select(".tools-line select", "100");
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 100);
+    const spoken = await page.evaluate(
+      () =>
+        new Promise((done) => {
+          let count = 0;
+          new MutationObserver((changes) => (count += changes.filter((change) => change.addedNodes.length > 0).length)).observe(document.querySelector("[role=log]"), { childList: true });
+          setTimeout(() => done(count), 11_000);
+        }),
+    );
+    assert.ok(spoken >= 1 && spoken <= 3, `${spoken} sentences in 11 s`);
+    await page.keyboard.press("l");
+    await has(page, "paused: still receiving");
+    const first = await page.$eval("tbody tr td:nth-child(4)", (cell) => cell.innerText);
+    await has(page, "new: show them");
+    assert.equal(await page.$eval("tbody tr td:nth-child(4)", (cell) => cell.innerText), first);
+    assert.ok((await page.$$("tbody tr")).length <= 100);
+    await page.keyboard.press("l");
+    await page.waitForFunction((before) => document.querySelector("tbody tr td:nth-child(4)").innerText !== before, {}, first);
+  },
+  async "an offset without a record says which of three it is"() {
+    await scenario("full");
+    for (const [offset, words, link] of [
+      ["5", "no longer kept", `${MESSAGES}/0/1000`],
+      ["99999999", "has not been written yet", `${MESSAGES}?live=1`],
+      ["4100037", "holds no record", `${MESSAGES}/0/4100038`],
+    ]) {
+      const page = await open(`${MESSAGES}/0/${offset}`);
+      await has(page, words);
+      assert.ok(await page.$(`.state a[href="${link}"]`), link);
+    }
+  },
+  async "slow columns are asked for the rows in sight only, and no longer when the page is left"() {
+    await scenario("full");
+    const page = await open("/topics?refresh=off");
+    const asked = [];
+    page.on("request", (request) => request.url().includes("/topics/offsets") && asked.push(new URL(request.url()).searchParams.get("names").split(",").length));
+    await page.reload({ waitUntil: "load" });
+    await has(page, "≈");
+    assert.ok(asked[0] > 5 && asked[0] < 40, `${asked}`);
   },
   async "axe finds nothing serious on any page, in both themes"() {
     for (const name of ["full", "empty", "broken"]) {

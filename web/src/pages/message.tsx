@@ -67,7 +67,7 @@ export default function Message({ parts }: PageProps) {
           <Missing error={query.error} topic={topic} to={to} />
         ) : (
           <Loaded query={query} what={t("message.failed")}>
-            {(data) => <RecordDetail record={data} isPage />}
+            {(data) => <RecordDetail record={data} />}
           </Loaded>
         )}
       </section>

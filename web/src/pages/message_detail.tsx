@@ -49,16 +49,11 @@ export function headersText(headers: readonly Header[]): string {
 const PARTS = ["value", "key", "headers", "metadata"] as const;
 type Part = (typeof PARTS)[number];
 
-export function RecordDetail({ record, isPage = false }: { record: Record_; isPage?: boolean }) {
+export function RecordDetail({ record }: { record: Record_ }) {
   const [part, setPart] = useState<Part>("value");
   const tools = (
     <>
       <Related record={record} />
-      {!isPage && (
-        <Link to={messagePath(record)} class="button">
-          <Icon name="link" /> {t("message.permalink")}
-        </Link>
-      )}
       <CopyMenu record={record} />
     </>
   );
@@ -308,7 +303,7 @@ const ENVELOPE = /^\{"event_id":/;
 
 function shortText({ data }: Bytes, length: number): string {
   const event = ENVELOPE.test(data) ? pick(data, ["event_data"]) : null;
-  return preview(event === null ? data : `…"event_data":${event}`, length);
+  return preview(event === null ? data : `…${event}`, length);
 }
 
 /** A key or value in a cell. */

@@ -212,8 +212,8 @@ function rowOf(rows: Int32Array, place: number): number {
 
 function HexView({ payload, label }: { payload: Payload; label: string }) {
   const [width, setWidth] = useState(HEX_WIDTH);
-  // Offset, two gaps and four characters a byte; half as many bytes on a narrow screen.
-  const measure = useCallback((columns: number) => setWidth(columns >= 12 + HEX_WIDTH * 4 ? HEX_WIDTH : HEX_WIDTH / 2), []);
+  // Offset, three gaps and four characters a byte; half as many bytes on a narrow screen.
+  const measure = useCallback((columns: number) => setWidth(columns >= 14 + HEX_WIDTH * 4 ? HEX_WIDTH : HEX_WIDTH / 2), []);
   return (
     <Lines
       count={Math.ceil(payload.bytes.length / width)}
@@ -223,7 +223,9 @@ function HexView({ payload, label }: { payload: Payload; label: string }) {
         const { offset, hex, ascii, names } = hexRow(payload.bytes, row, width);
         return (
           <div key={row} class="line" title={names || undefined}>
-            <span class="quiet">{offset}</span> {hex.padEnd(width * 3)} <span class="h-ascii">{ascii}</span>
+            <span class="quiet">{offset}</span>
+            {`  ${hex.padEnd(width * 3)}  `}
+            <span class="h-ascii">{ascii}</span>
           </div>
         );
       }}

@@ -201,6 +201,7 @@ export class Tail<R extends TailRecord> {
 
   private measure(data: Record<string, string | number | null>): void {
     this.failures = 0; // only a stream that works resets the delay, not one that merely opens
+    this.trouble = null; // a server in trouble sends none
     const count = (name: "received" | "matched" | "skipped") => this.before[name] + Number(data[name] ?? 0);
     this.progress = {
       received: count("received"),

@@ -166,7 +166,7 @@ test("a stream that breaks is resumed behind its last event, without a repeated 
   tail.stop();
 });
 
-test("gaps are rows, and a problem is shown until records come again", async () => {
+test("gaps are rows, and a problem is shown until records or progress come again", async () => {
   const world = new World();
   const tail = new Tail<TailRecord>(world.outside, 10);
   tail.start();
@@ -175,6 +175,10 @@ test("gaps are rows, and a problem is shown until records come again", async () 
   assert.deepEqual(offsets(tail), ["expired"]);
   assert.equal(tail.trouble?.detail, "No broker answers");
   await world.send(record(0, 9));
+  assert.equal(tail.trouble, null);
+  await world.send('event: problem\ndata: {"detail":"No broker answers"}\n\n');
+  assert.notEqual(tail.trouble, null);
+  await world.send('event: progress\ndata: {"received":"1","matched":"1","skipped":"0","lag":"0","per_second":0}\n\n');
   assert.equal(tail.trouble, null);
   tail.stop();
 });
