@@ -71,7 +71,7 @@ function columns(): Column<Broker>[] {
           <code>
             {broker.host}:{broker.port}
           </code>
-          {broker.is_controller && <span class="tag">★ {t("brokers.controller")}</span>}
+          {broker.is_controller && <span class="tag after">★ {t("brokers.controller")}</span>}
         </>
       ),
     },

@@ -46,7 +46,7 @@ export default function Topics() {
           <Link to={at("topics", topic.name)}>
             <code>{topic.name}</code>
           </Link>
-          {topic.is_ours && <span class="tag">{t("topics.ours")}</span>}
+          {topic.is_ours && <span class="tag after">{t("topics.ours")}</span>}
           {topic.is_internal && <span class="tag">{t("topics.internal")}</span>}
           {topic.error !== null && (
             <span title={topic.error}>
