@@ -35,6 +35,8 @@ http::Limits limits() {
     limits.connections_max = kConsoleConnectionsMax;
     limits.body_bytes_max = std::size_t{64} << 10;
     limits.buffer_bytes_max = std::size_t{32} << 20;
+    // 20 live tails, which refuse one more themselves, and exports.
+    limits.streams_max = 32;
     return limits;
 }
 
