@@ -194,7 +194,7 @@ function Results({ topic, search }: { topic: string; search: Search }) {
   const isFull = (rows?.length ?? 0) >= ROWS_MAX;
   return (
     <>
-      {last && <ScanLine scan={last.scan} search={search} found={rows?.length ?? 0} isPrevious={first.isPrevious} />}
+      {last && <ScanLine scan={last.scan} search={search} found={rows?.length ?? 0} isPrevious={first.isPrevious} onGoOn={search.filter && !running && !isFull && last.next_cursor !== null ? () => void goOn() : undefined} />}
       <Table
         caption={t("messages.caption", { topic })}
         columns={recordColumns()}
@@ -246,7 +246,7 @@ export function keyOf(record: Record_): string {
 }
 
 /** What was read to find this, how far it went and why it ended. */
-function ScanLine({ scan, search, found, isPrevious }: { scan: Schemas["Scan"]; search: Search; found: number; isPrevious: boolean }) {
+function ScanLine({ scan, search, found, isPrevious, onGoOn }: { scan: Schemas["Scan"]; search: Search; found: number; isPrevious: boolean; onGoOn: (() => void) | undefined }) {
   const [isOpen, setOpen] = useState(false);
   const mode = parseFrom(search.from)?.mode ?? "newest";
   const isBack = mode === "newest";
@@ -268,6 +268,11 @@ function ScanLine({ scan, search, found, isPrevious }: { scan: Schemas["Scan"]; 
         {" · "}
         {scan.stopped === "error" ? <Status tone="bad">{t("scan.stopped_error")}</Status> : t(`scan.stopped_${scan.stopped}`)}
       </p>
+      {onGoOn && (
+        <button type="button" class="link" onClick={onGoOn}>
+          {t("messages.go_on")}
+        </button>
+      )}
       {failed.length > 0 && (
         <Status tone="bad" plain>
           {tn("scan.partitions_failed", failed.length, { n: num(failed.length) })}

@@ -7,7 +7,7 @@ import { Command } from "../components/copy";
 import { Dialog } from "../components/dialog";
 import { Icon } from "../components/icons";
 import { Link } from "../components/link";
-import { severityTone, Status } from "../components/status";
+import { severityTone, Status, type Tone } from "../components/status";
 import { Rich } from "../components/text";
 import { sentence, t } from "../lib/i18n";
 import { param, setQuery } from "../lib/router";
@@ -108,7 +108,7 @@ export function ConfigTable({ items }: { items: readonly Schemas["ConfigEntry"][
                   <td class="mono">{entry.name}</td>
                   <td class="mono wrap">{entry.is_sensitive ? <span class="quiet">{t("config.sensitive")}</span> : entry.value === "" ? <span class="quiet">{t("config.empty")}</span> : (entry.value ?? "–")}</td>
                   <td>
-                    {sentence("config_source", entry.source, {}) ?? entry.source}
+                    {sentence("config_source", entry.source.replace("'", "").replace(" ", "_"), {}) ?? entry.source}
                     {entry.is_read_only && <span class="quiet"> · {t("config.read_only")}</span>}
                   </td>
                 </tr>
@@ -153,28 +153,20 @@ export function NotOffered() {
   );
 }
 
-const groupTones: Record<string, "ok" | "warn" | "bad" | "info" | "muted"> = {
+const groupTones: Record<Schemas["GroupState"], Tone> = {
   Stable: "ok",
   PreparingRebalance: "info",
   CompletingRebalance: "info",
-  Assigning: "info",
-  Reconciling: "info",
   Empty: "muted",
   Dead: "bad",
+  Unknown: "muted",
 };
 
-/** Brokers and libraries write states in several ways: "PreparingRebalance", "preparing_rebalance". */
-function stateName(state: string): string {
-  const joined = state.replace(/(^|[_\s-])(\w)/g, (_, _gap: string, letter: string) => letter.toUpperCase());
-  return joined in groupTones ? joined : state;
-}
-
-export function GroupState({ state }: { state: string }) {
-  const name = stateName(state);
+export function GroupState({ state }: { state: Schemas["GroupState"] }) {
   return (
-    <span title={sentence("group_state_hint", name, {}) ?? undefined}>
-      <Status tone={groupTones[name] ?? "muted"} plain>
-        {sentence("group_state", name, {}) ?? state}
+    <span title={sentence("group_state_hint", state, {}) ?? undefined}>
+      <Status tone={groupTones[state]} plain>
+        {sentence("group_state", state, {}) ?? state}
       </Status>
     </span>
   );
