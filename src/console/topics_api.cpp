@@ -2,6 +2,7 @@
 
 #include "console/group_rows.hpp"
 #include "console/kafka_answers.hpp"
+#include "console/newest_record.hpp"
 #include "console/topic_rows.hpp"
 
 #include <fmt/format.h>
@@ -19,11 +20,14 @@ constexpr std::chrono::milliseconds kListTtl{2'000};
 constexpr std::chrono::milliseconds kMeasureTtl{2'000};
 /// The controller is asked for it, which may be away while the leaders are not.
 constexpr std::chrono::milliseconds kConfigTimeout{2'000};
+constexpr std::chrono::milliseconds kNewestTimeout{1'000};
+constexpr std::chrono::milliseconds kNewestTtl{15'000};
 constexpr std::size_t kNamesMax = 50;
 /// Groups of one topic that are described; the furthest behind.
 constexpr std::size_t kGroupsShown = 100;
 
 using Offsets = std::vector<Result<std::int64_t>>;
+using Times = std::vector<Result<std::optional<std::int64_t>>>;
 
 std::vector<PartitionOf> partitions_in(const kafka::TopicState& topic) {
     std::vector<PartitionOf> partitions;
@@ -41,6 +45,7 @@ std::string bootstrap_of(const kafka::ClusterState& state) {
 struct TopicAnswer {
     Offsets low, end, high;
     Result<std::vector<kafka::ConfigItem>> config;
+    Times newest;
 };
 
 Result<TopicAnswer> ask(
@@ -55,8 +60,44 @@ Result<TopicAnswer> ask(
         .high = cluster.offsets(places, kafka::Edge::high, deadline),
         .config = std::move(
             cluster.topic_configs({name}, deadline.sooner(Deadline::in(kConfigTimeout))).front()
-        )
+        ),
+        .newest = cluster.newest_times(places, deadline)
     };
+}
+
+Json time_json(std::optional<std::int64_t> unix_ms) {
+    if (!unix_ms) return nullptr;
+    return rfc3339(
+        std::chrono::sys_time<std::chrono::microseconds>(std::chrono::milliseconds(*unix_ms))
+    );
+}
+
+/// Of all partitions; nothing while one of them does not answer.
+std::optional<std::int64_t> newest_of(std::span<const Result<std::optional<std::int64_t>>> times) {
+    std::optional<std::int64_t> newest;
+    for (const auto& time : times) {
+        if (!time) return std::nullopt;
+        newest = std::max(newest, *time);
+    }
+    return newest;
+}
+
+bool is_unsupported(const Times& times) {
+    return !times.empty() && !times.front() &&
+           kafka::gap_of(times.front().error()) == kafka::Gap::unsupported;
+}
+
+std::vector<kafka::PartitionBounds> bounds_of(
+    const kafka::TopicState& topic, const TopicAnswer& answer
+) {
+    std::vector<kafka::PartitionBounds> bounds;
+    for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
+        if (!answer.low[i] || !answer.end[i]) continue;
+        bounds.push_back(
+            {.partition = topic.partitions[i].id, .low = *answer.low[i], .end = *answer.end[i]}
+        );
+    }
+    return bounds;
 }
 
 Json partition_rows(const kafka::TopicState& topic, const TopicAnswer& answer) {
@@ -89,7 +130,8 @@ Json measure_row(
     const std::string& name,
     const kafka::TopicState* topic,
     std::span<const Result<std::int64_t>> low,
-    std::span<const Result<std::int64_t>> end
+    std::span<const Result<std::int64_t>> end,
+    std::span<const Result<std::optional<std::int64_t>>> newest
 ) {
     Json row{{"name", name}, {"offsets", nullptr}, {"newest_at", nullptr}, {"error", nullptr}};
     if (topic == nullptr) {
@@ -106,6 +148,7 @@ Json measure_row(
         sum += std::max<std::int64_t>(*end[i] - *low[i], 0);
     }
     row["offsets"] = number(sum);
+    row["newest_at"] = time_json(newest_of(newest));
     return row;
 }
 
@@ -154,13 +197,17 @@ Task<http::Response> TopicsApi::measure(http::Request request) {
     }
     auto places = places_of(**state, partitions);
     const auto deadline = Deadline::in(kKafkaTimeout);
-    using Answer = std::pair<Offsets, Offsets>;
+    struct Answer {
+        Offsets low, end;
+        Times newest;
+    };
     const auto offsets = co_await facts_.session().ask(
         [deadline, places = std::move(places)](kafka::Cluster& cluster) -> Result<Answer> {
-            return Answer(
-                cluster.offsets(places, kafka::Edge::first, deadline),
-                cluster.offsets(places, kafka::Edge::last_stable, deadline)
-            );
+            return Answer{
+                .low = cluster.offsets(places, kafka::Edge::first, deadline),
+                .end = cluster.offsets(places, kafka::Edge::last_stable, deadline),
+                .newest = cluster.newest_times(places, deadline)
+            };
         },
         deadline
     );
@@ -173,8 +220,9 @@ Task<http::Response> TopicsApi::measure(http::Request request) {
         items.push_back(measure_row(
             name,
             topic,
-            std::span(offsets->first).subspan(at, count),
-            std::span(offsets->second).subspan(at, count)
+            std::span(offsets->low).subspan(at, count),
+            std::span(offsets->end).subspan(at, count),
+            std::span(offsets->newest).subspan(at, count)
         ));
         at += count;
     }
@@ -255,6 +303,8 @@ Task<http::Response> TopicsApi::topic(http::Request request) {
         deadline
     );
     if (!found) co_return kafka_problem(found.error());
+    auto newest_at = newest_of(found->newest);
+    if (is_unsupported(found->newest)) newest_at = co_await newest(name, bounds_of(*topic, *found));
     const auto& settings = context_.settings;
     const auto warnings = topic_warnings(
         {.name = name,
@@ -271,8 +321,30 @@ Task<http::Response> TopicsApi::topic(http::Request request) {
         {"config", found->config ? to_json(*found->config) : Json::array()},
         {"config_error", found->config ? Json(nullptr) : Json(found->config.error().what())},
         {"warnings", to_json(warnings)},
-        {"newest_at", nullptr}
+        {"newest_at", time_json(newest_at)}
     });
+}
+
+Task<std::optional<std::int64_t>> TopicsApi::newest(
+    std::string name, std::vector<kafka::PartitionBounds> bounds
+) {
+    const auto now = std::chrono::steady_clock::now();
+    std::erase_if(newest_, [&](const auto& each) {
+        return now - each.second.read_at >= kNewestTtl;
+    });
+    if (const auto at = newest_.find(name); at != newest_.end()) co_return at->second.unix_ms;
+    const auto deadline = Deadline::in(kNewestTimeout);
+    const auto read = co_await context_.offload.run(
+        [properties = context_.kafka_properties, name, bounds = std::move(bounds), deadline](
+        ) -> Result<std::optional<std::int64_t>> {
+            TXS_TRY(const auto ours, properties());
+            return newest_record(ours, name, bounds, deadline);
+        },
+        Deadline(deadline.at() + KafkaSession::kMargin)
+    );
+    const auto found = read ? *read : std::nullopt;
+    newest_.insert_or_assign(name, Newest{now, found});
+    co_return found;
 }
 
 Task<http::Response> TopicsApi::groups_of(http::Request request) {

@@ -378,7 +378,11 @@ std::vector<Result<std::int64_t>> Cluster::offsets(
     auto* client = impl_->client();
     if (edge == Edge::high) {
         auto uncommitted = impl_->uncommitted_client();
-        if (!uncommitted) return {places.size(), tl::unexpected<Error>(uncommitted.error())};
+        if (!uncommitted) {
+            const Result<std::int64_t> failed = tl::unexpected<Error>(uncommitted.error());
+            // Not with braces: the number of places would be an offset.
+            return std::vector<Result<std::int64_t>>(places.size(), failed);
+        }
         client = *uncommitted;
     }
     const auto trouble = [this](std::int32_t broker) { return impl_->trouble_with(broker); };

@@ -158,6 +158,12 @@ public:
         const std::vector<Place>& places, std::int64_t unix_ms, Deadline deadline
     );
 
+    /// The largest timestamp in each partition, in ms since 1970; nothing where it is empty.
+    /// Gap::unsupported before librdkafka 2.3 and Kafka 3.0.
+    std::vector<Result<std::optional<std::int64_t>>> newest_times(
+        const std::vector<Place>& places, Deadline deadline
+    );
+
     std::vector<Result<std::vector<ConfigItem>>> topic_configs(
         const std::vector<std::string>& topics, Deadline deadline
     );

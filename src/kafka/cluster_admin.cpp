@@ -181,6 +181,71 @@ Result<Committed> committed_of(const std::string& name, rd_kafka_event_t* answer
 
 }  // namespace
 
+#if RD_KAFKA_VERSION >= 0x020300ff
+std::vector<Result<std::optional<std::int64_t>>> Cluster::newest_times(
+    const std::vector<Place>& places, Deadline deadline
+) {
+    std::vector<std::string> names;
+    std::map<std::pair<std::string, std::int32_t>, std::size_t> index;
+    for (const auto& place : places) {
+        index.emplace(std::pair(place.topic, place.partition), names.size());
+        names.push_back(place.topic + "[" + std::to_string(place.partition) + "]");
+    }
+    auto results = unanswered<std::optional<std::int64_t>>(names);
+    const auto batch_max = impl_->limits().partitions_in_one_request;
+    const Pipeline pipeline(impl_->client(), RD_KAFKA_ADMIN_OP_LISTOFFSETS, 1);
+    pipeline.run(
+        (places.size() + batch_max - 1) / batch_max,
+        deadline,
+        [&](std::size_t batch, const auto* options, auto* queue) {
+            const detail::Partitions list(rd_kafka_topic_partition_list_new(0));
+            const auto end = std::min((batch + 1) * batch_max, places.size());
+            for (auto i = batch * batch_max; i < end; ++i) {
+                rd_kafka_topic_partition_list_add(
+                    list.get(), places[i].topic.c_str(), places[i].partition
+                )
+                    ->offset = RD_KAFKA_OFFSET_SPEC_MAX_TIMESTAMP;
+            }
+            rd_kafka_ListOffsets(impl_->client(), list.get(), options, queue);
+        },
+        [&](std::size_t batch, auto* answer) {
+            if (const auto error = rd_kafka_event_error(answer)) {
+                const auto end = std::min((batch + 1) * batch_max, places.size());
+                for (auto i = batch * batch_max; i < end; ++i)
+                    results[i] = failure(names[i], error, rd_kafka_event_error_string(answer));
+                return;
+            }
+            std::size_t count = 0;
+            const auto** infos = rd_kafka_ListOffsets_result_infos(
+                rd_kafka_event_ListOffsets_result(answer), &count
+            );
+            for (std::size_t n = 0; n < count; ++n) {
+                const auto* found = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[n]);
+                const auto at = index.find(std::pair(std::string(found->topic), found->partition));
+                if (at == index.end()) continue;
+                const auto time = rd_kafka_ListOffsetsResultInfo_timestamp(infos[n]);
+                if (found->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+                    results[at->second] = failure(names[at->second], found->err, nullptr);
+                } else {
+                    results[at->second] = time < 0 ? std::optional<std::int64_t>() : time;
+                }
+            }
+        }
+    );
+    return results;
+}
+#else
+std::vector<Result<std::optional<std::int64_t>>> Cluster::newest_times(
+    const std::vector<Place>& places, Deadline
+) {
+    const Result<std::optional<std::int64_t>> unsupported = fail(
+        Code::rejected, "the time of the newest record needs librdkafka 2.3", "_UNSUPPORTED_FEATURE"
+    );
+    // Not with braces: a number of partitions would be an answer of its own.
+    return std::vector<Result<std::optional<std::int64_t>>>(places.size(), unsupported);
+}
+#endif
+
 // The development broker names a controller that does not exist. librdkafka would wait for it, or
 // (2.0.2, ListGroups) leak a queue when it finds that there is no such request. DescribeConfigs of
 // a broker fails at once.

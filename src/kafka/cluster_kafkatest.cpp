@@ -187,6 +187,26 @@ TEST(ClusterTest, TheEndOfAPartitionIsWhatCommittedReadersGetAndTheHighWatermark
     EXPECT_EQ(last_stable(), 25);
 }
 
+TEST(ClusterTest, TheTimeOfTheNewestRecordIsKnownWhereTheLibraryCanAskForIt) {
+    const auto topic = own_topic(2);
+    const auto producer = make_client(RD_KAFKA_PRODUCER, {});
+    const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                         std::chrono::system_clock::now().time_since_epoch()
+    )
+                         .count();
+    produce(producer.get(), topic, 1, now - 1000);
+    produce(producer.get(), topic, 1, now - 2000);
+    const auto cluster = open(real_broker(), {.partitions_in_one_request = 1});
+    const auto times = cluster->newest_times(places_of(*cluster, topic), soon());
+    ASSERT_EQ(times.size(), 2U);
+    if (RD_KAFKA_VERSION < 0x020300ff) {
+        for (const auto& time : times) EXPECT_EQ(gap_of(time.error()), Gap::unsupported);
+    } else {
+        EXPECT_EQ(times[0].value(), now - 1000);
+        EXPECT_EQ(times[1].value(), std::nullopt);
+    }
+}
+
 TEST(ClusterTest, ManyPartitionsAreAskedInBatchesAndEachAnswerIsThatOfItsPartition) {
     constexpr std::size_t kPartitions = 8;
     const auto topic = own_topic(kPartitions);

@@ -1,6 +1,8 @@
 """The console's pages of topics, brokers and groups: what they say of a cluster, and what of parts that refuse or are away."""
+import datetime
 import json
 import subprocess
+import time
 import urllib.parse
 import uuid
 
@@ -90,6 +92,7 @@ def test_lag_ends_at_the_last_stable_offset_and_looking_changes_nothing(world):
     assert (first["low"], first["end"], first["high"]) == ("0", "12", "17"), first
     assert (second["low"], second["end"], second["high"]) == ("0", "0", "0"), second
     assert detail["topic"]["is_ours"]
+    assert detail["newest_at"] is not None and abs(time.time() - datetime.datetime.fromisoformat(detail["newest_at"]).timestamp()) < 120
     policy = next(one for one in detail["config"] if one["name"] == "cleanup.policy")
     assert (policy["value"], policy["source"], policy["is_default"]) == ("compact", "topic", False)
     assert "compacted" in [one["code"] for one in detail["warnings"]]
