@@ -78,7 +78,7 @@ install_node() {
     command -v apt-get >/dev/null || return 0
     say "for the console's page: ${packages[*]}"
     # In a shell of its own: its traps and its failure stay there.
-    (choose_sudo && install_packages "${packages[@]}") ||
+    (choose_sudo && install_packages --no-remove "${packages[@]}") ||
         warn "could not install ${packages[*]}; the build will leave the console's page out"
 }
 

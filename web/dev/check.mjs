@@ -14,14 +14,14 @@ const MESSAGES = "/topics/txstream.events/messages";
 const PAGES = ["/", "/outbox", "/outbox?q=state:pendig", EVENT, "/dead-letters", "/orders", "/orders/ORD-2026-48210", "/relays", "/topics", "/topics/payments", MESSAGES, `${MESSAGES}?live=1`, `${MESSAGES}/0/4100936`, `${MESSAGES}/0/5`, "/messages?pick=1", "/brokers", "/groups", "/groups/billing"];
 
 const servers = [];
-async function serve(port, ...more) {
-  const child = spawn(process.execPath, [`${here}server.mjs`, "--dist", "--port", String(port), ...more], { stdio: ["ignore", "pipe", "inherit"] });
+async function serve(...more) {
+  const child = spawn(process.execPath, [`${here}server.mjs`, "--dist", "--port", "0", ...more], { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, WEB_MOCK_CHILD: "1" } });
   servers.push(child);
-  await new Promise((resolve) => child.stdout.once("data", resolve));
-  return `http://127.0.0.1:${port}`;
+  const line = await new Promise((resolve) => child.stdout.once("data", resolve));
+  return new URL(String(line).split(" ")[0]).origin;
 }
-const base = await serve(5284);
-const under = await serve(5285, "--prefix", "/ops/txstream");
+const base = await serve();
+const under = await serve("--prefix", "/ops/txstream");
 const scenario = (name) => fetch(`${base}/_mock?scenario=${name}`);
 const browser = await puppeteer.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"], protocolTimeout: 300_000 });
 

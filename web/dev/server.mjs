@@ -94,7 +94,7 @@ function serveDist(response, path) {
 
 const vite = options.dist ? null : await (await import("vite")).createServer({ root: `${here}..`, server: { middlewareMode: true, hmr: { port: Number(options.port) + 1000 } } });
 
-createServer(async (request, response) => {
+const server = createServer(async (request, response) => {
   let url = new URL(request.url, "http://mock");
   if (options.prefix !== "") {
     if (!url.pathname.startsWith(`${options.prefix}/`)) {
@@ -116,4 +116,7 @@ createServer(async (request, response) => {
   } else {
     serveDist(response, path);
   }
-}).listen(Number(options.port), "127.0.0.1", () => console.log(`http://127.0.0.1:${options.port}${options.prefix}/ (${scenario})`));
+});
+server.listen(Number(options.port), "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}${options.prefix}/ (${scenario})`));
+// What started it may be killed.
+if (process.env.WEB_MOCK_CHILD) process.stdin.resume().on("end", () => process.exit());

@@ -17,6 +17,15 @@ function find(target: string): { route: Route; parts: Record<string, string> } |
   return null;
 }
 
+/** Begins to load the first page's script while the words are still under way. */
+export function preload(): void {
+  const route = find(path.peek())?.route;
+  route?.load().then(
+    (module) => loaded.set(route, module.default),
+    () => undefined, // usePage tries again, and says so.
+  );
+}
+
 /** The page of an address. The one before stays until the script of the next is there, so that nothing flashes. */
 function usePage(route: Route | undefined): { page: ComponentType<PageProps> | undefined; failed: boolean } {
   const [state, setState] = useState({ page: route && loaded.get(route), route, failed: false });

@@ -6,7 +6,7 @@ import "./styles/base.css";
 import "./styles/frame.css";
 import "./styles/parts.css";
 import "./styles/pages.css";
-import { App } from "./app";
+import { App, preload } from "./app";
 import { startRefresh } from "./api/refresh";
 import { startSession } from "./api/session";
 import { startClock } from "./lib/clock";
@@ -22,6 +22,7 @@ startRefresh();
 startKeyboard();
 document.addEventListener("click", followLinks);
 
+preload();
 const root = document.getElementById("app");
 let isShown = false;
 effect(() => {

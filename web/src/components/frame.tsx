@@ -11,7 +11,7 @@ import type { Overview } from "../api/types";
 import { count, zoneName } from "../lib/format";
 import { t, type Key } from "../lib/i18n";
 import { bindKeys } from "../lib/keyboard";
-import { navigate, place } from "../lib/router";
+import { carry, navigate, place } from "../lib/router";
 import { language, shortcuts, theme, timeZone } from "../lib/settings";
 import { copyText } from "../lib/clipboard";
 import { Banners } from "./banners";
@@ -187,7 +187,7 @@ export function Frame({ nav, title, children }: FrameProps) {
   useEffect(
     () =>
       bindKeys({
-        ...Object.fromEntries(entries.map((entry) => [entry.key, () => navigate(entry.to)])),
+        ...Object.fromEntries(entries.map((entry) => [entry.key, () => navigate(carry(entry.to))])),
         "?": () => (isSheetShown.value = true),
         "/": focusSearch,
         r: refreshNow,

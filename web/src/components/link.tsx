@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 
 import { withBase } from "../lib/base";
-import { place } from "../lib/router";
+import { carry } from "../lib/router";
 
 export interface LinkProps {
   /** A path of the page, with its query. The refresh rate goes along. */
@@ -21,11 +21,4 @@ export function Link({ to, children, turns = false, current, label, ...rest }: L
       {children}
     </a>
   );
-}
-
-/** What holds for the session and not for a page stays in the URL from page to page. */
-function carry(to: string): string {
-  const refresh = place.value.query.get("refresh");
-  if (refresh === null || /[?&]refresh=/.test(to)) return to;
-  return `${to}${to.includes("?") ? "&" : "?"}refresh=${encodeURIComponent(refresh)}`;
 }

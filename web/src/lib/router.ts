@@ -45,6 +45,13 @@ export function navigate(target: string, { replace = false, turns = false }: Nav
   if (!replace && after.path !== before.path) window.scrollTo(0, 0);
 }
 
+/** What holds for the session and not for a page stays in the URL from page to page. */
+export function carry(to: string): string {
+  const refresh = place.value.query.get("refresh");
+  if (refresh === null || /[?&]refresh=/.test(to)) return to;
+  return `${to}${to.includes("?") ? "&" : "?"}refresh=${encodeURIComponent(refresh)}`;
+}
+
 export type QueryValue = string | number | boolean | null | undefined;
 
 /** The current address with parts of its query changed; null or "" removes a part. */
