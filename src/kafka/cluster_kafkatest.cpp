@@ -4,6 +4,7 @@
 #include "kafka/dev_broker.hpp"
 
 #include <gtest/gtest.h>
+#include <librdkafka/rdkafka_mock.h>
 
 #include <algorithm>
 #include <array>
@@ -316,6 +317,29 @@ TEST(ClusterTest, WhatTheDevelopmentBrokerCannotDoIsSaidAsThatAndTheRestWorks) {
     EXPECT_EQ(gap_of(configs.at(0).error()), Gap::unsupported) << configs.at(0).error().what();
     const auto brokers = cluster->broker_configs(state.brokers, soon());
     EXPECT_EQ(gap_of(brokers.at(0).config.error()), Gap::unsupported);
+}
+
+TEST(ClusterTest, ABrokerOfThreeThatIsAwayCostsItsOwnPartitionsAndNoOthers) {
+    const auto host = make_client(RD_KAFKA_PRODUCER, {});
+    using Mock =
+        std::unique_ptr<rd_kafka_mock_cluster_t, detail::Destroy<rd_kafka_mock_cluster_destroy>>;
+    const Mock three(rd_kafka_mock_cluster_new(host.get(), 3));
+    ASSERT_EQ(rd_kafka_mock_topic_create(three.get(), "t", 6, 1), RD_KAFKA_RESP_ERR_NO_ERROR);
+    for (int i = 0; i < 6; ++i) rd_kafka_mock_partition_set_leader(three.get(), "t", i, i % 3 + 1);
+    rd_kafka_mock_broker_set_down(three.get(), 2);
+    const auto cluster = open(rd_kafka_mock_cluster_bootstraps(three.get()));
+    const auto state = state_with(*cluster, "t");
+    ASSERT_EQ(state.brokers.size(), 3U);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto ends = cluster->offsets(places_of(*cluster, "t"), Edge::last_stable, soon());
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s) << "the deadline is 20 s";
+    for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(ends.at(i).has_value(), i % 3 != 1) << i;
+    EXPECT_NE(ends.at(1).error().what().find("t[1]"), std::string::npos);
+    const auto answers = cluster->broker_configs(state.brokers, Deadline::in(2s));
+    EXPECT_EQ(gap_of(answers.at(0).config.error()), Gap::unsupported) << "it has answered";
+    EXPECT_EQ(answers.at(1).config.error().code(), Code::unavailable)
+        << answers.at(1).config.error().what();
+    EXPECT_EQ(gap_of(answers.at(2).config.error()), Gap::unsupported);
 }
 
 TEST(ClusterTest, AnOutageIsSaidSoonAndAfterItTheSameClientAnswersAgain) {
