@@ -60,6 +60,10 @@ const checks = {
     await scenario("locked");
     const page = await open("/#token=used");
     await has(page, "used before or has expired");
+    // Who closes the question is not asked again by each refresh, but has a way to it.
+    await page.keyboard.press("Escape");
+    await has(page, "Enter it");
+    assert.equal(await page.$("dialog[open]"), null);
   },
   async "asking for a token keeps the address and what was typed"() {
     await scenario("full");

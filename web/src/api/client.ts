@@ -23,6 +23,8 @@ function readToken(): string | null {
 export const token = signal<string | null>(typeof sessionStorage === "undefined" ? null : readToken());
 /** A request was answered with 401: the frame asks for a token and leaves the page as it is. */
 export const isTokenWanted = signal(false);
+/** The reader closed the question: a banner asks on, the next refresh does not. */
+export const isTokenDeclined = signal(false);
 
 export function setToken(value: string | null): void {
   try {
@@ -33,6 +35,7 @@ export function setToken(value: string | null): void {
   }
   token.value = value;
   isTokenWanted.value = false;
+  isTokenDeclined.value = false;
 }
 
 /** What went wrong with a request, in a form that a panel can show and a colleague can use. */
@@ -100,7 +103,8 @@ export async function send(url: string, init: RequestInit = {}): Promise<Respons
     throw new ApiError(url, 0, { type: "about:blank", title: "no answer", status: 0, detail: "", code: "console_unreachable" }, null);
   }
   if (response.ok) return response;
-  if (response.status === 401) isTokenWanted.value = true;
+  // A start link that does not work is no reason to ask: on loopback a viewer may need no token.
+  if (response.status === 401 && init.method !== "POST" && !isTokenDeclined.peek()) isTokenWanted.value = true;
   throw new ApiError(url, response.status, await readProblem(response), response.headers.get("X-Request-Id"));
 }
 

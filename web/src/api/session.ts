@@ -2,12 +2,12 @@
 import { computed, signal } from "@preact/signals";
 
 import { noteServerTime } from "../lib/clock";
-import { apiUrl, get, holdRequests, isTokenWanted, send, setToken, token } from "./client";
+import { apiUrl, get, holdRequests, send, setToken, token } from "./client";
 import { floor } from "./refresh";
 import type { Session } from "./types";
 
 export const session = signal<Session | null>(null);
-/** Why the start link did not work; shown with the question for a token. */
+/** The start link was used before or is too old: shown with the question for a token. */
 export const linkFailed = signal(false);
 export const mayOperate = computed(() => session.value?.role === "operator");
 
@@ -21,9 +21,7 @@ async function exchange(oneTimeToken: string): Promise<void> {
     const answer = (await response.json()) as { token: string };
     setToken(answer.token);
   } catch {
-    // A link works once; a reload of a tab that has its token is no reason to ask.
     linkFailed.value = true;
-    if (token.peek() === null) isTokenWanted.value = true;
   }
 }
 

@@ -1,5 +1,6 @@
 import { refreshNow, isHidden, rate } from "../api/refresh";
 import type { QueryState } from "../api/query";
+import { isTokenDeclined, isTokenWanted } from "../api/client";
 import { mayOperate, session } from "../api/session";
 import type { Overview } from "../api/types";
 import { now, serverNow } from "../lib/clock";
@@ -31,6 +32,19 @@ export function Banners({ overview }: { overview: QueryState<Overview> }) {
   const isOld = age > OLD_MS + rate.value * 1000 && !isHidden.value;
   return (
     <div class="banners" role="status">
+      {isTokenDeclined.value && (
+        <Banner
+          tone="warn"
+          text={t("token.title")}
+          action={{
+            text: t("token.enter"),
+            run: () => {
+              isTokenDeclined.value = false;
+              isTokenWanted.value = true;
+            },
+          }}
+        />
+      )}
       {who?.is_insecure && <Banner tone="bad" text={t("banner.insecure")} />}
       {who?.features.operations && !mayOperate.value && <Banner tone="muted" text={t("banner.read_only")} />}
       {who?.is_masked && <Banner tone="muted" text={t("banner.masked")} />}

@@ -198,6 +198,13 @@ export function Frame({ nav, title, children }: FrameProps) {
     [],
   );
   // A reader of the screen hears the new page, and Tab begins at its top; the first page keeps the browser's own focus.
+  useEffect(() => {
+    const close = (event: KeyboardEvent) => {
+      if (event.key === "Escape") isNavShown.value = false;
+    };
+    addEventListener("keydown", close);
+    return () => removeEventListener("keydown", close);
+  }, []);
   const path = place.value.path;
   const first = useRef(true);
   useEffect(() => {

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 
-import { isTokenWanted, setToken, token } from "../api/client";
+import { isTokenDeclined, isTokenWanted, setToken, token } from "../api/client";
 import { linkFailed } from "../api/session";
 import { t } from "../lib/i18n";
 import { Dialog } from "./dialog";
@@ -10,8 +10,14 @@ import { Rich } from "./text";
 export function TokenPrompt() {
   const [text, setText] = useState("");
   const wasRefused = token.value !== null;
+  const close = () => {
+    // Also called when the dialog goes because a token was given.
+    if (!isTokenWanted.peek()) return;
+    isTokenWanted.value = false;
+    isTokenDeclined.value = true;
+  };
   return (
-    <Dialog title={t("token.title")} onClose={() => (isTokenWanted.value = false)} class="token">
+    <Dialog title={t("token.title")} onClose={close} class="token">
       <form
         onSubmit={(event) => {
           event.preventDefault();
