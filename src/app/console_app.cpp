@@ -130,7 +130,7 @@ public:
               {loop_.get_executor(),
                database_,
                properties_of(config_),
-               settings_of(config_),
+               settings_of(config_), nullptr,
                access_}
           ),
           server_(

@@ -2,6 +2,8 @@
 
 #include "console/brokers_api.hpp"
 #include "console/cluster_facts.hpp"
+#include "console/dead_letters_api.hpp"
+#include "console/events_api.hpp"
 #include "console/groups_api.hpp"
 #include "console/messages_api.hpp"
 #include "console/overview_api.hpp"
@@ -16,13 +18,12 @@ namespace txstream::console {
 
 namespace {
 
-// Read-only, and every statement ends on the server soon after the page has given up. The planner
-// must not take a second for a JIT that saves nothing.
+// Read-only, and every statement ends on the server soon after the page has given up. With
+// outbox::kConsoleSettings, which say how statements are planned.
 constexpr const char* kSessionSettings =
     "SET application_name = 'txstream console'; SET default_transaction_read_only = on; "
     "SET statement_timeout = '2s'; SET lock_timeout = '1s'; "
-    "SET idle_in_transaction_session_timeout = '10s'; SET jit = off; "
-    "SET max_parallel_workers_per_gather = 0";
+    "SET idle_in_transaction_session_timeout = '10s'; ";
 constexpr std::size_t kSessionsMax = 3;
 
 }  // namespace
@@ -34,7 +35,7 @@ public:
           pool_(
               dependencies.executor,
               std::move(dependencies.database),
-              kSessionSettings,
+              std::string(kSessionSettings) + outbox::kConsoleSettings,
               {.connections_max = kSessionsMax, .waiters_max = 64}
           ),
           offload_(dependencies.executor, {}),
@@ -55,7 +56,10 @@ public:
           brokers_(context_, cluster_),
           groups_(context_, cluster_),
           overview_(context_, cluster_),
-          relays_(context_) {}
+          relays_(context_),
+          orders_port_(std::move(dependencies.orders)),
+          events_(context_, orders_port_.get()),
+          dead_letters_(context_) {}
 
     void add_routes(http::Router& router) {
         session_.add_routes(router);
@@ -66,6 +70,8 @@ public:
         groups_.add_routes(router);
         overview_.add_routes(router);
         relays_.add_routes(router);
+        events_.add_routes(router);
+        dead_letters_.add_routes(router);
     }
 
     Task<> stop() {
@@ -92,6 +98,9 @@ private:
     GroupsApi groups_;
     OverviewApi overview_;
     RelaysApi relays_;
+    std::unique_ptr<OrdersPort> orders_port_;
+    EventsApi events_;
+    DeadLettersApi dead_letters_;
 };
 
 Console::Console(Dependencies dependencies)

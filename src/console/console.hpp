@@ -1,6 +1,7 @@
 #pragma once
 
 #include "console/context.hpp"
+#include "console/ports.hpp"
 #include "http/access.hpp"
 #include "http/router.hpp"
 
@@ -20,7 +21,8 @@ public:
         pg::ConnInfo database;
         std::function<Result<kafka::Properties>()> kafka_properties;
         Settings settings;
-        http::Access& access;  ///< exchanges the tokens of links
+        std::unique_ptr<OrdersPort> orders;  ///< null: the database has none
+        http::Access& access;                ///< exchanges the tokens of links
     };
 
     explicit Console(Dependencies dependencies);

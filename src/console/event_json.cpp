@@ -1,0 +1,153 @@
+#include "console/event_json.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace txstream::console {
+
+namespace {
+
+// What the relay writes: its own words, and librdkafka's names of what a broker, or the library,
+// will never take.
+constexpr std::array kExplanations = {
+    std::pair{
+        std::string_view("MSG_SIZE_TOO_LARGE"),
+        Explanation{
+            "The record is larger than its topic takes (max.message.bytes), or than the relay "
+            "sends "
+            "(KAFKA_MESSAGE_BYTES_MAX).",
+            "command",
+            "kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics "
+            "--entity-name TOPIC --add-config max.message.bytes=BYTES"
+        }
+    },
+    std::pair{
+        std::string_view("RECORD_LIST_TOO_LARGE"),
+        Explanation{
+            "The batch of this one record is larger than the topic's segments (segment.bytes).",
+            "command",
+            "kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics "
+            "--entity-name TOPIC --add-config segment.bytes=BYTES"
+        }
+    },
+    std::pair{
+        std::string_view("held"),
+        Explanation{
+            "An earlier event of the same key is parked. This one waits behind it, so that the key "
+            "keeps its order; nothing is wrong with it.",
+            "text",
+            "Repair what parked the first event of the key."
+        }
+    },
+    std::pair{
+        std::string_view("INVALID_RECORD"),
+        Explanation{
+            "The broker has looked into the record and refuses it: a compacted topic takes no "
+            "record "
+            "without a key, and a policy of the cluster may refuse others.",
+            "text",
+            "Look at the topic's cleanup.policy and at the broker's log."
+        }
+    },
+    std::pair{
+        std::string_view("TOPIC_EXCEPTION"),
+        Explanation{
+            "No topic can have the name that this event gives.",
+            "text",
+            "Correct the topic where the event is written."
+        }
+    },
+    std::pair{
+        std::string_view("INVALID_MSG"),
+        Explanation{
+            "The record arrived damaged, or in a form that the broker does not know.",
+            "text",
+            "Look at the broker's log, and at what lies between relay and broker."
+        }
+    },
+    std::pair{
+        std::string_view("INVALID_MSG_SIZE"),
+        Explanation{
+            "The broker cannot read the record's size.",
+            "text",
+            "Look at the broker's log, and at what lies between relay and broker."
+        }
+    },
+    std::pair{
+        std::string_view("_INVALID_ARG"),
+        Explanation{
+            "The Kafka client cannot make a record of this event: a header or its key is not what "
+            "Kafka takes.",
+            "text",
+            "The error names what it is; correct it where the event is written."
+        }
+    },
+};
+
+Json text_or_null(const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+}
+
+}  // namespace
+
+Json event_row(const outbox::EventRow& event, std::string_view topic) {
+    return Json{
+        {"ref", outbox::event_ref(event.seq)},
+        {"id", number(event.seq.id())},
+        {"event_id", event.event_id},
+        {"lane", event.lane.value()},
+        {"state", outbox::to_string(event.state)},
+        {"event_type", event.event_type},
+        {"aggregate_type", event.aggregate_type},
+        {"aggregate_id", event.aggregate_id},
+        {"key", event.key},
+        {"topic", event.topic.empty() ? std::string(topic) : event.topic},
+        {"created_at", rfc3339(event.created_at)},
+        {"published_at", time_or_null(event.published_at)},
+        {"attempts", event.attempts},
+        {"error_class", text_or_null(event.error_class)},
+        {"error", text_or_null(event.error)},
+        {"size", number(event.size)},
+    };
+}
+
+Json dead_letter(const outbox::DeadLetter& letter, std::string_view topic) {
+    auto json = event_row(letter.event, topic);
+    json.erase("published_at");
+    json["error_class"] = letter.event.error_class;
+    json["error"] = letter.event.error;
+    json["first_attempt_at"] = rfc3339(letter.first_attempt_at);
+    json["last_attempt_at"] = rfc3339(letter.last_attempt_at);
+    return json;
+}
+
+Json payload(std::string_view beginning, std::uint64_t size, const Masks* masks) {
+    if (masks == nullptr || masks->empty()) return bytes(beginning, kPayloadShownMax, size);
+    const auto masked = beginning.size() == size ? masks->apply(beginning) : std::nullopt;
+    auto json = bytes(masked.value_or(""), kPayloadShownMax);
+    json["size"] = number(size);
+    json["is_masked"] = true;
+    json["truncated"] = json["truncated"].get<bool>() || !masked;
+    return json;
+}
+
+const Explanation* explanation_of(std::string_view error_class) noexcept {
+    const auto* const found =
+        std::ranges::find(kExplanations, error_class, [](const auto& one) { return one.first; });
+    return found == kExplanations.end() ? nullptr : &found->second;
+}
+
+Json explanation_text(std::string_view error_class) {
+    const auto* const known = explanation_of(error_class);
+    return known ? Json(known->text) : Json(nullptr);
+}
+
+Json remedy(std::string_view error_class) {
+    const auto* const known = explanation_of(error_class);
+    if (!known) return nullptr;
+    return Json{{"kind", known->remedy_kind}, {"text", known->remedy}};
+}
+
+}  // namespace txstream::console
