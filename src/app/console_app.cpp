@@ -4,6 +4,7 @@
 #include "app/detail/http_common.hpp"
 #include "app/kafka_publisher.hpp"
 #include "app/migrations.hpp"
+#include "app/orders_port.hpp"
 #include "base/embedded_file.hpp"
 #include "http/access.hpp"
 #include "http/assets.hpp"
@@ -130,7 +131,8 @@ public:
               {loop_.get_executor(),
                database_,
                properties_of(config_),
-               settings_of(config_), nullptr,
+               settings_of(config_),
+               make_orders_port(),
                access_}
           ),
           server_(

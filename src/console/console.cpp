@@ -6,7 +6,9 @@
 #include "console/events_api.hpp"
 #include "console/groups_api.hpp"
 #include "console/messages_api.hpp"
+#include "console/orders_api.hpp"
 #include "console/overview_api.hpp"
+#include "console/record_links_api.hpp"
 #include "console/relays_api.hpp"
 #include "console/session_api.hpp"
 #include "console/tail_api.hpp"
@@ -59,7 +61,9 @@ public:
           relays_(context_),
           orders_port_(std::move(dependencies.orders)),
           events_(context_, orders_port_.get()),
-          dead_letters_(context_) {}
+          dead_letters_(context_),
+          orders_(context_, orders_port_.get()),
+          record_links_(context_, messages_) {}
 
     void add_routes(http::Router& router) {
         session_.add_routes(router);
@@ -72,6 +76,8 @@ public:
         relays_.add_routes(router);
         events_.add_routes(router);
         dead_letters_.add_routes(router);
+        orders_.add_routes(router);
+        record_links_.add_routes(router);
     }
 
     Task<> stop() {
@@ -101,6 +107,8 @@ private:
     std::unique_ptr<OrdersPort> orders_port_;
     EventsApi events_;
     DeadLettersApi dead_letters_;
+    OrdersApi orders_;
+    RecordLinksApi record_links_;
 };
 
 Console::Console(Dependencies dependencies)

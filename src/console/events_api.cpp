@@ -2,6 +2,7 @@
 
 #include "console/event_json.hpp"
 #include "outbox/event_detail.hpp"
+#include "outbox/event_times.hpp"
 #include "telemetry/log.hpp"
 
 #include <nlohmann/json.hpp>
@@ -249,8 +250,17 @@ Task<http::Response> EventsApi::make_list(
                  {{"is_exact", true}, {"searched", "0"}, {"back_to", nullptr}, {"is_complete", true}
                  }}
             });
-        search.filter.aggregate = order->order.id;
-        if (!search.filter.created_from) search.filter.created_from = order->order.created_at;
+        // Its events are where its time is: from its last one down to its first the walk is short.
+        search.filter.key = order->order.id;
+        const auto events = co_await outbox::events_of_key(
+            **session, {order->order.id, order->order.created_at, {}}, deadline
+        );
+        if (!events) co_return problem_of(events.error());
+        if (!events->empty()) {
+            search.filter.created_from = events->front().created_at;
+            const auto& last = events->back().seq;
+            if (!search.before) search.before = EventSeq(last.id(), last.xid() + 1);
+        }
     }
     const auto topic = search.default_topic;
     const auto found = co_await outbox::search_events(**session, std::move(search), deadline);

@@ -27,18 +27,6 @@ public:
     static constexpr std::chrono::minutes kExportTime{10};
     static constexpr std::size_t kExportBytes = std::size_t{1} << 30;
 
-    explicit MessagesApi(Context& context);
-    void add_routes(http::Router& router);
-    Task<> stop();
-
-    // Shared with live tails.
-    const Masks& masks() const noexcept { return masks_; }
-    const std::shared_ptr<kafka::ReaderPool>& readers() const noexcept { return readers_; }
-    runtime::Offload& offload() noexcept { return offload_; }
-    /// Readers that are idle are closed some time after the last call.
-    void close_idle_later();
-
-private:
     struct Place {
         std::string topic;
         std::int32_t partition = 0;
@@ -53,6 +41,31 @@ private:
         std::optional<std::int64_t> next;  ///< the next offset that has one
     };
 
+    explicit MessagesApi(Context& context);
+    void add_routes(http::Router& router);
+    Task<> stop();
+
+    // Shared with live tails.
+    const Masks& masks() const noexcept { return masks_; }
+    const std::shared_ptr<kafka::ReaderPool>& readers() const noexcept { return readers_; }
+    runtime::Offload& offload() noexcept { return offload_; }
+    /// Readers that are idle are closed some time after the last call.
+    void close_idle_later();
+
+    Task<Result<Answer>> find_record(Place place, Deadline deadline);
+    /// Calls `work` with a reader on a thread for such calls; it gives a Result.
+    template <class Work>
+    auto read(Work work, Deadline deadline) {
+        close_idle_later();
+        auto call = [readers = readers_, work = std::move(work)](
+                    ) -> std::invoke_result_t<const Work&, kafka::RecordReader&> {
+            TXS_TRY(auto reader, readers->lease());
+            return work(*reader);
+        };
+        return offload_.run(std::move(call), deadline);
+    }
+
+private:
     Task<http::Response> list(http::Request request);
     Task<http::Response> make_list(MessageQuery query, RecordLook look, Deadline deadline);
     Task<http::Response> message(http::Request request);
@@ -64,7 +77,6 @@ private:
     Task<Result<ScanPage>> read_page(
         MessageQuery query, RecordLook look, std::size_t limit, Deadline deadline
     );
-    Task<Result<Answer>> find_record(Place place, Deadline deadline);
     /// `page` is the first one.
     Task<> write_export(
         http::BodyWriter& body, MessageQuery query, RecordLook look, ScanPage page, bool is_csv

@@ -42,7 +42,7 @@ struct DeadLetterGroups {
 struct GroupLimits {
     std::size_t groups = 100;
     std::size_t counted = 10'000;  ///< events of a group that are counted
-    std::size_t keyed = 1'000;     ///< of its newest events whose keys are counted
+    std::size_t keyed = 200;       ///< of its newest events whose keys are counted
 };
 Task<Result<DeadLetterGroups>> dead_letter_groups(
     pg::Connection& connection, GroupLimits limits, Deadline deadline

@@ -53,8 +53,9 @@ struct DetailLimits {
     std::size_t payload_bytes = 65536;
     /// The payload of a larger event is not read at all: its length is known only when it is.
     std::size_t event_bytes_max = std::size_t{16} << 20;
-    std::size_t neighbours = 5;             ///< before it, and after it
-    std::size_t neighbour_rows_max = 5000;  ///< events of its lane that are looked through for them
+    std::size_t neighbours = 5;  ///< before it, and after it
+    std::size_t neighbour_rows_max =
+        1000;  ///< events of its lane, on each side, among which they are
 };
 
 /// Code::not_found with an empty text.

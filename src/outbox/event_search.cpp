@@ -178,6 +178,13 @@ private:
         return filter().states.empty() ||
                wants([](EventState state) { return state == published; });
     }
+    /// A walk leaves nothing out then.
+    bool wants_all() const {
+        const auto& f = filter();
+        return f.types.empty() && f.aggregate_types.empty() && f.topics.empty() &&
+               f.states.empty() && f.error_classes.empty() && f.lanes.empty() && !f.aggregate &&
+               !f.key && !f.event_id && !f.trace && !f.created_from && !f.created_to;
+    }
     bool wants_one_id() const { return filter().id || filter().ref; }
 
     Task<Result<>> choose_lanes();
@@ -245,10 +252,12 @@ Slice Search::slice_of(const pg::Rows& rows) const {
 }
 
 Task<Result<Slice>> Search::walk(const std::vector<std::int16_t>& lanes, bool only_pending) {
-    auto values = params(limits().step_rows, only_pending ? std::vector{pending} : filter().states);
+    const auto rows_max =
+        lanes.size() * 4 < all_lanes_ ? limits().narrow_step_rows : limits().step_rows;
+    auto values = params(rows_max, only_pending ? std::vector{pending} : filter().states);
     values.add_integers(lanes, std::identity());
     // Of few lanes as many events are in a wider range of ids.
-    values.add(limits().step_rows * all_lanes_ / lanes.size()).add(lowest_);
+    values.add(rows_max * all_lanes_ / lanes.size()).add(lowest_);
     TXS_CO_TRY(const auto rows, co_await connection_.run(kWalk, std::move(values), deadline_));
     co_return slice_of(rows);
 }
@@ -399,7 +408,7 @@ Task<Result<EventsFound>> Search::run() {
     } while (!is_done_ && found_.events.size() < limits().rows &&
              found_.searched < limits().walked_max && !stop.passed());
     const bool is_served =
-        wants_one_id() || wants_only_dead() || (!wants_published() && long_.empty());
+        wants_all() || wants_one_id() || wants_only_dead() || (!wants_published() && long_.empty());
     found_.is_exact = is_served && (is_done_ || found_.events.size() == limits().rows);
     co_return std::move(found_);
 }

@@ -16,8 +16,11 @@ namespace txstream::outbox {
 // asked.
 
 struct SearchLimits {
-    std::size_t rows = 50;                 ///< of a page
-    std::size_t step_rows = 5'000;         ///< events that one statement walks over
+    std::size_t rows = 50;          ///< of a page
+    std::size_t step_rows = 5'000;  ///< events that one statement walks over
+    /// The same where few lanes are searched: of one lane nearly each event is on a page of its
+    /// own.
+    std::size_t narrow_step_rows = 1'000;
     std::size_t walked_max = 200'000;      ///< events that one search walks over
     std::chrono::milliseconds time{1000};  ///< after it no further statement begins
     /// Of each lane so many that are pending are read by their transactions; where more are, nearly

@@ -55,6 +55,17 @@ const pg::Statement kNear{
       ) ") b LIMIT 1) o" TXS_EVENT_JOINS
 };
 
+constexpr std::size_t kNearMax = 2000;
+
+const pg::Statement kOfKey{
+    "txs_events_of_key",
+    "SELECT " TXS_EVENT_ROW
+    " FROM (SELECT * FROM (SELECT * FROM txstream.outbox WHERE lane = $3::smallint"
+    "   AND (id, xid) >= ($1::bigint, $2::xid8) ORDER BY id, xid LIMIT 1000) w"
+    "  WHERE coalesce(w.key, w.aggregate_id) = $4::text LIMIT 50) o" TXS_EVENT_JOINS
+    " ORDER BY o.id, o.xid"
+};
+
 }  // namespace
 
 Task<Result<std::optional<IdsAt>>> ids_at(
@@ -91,6 +102,30 @@ Task<Result<std::vector<std::optional<EventRow>>>> events_near(
     TXS_CO_TRY(const auto rows, co_await connection.run(kNear, std::move(params), deadline));
     for (std::size_t i = 0; i < rows.size(); ++i)
         events[static_cast<std::size_t>(rows.integer(i, 16) - 1)] = event_row_at(rows, i);
+    co_return events;
+}
+
+Task<Result<std::vector<EventRow>>> events_of_key(
+    pg::Connection& connection, Trail trail, Deadline deadline
+) {
+    const std::vector trails{std::move(trail)};
+    TXS_CO_TRY(auto found, co_await events_near(connection, trails, kNearMax, deadline));
+    std::vector<EventRow> events;
+    if (!found.front()) co_return events;
+    TXS_CO_TRY(
+        const auto rows,
+        co_await connection.run(
+            kOfKey,
+            pg::Params::of(
+                found.front()->seq.id(),
+                std::to_string(found.front()->seq.xid()),
+                found.front()->lane.value(),
+                trails.front().key
+            ),
+            deadline
+        )
+    );
+    for (std::size_t i = 0; i < rows.size(); ++i) events.push_back(event_row_at(rows, i));
     co_return events;
 }
 

@@ -37,4 +37,10 @@ Task<Result<std::vector<std::optional<EventRow>>>> events_near(
     Deadline deadline
 );
 
+/// The event that the trail leads to, and those of its key that follow it among the next thousand
+/// of their lane; by id.
+Task<Result<std::vector<EventRow>>> events_of_key(
+    pg::Connection& connection, Trail trail, Deadline deadline
+);
+
 }  // namespace txstream::outbox
