@@ -20,7 +20,7 @@ public:
     /// Code::invalid_input names the path, its column and the error.
     static Result<Masks> parse(const std::vector<std::string>& paths);
 
-    /// Everybody sees everything.
+    /// Every caller sees everything.
     bool empty() const noexcept { return paths_.empty(); }
 
     /// The payload with each selected value replaced by "•••", and every other byte as it was.

@@ -443,7 +443,7 @@ Task<http::Response> MessagesApi::check_filter(http::Request request) {
     co_return ok(Json{{"ok", true}});
 }
 
-// ---- readers that nobody needs any more
+// ---- readers without a request
 
 void MessagesApi::close_idle_later() {
     if (is_closing_idle_ || tasks_.cancelled()) return;

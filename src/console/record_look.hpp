@@ -24,8 +24,7 @@ public:
     RecordLook(const Masks* masks, RecordFilter filter, std::size_t shown_max)
         : masks_(masks), filter_(std::move(filter)), shown_max_(shown_max) {}
 
-    /// A caller who sees less must not find out by filters what is masked: the filter is applied to
-    /// the record as he sees it.
+    /// The filter is applied to the masked record, so that a filter cannot reveal what is masked.
     std::optional<FoundRecord> operator()(kafka::FetchedRecord&& record) const;
 
     /// Whether the filter asks about a masked path; then it is to be refused.

@@ -87,7 +87,7 @@ void TailQueue::gap(
     const auto at = seen_.find(partition);
     if (at == seen_.end()) return;
     const bool was_empty = items_.empty();
-    // Of a topic that was created again offsets begin anew.
+    // Of a topic that was created again offsets begin again.
     at->second = to;
     name_skipped(partition);
     push(

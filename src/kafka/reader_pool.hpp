@@ -23,7 +23,7 @@ public:
     ReaderPool(MakeProperties properties, LogCallback log)
         : properties_(std::move(properties)), log_(std::move(log)) {}
 
-    /// A reader for as long as this lives. Whoever calls bounds how many there are at one time.
+    /// A reader for as long as this lives. The caller bounds how many exist at the same time.
     class Lease {
     public:
         Lease(ReaderPool& pool, std::unique_ptr<RecordReader> reader)
