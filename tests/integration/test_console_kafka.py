@@ -135,7 +135,9 @@ def guarded(tmp_path_factory):
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,TRAP:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "sasl.enabled.mechanisms": "PLAIN", PLAIN_LOGIN: JAAS,
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users": "User:ANONYMOUS"})
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users": "User:ANONYMOUS",
+        # It is never killed, and on a busy machine a short session would fence it while it starts.
+        "broker.session.timeout.ms": "30000", "broker.heartbeat.interval.ms": "1000"})
     broker.sasl, broker.trap = f"127.0.0.1:{sasl}", f"127.0.0.1:{trap}"
     try:
         yield broker
