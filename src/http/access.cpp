@@ -40,12 +40,11 @@ Access::~Access() = default;
 tl::expected<Caller, Access::Refusal> Access::identify(
     const Request& request, const asio::ip::address& peer, Clock::time_point now
 ) {
-    constexpr std::string_view kBearer = "Bearer ";
-    const auto sent = request.header("Authorization").value_or("");
-    if (!detail::same_name(sent.substr(0, kBearer.size()), kBearer)) return Caller{};
+    const auto token = token_of(request);
+    if (!token) return Caller{};
     if (request.headers.count("Authorization") > 1)
         return wrong("the request has more than one Authorization");
-    const auto digest = detail::digest_of(detail::trimmed(sent.substr(kBearer.size())));
+    const auto& digest = *token;
     const auto from = FailureLimit::peer_of(peer);
     auto* const holder = tokens_.find(digest, now);
     const bool is_known_here = holder != nullptr && holder->seen_at == from;
@@ -57,6 +56,17 @@ tl::expected<Caller, Access::Refusal> Access::identify(
     }
     holder->seen_at = from;
     return holder->caller;
+}
+
+std::optional<Tokens::Digest> Access::token_of(const Request& request) {
+    constexpr std::string_view kBearer = "Bearer ";
+    const auto sent = request.header("Authorization").value_or("");
+    if (!detail::same_name(sent.substr(0, kBearer.size()), kBearer)) return std::nullopt;
+    return detail::digest_of(detail::trimmed(sent.substr(kBearer.size())));
+}
+
+bool Access::is_valid(const Tokens::Digest& token, Clock::time_point now) {
+    return tokens_.find(token, now) != nullptr;
 }
 
 tl::expected<Tokens::Issued, Access::Refusal> Access::exchange(

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,6 +47,10 @@ public:
     tl::expected<Tokens::Issued, Refusal> exchange(
         std::string_view one_time, const asio::ip::address& peer, Clock::time_point now
     );
+    /// Of a request with a token, whether it is a valid one or not.
+    static std::optional<Tokens::Digest> token_of(const Request& request);
+    /// For a stream, which may outlive its token.
+    bool is_valid(const Tokens::Digest& token, Clock::time_point now);
     Tokens& tokens() noexcept { return tokens_; }
 
 private:

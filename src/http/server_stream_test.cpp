@@ -1,3 +1,4 @@
+#include "http/access.hpp"
 #include "http/test_support.hpp"
 
 #include <gtest/gtest.h>
@@ -255,6 +256,31 @@ TEST_F(ServerStreamTest, AStreamNeedsTheProofOfAWrite) {
     client.send("GET /tail HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n\r\n");
     EXPECT_EQ(client.read(false).status, 200);
     EXPECT_EQ(client.chunk(), "first\n");
+}
+
+TEST_F(ServerStreamTest, ATokenThatIsNoLongerValidEndsWhatItOpened) {
+    limits_.drain_timeout = 40ms;  // the server looks at its sessions four times in the shortest
+    Access access(Tokens({.sessions_max = 1}));
+    options_.access = &access;
+    const auto open = [&access] {
+        const auto now = Access::Clock::now();
+        const auto link = access.tokens().issue_link({"test", Role::viewer}, now);
+        return access.tokens().exchange(link.token, now).value().token;
+    };
+    const auto token = open();
+    Client client(start());
+    client.send("GET /tail HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token + "\r\n\r\n");
+    EXPECT_EQ(client.read(false).status, 200);
+    EXPECT_EQ(client.chunk(), "first\n");
+    Client anonymous(port_);
+    anonymous.send(kTail);
+    EXPECT_EQ(anonymous.read(false).status, 200);
+    EXPECT_EQ(anonymous.chunk(), "first\n");
+    on_loop([&open] { open(); });
+    wait_until_ended(1);
+    EXPECT_TRUE(client.is_closed());
+    EXPECT_EQ(counts().streams, 1);
+    shut_down();
 }
 
 }  // namespace

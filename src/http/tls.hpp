@@ -13,7 +13,7 @@
 #include <string_view>
 
 namespace boost::asio::ssl {
-class context;
+class context;  // NOLINT(readability-identifier-naming): the name is Boost's
 }
 
 namespace txstream::http {

@@ -158,6 +158,8 @@ Task<> Session::run_refused() {
 
 void Session::look_at(Clock::time_point now) {
     if (now >= stream_until_) cancel();
+    // A token that was revoked, or has expired, ends what it opened.
+    if (stream_ != nullptr && token_ && !shared_.options.access->is_valid(*token_, now)) cancel();
     if (now < until_) return;
     if (!expired_ && (waiting_ == Wait::read || waiting_ == Wait::write))
         shared_.count(Counted::timed_out);
@@ -330,6 +332,7 @@ std::optional<Response> Session::refuse_caller(Request& request, Role least) con
 Task<Response> Session::respond(Request request, Router::Match match) {
     if (auto refusal = refuse_caller(request, match.least)) co_return std::move(*refusal);
     if (match.handler == nullptr) co_return refuse(std::move(match), request.id);
+    token_ = shared_.options.access ? Access::token_of(request) : std::nullopt;
     const auto unproven = shared_.options.admission.refuse_stream(request);
     const std::string id = request.id;
     std::string failure;

@@ -4,6 +4,7 @@
 #include "http/detail/request_parser.hpp"
 #include "http/detail/transport.hpp"
 #include "http/server.hpp"
+#include "http/tokens.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 
@@ -110,7 +111,8 @@ private:
     Clock::time_point until_ = Clock::time_point::max();
     Clock::time_point began_{};  ///< the first byte of the request
     Buffers::Share held_;
-    Stream* stream_ = nullptr;  ///< while one is sent
+    Stream* stream_ = nullptr;             ///< while one is sent
+    std::optional<Tokens::Digest> token_;  ///< of the request that is being answered
     Clock::time_point stream_until_ = Clock::time_point::max();
 };
 
