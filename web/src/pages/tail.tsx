@@ -18,10 +18,11 @@ import { rowsOf, Speaker } from "../tail/ring";
 import { RecordDetail } from "./message_detail";
 import { AddColumn, recordColumns } from "./messages_columns";
 
-/** The document changes this often at most, whatever arrives. */
+/** The document changes this often at most, whatever arrives; and drawing has a fourth of the time at most, so that keys are heard. */
 const PAINT_MS = 250;
+const PAINT_SHARE = 4;
 /** Rows in the document; of more that are kept the older ones come when they are asked for. */
-const DRAWN_STEP = 500;
+const DRAWN_STEP = 200;
 const ROWS_KEY = "tail.rows";
 const ROW_CHOICES = [100, 500, 1000, 2000, 5000] as const;
 
@@ -67,6 +68,30 @@ function outside(topic: string, partitions: string | null, filter: string | null
   };
 }
 
+/** Calls `paint` some time after it is asked to, and not again before it was drawn: a hidden tab draws nothing. */
+function paced(paint: () => void): () => void {
+  let isBusy = false;
+  let isDue = false;
+  let delay = PAINT_MS;
+  const ask = () => {
+    isDue = isBusy;
+    if (isBusy) return;
+    isBusy = true;
+    setTimeout(() => {
+      const began = performance.now();
+      paint();
+      requestAnimationFrame(() =>
+        setTimeout(() => {
+          delay = Math.max(PAINT_MS, (performance.now() - began) * PAINT_SHARE);
+          isBusy = false;
+          if (isDue) ask();
+        }),
+      );
+    }, delay);
+  };
+  return ask;
+}
+
 interface Picture {
   rows: Row<Record_>[];
   dropped: number;
@@ -92,19 +117,13 @@ export function LiveTail({ topic, partitions, filter }: LiveTailProps) {
   const [spoken, setSpoken] = useState<{ id: number; text: string }[]>([]);
 
   const tail = useMemo(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
     let counted = 0;
-    const made: Tail<Record_> = new Tail(
-      outside(topic, partitions, filter, () => {
-        timer ??= setTimeout(() => {
-          timer = undefined;
-          speaker.add(made.added - counted);
-          counted = made.added;
-          repaint((count) => count + 1);
-        }, PAINT_MS);
-      }),
-      capacity,
-    );
+    const paint = paced(() => {
+      speaker.add(made.added - counted);
+      counted = made.added;
+      repaint((count) => count + 1);
+    });
+    const made: Tail<Record_> = new Tail(outside(topic, partitions, filter, paint), capacity);
     return made;
     // The capacity is changed in place, below.
   }, [topic, partitions, filter]);

@@ -133,7 +133,7 @@ function Bytes_({ bytes, label, load, onDownload, actions }: Omit<ViewerProps, "
           </button>
         )}
         <span class="payload-size quiet">{sizeText(payload.size)}</span>
-        <Copy text={() => payload.text ?? hexOf(payload.bytes)} label={t(payload.text === null ? "payload.copy_hex" : "payload.copy")} />
+        <Copy text={() => payload.text ?? hexOf(payload.bytes)} label={t(payload.isCut ? "payload.copy_shown" : payload.text === null ? "payload.copy_hex" : "payload.copy")} />
         {onDownload && (
           <button type="button" class="button" onClick={onDownload}>
             <Icon name="save" /> {t("payload.download")}
