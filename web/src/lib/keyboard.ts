@@ -3,7 +3,7 @@ import { shortcuts } from "./settings";
 
 type Handler = () => void;
 const maps: Map<string, Handler>[] = [];
-const PREFIX_MS = 1000;
+const PREFIX_MS = 1500;
 let prefix = "";
 let prefixAt = 0;
 
