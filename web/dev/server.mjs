@@ -60,7 +60,7 @@ async function answerApi(request, path, query) {
   if (path !== "/session") {
     if (scenario === "broken") return problem(503, "database_unavailable", "connection to 127.0.0.1:5432 refused");
     if (scenario === "forbidden") return problem(403, "forbidden", "The role none may not read this.");
-    if (scenario === "slow") await new Promise((resolve) => setTimeout(resolve, 7000));
+    if (scenario === "slow") await new Promise((resolve) => setTimeout(resolve, 9000));
     const isKafka = /^\/(topics|brokers|groups)|\/record$/.test(path);
     if (scenario === "no_kafka" && isKafka) return problem(503, "kafka_unavailable", "No broker of 127.0.0.1:9092 answered in 5 s.");
     if (scenario === "no_database" && !isKafka && path !== "/overview") return problem(503, "database_unavailable", "connection to 127.0.0.1:5432 refused");

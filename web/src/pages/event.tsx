@@ -33,6 +33,11 @@ export default function EventPage({ parts }: PageProps) {
         {event.data && <EventStateBadge state={event.data.event.state} />}
         {event.data && (
           <div class="actions">
+            {session.value?.features.orders && event.data.event.aggregate_type === "Order" && (
+              <Link to={at("orders", event.data.event.aggregate_id)} class="button">
+                {t("event.open_order")}
+              </Link>
+            )}
             <TraceLink traceId={event.data.trace_id} />
             <Copy label={t("action.copy_link")} text={() => location.href} />
           </div>

@@ -1,8 +1,9 @@
+import type { ApiError } from "../api/client";
 import { NO_QUERY, useQuery } from "../api/query";
 import type { OrderDetail, Station } from "../api/types";
 import { Copy, Copyable } from "../components/copy";
 import { Link } from "../components/link";
-import { Loaded, Panel } from "../components/panel";
+import { errorText, Loaded, Panel } from "../components/panel";
 import { Payload } from "../components/payload";
 import { Shape, Status, type Tone } from "../components/status";
 import { Table } from "../components/table";
@@ -64,7 +65,7 @@ function Detail({ data }: { data: OrderDetail }) {
             return <StationView key={station.name} station={{ ...station, state: recordState(station, found) }} text={text} link={place ? messagePath(place.topic, place.partition, place.offset) : null} isMono={place !== null} />;
           }
           if (station.name === "groups" && place) {
-            return <StationView key={station.name} station={{ ...station, state: groupsState(readers) }} text={readersText(readers, groups.error !== undefined)} link={null} />;
+            return <StationView key={station.name} station={{ ...station, state: groupsState(readers) }} text={readersText(readers, groups.error)} link={null} />;
           }
           return <StationView key={station.name} station={station} text={sentence("station", `${station.name}.${station.state}`, station.params ?? {}) ?? station.text} link={station.name === "order" ? null : station.link} />;
         })}
@@ -164,8 +165,8 @@ function StationView({ station, text, link, isMono = false }: StationViewProps) 
   );
 }
 
-function readersText(readers: GroupAtRecord[] | undefined, hasFailed: boolean): string {
-  if (!readers) return t(hasFailed ? "way.groups_failed" : "way.groups_searching");
+function readersText(readers: GroupAtRecord[] | undefined, error: ApiError | undefined): string {
+  if (!readers) return error ? errorText(error) : t("way.groups_searching");
   if (readers.length === 0) return t("way.groups_none");
   const read = readers.filter((reader) => reader.hasRead).length;
   return tn("way.groups_read", readers.length, { read: num(read), n: num(readers.length) });
