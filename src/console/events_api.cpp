@@ -5,6 +5,7 @@
 #include "outbox/event_times.hpp"
 #include "telemetry/log.hpp"
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -61,7 +62,13 @@ Json timeline(const EventDetail& detail) {
         const auto& dead = *detail.dead_letter;
         add("parked",
             dead.last_attempt_at,
-            "parked after " + std::to_string(dead.attempts) + " attempts: " + dead.error_class);
+            dead.attempts == 0 ? "held behind an earlier event of its key"
+                               : fmt::format(
+                                     "{}, after {} attempt{}",
+                                     dead.error_class,
+                                     dead.attempts,
+                                     dead.attempts == 1 ? "" : "s"
+                                 ));
         if (dead.state == EventState::replayed) add("replayed", std::nullopt, dead.resolved_reason);
         if (dead.state == EventState::discarded)
             add("discarded", std::nullopt, dead.resolved_reason);
