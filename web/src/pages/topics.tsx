@@ -48,12 +48,6 @@ export default function Topics() {
           </Link>
           {topic.is_ours && <span class="tag after">{t("topics.ours")}</span>}
           {topic.is_internal && <span class="tag">{t("topics.internal")}</span>}
-          {topic.error !== null && (
-            <span title={topic.error}>
-              {" "}
-              <Status tone="bad">{topic.error}</Status>
-            </span>
-          )}
         </>
       ),
     },
@@ -74,7 +68,11 @@ export default function Topics() {
             {t("topics.in_sync")}
           </Status>
         ) : (
-          "–"
+          <span title={topic.error}>
+            <Status tone="bad" plain>
+              {topic.error}
+            </Status>
+          </span>
         ),
     },
     { id: "partitions", title: t("topics.partitions"), numeric: true, sort: { up: "partitions", down: "-partitions" }, cell: (topic) => num(topic.partitions) },
