@@ -128,7 +128,9 @@ function TopicMessages({ topic }: { topic: string }) {
         {ignored.map((text) => (
           <p key={text} class="note warn" role="status">
             <Status tone="warn" plain>
-              <Rich text={t("messages.ignored", { what: text })} />
+              <span>
+                <Rich text={t("messages.ignored", { what: text })} />
+              </span>
             </Status>
           </p>
         ))}

@@ -61,7 +61,9 @@ export function Warnings({ warnings }: { warnings: readonly Schemas["Warning"][]
           <li key={index}>
             <p>
               <Status tone={severityTone(warning.severity)} plain>
-                <Rich text={sentence("warning", warning.code, warning.params) ?? warning.text} />
+                <span>
+                  <Rich text={sentence("warning", warning.code, warning.params) ?? warning.text} />
+                </span>
               </Status>
             </p>
             {warning.remedy && (warning.remedy.kind === "text" ? <p class="quiet"><Rich text={sentence("remedy", warning.code, warning.params) ?? warning.remedy.text} /></p> : <Command text={warning.remedy.text} kind={warning.remedy.kind} />)}
