@@ -1,5 +1,6 @@
 #include "http/test_support.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -38,22 +39,22 @@ struct Refused {
 };
 
 const std::vector<Refused>& refused() {
-    static const std::string kHost = " HTTP/1.1\r\nHost: x\r\n";
-    static const std::vector<Refused> kAll = {
-        {"GET /none" + kHost + "\r\n", 404, "not_found"},
-        {"PUT /echo" + kHost + "\r\n", 405, "method_not_allowed"},
-        {"BREW /echo" + kHost + "\r\n", 501, "not_supported"},
-        {"GET /secret" + kHost + "\r\n", 401, "unauthorized"},
+    static const std::string host = " HTTP/1.1\r\nHost: x\r\n";
+    static const std::vector<Refused> all = {
+        {"GET /none" + host + "\r\n", 404, "not_found"},
+        {"PUT /echo" + host + "\r\n", 405, "method_not_allowed"},
+        {"BREW /echo" + host + "\r\n", 501, "not_supported"},
+        {"GET /secret" + host + "\r\n", 401, "unauthorized"},
         {"GET /hello HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403, "forbidden"},
-        {"POST /echo" + kHost + "Content-Length: 1\r\n\r\nx", 415, "unsupported_media_type"},
+        {"POST /echo" + host + "Content-Length: 1\r\n\r\nx", 415, "unsupported_media_type"},
         {"nonsense\r\n\r\n", 400, "invalid"},
-        {"POST /echo" + kHost + "Content-Type: application/json\r\nContent-Length: 9999\r\n\r\n",
+        {"POST /echo" + host + "Content-Type: application/json\r\nContent-Length: 9999\r\n\r\n",
          413,
          "too_large"},
-        {"GET /hello" + kHost + "X: " + std::string(600, 'x') + "\r\n\r\n", 431, "too_large"},
-        {"GET /throws" + kHost + "\r\n", 500, "internal"},
+        {"GET /hello" + host + "X: " + std::string(600, 'x') + "\r\n\r\n", 431, "too_large"},
+        {"GET /throws" + host + "\r\n", 500, "internal"},
     };
-    return kAll;
+    return all;
 }
 
 TEST_F(ServerOptionsTest, EveryRefusalIsAProblem) {
@@ -95,7 +96,8 @@ TEST_F(ServerOptionsTest, EveryResponseHasTheHeadersOfThePage) {
     EXPECT_EQ(replies.back().status, 503);
     for (const auto& reply : replies) {
         for (const auto& [name, value] : page_headers())
-            EXPECT_TRUE(reply.has(name + ": " + value + "\r\n")) << name << '\n' << reply.head;
+            EXPECT_TRUE(reply.has(fmt::format("{}: {}\r\n", name, value))) << name << '\n'
+                                                                           << reply.head;
         EXPECT_FALSE(reply.has("Access-Control-"));
         EXPECT_FALSE(reply.has("Set-Cookie"));
     }
