@@ -20,7 +20,9 @@ function theme(): Plugin {
       order: "post",
       handler(html, context) {
         const file = Object.values(context.bundle ?? {}).find((each) => each.type === "asset" && each.names.includes("theme.js"))?.fileName;
-        return html.replace("<!-- theme -->", `<script src="${file ? `./${file}` : "/src/theme.js"}"></script>`);
+        // A relative address works in dist, where the server completes it, and not below a path of Vite's own server.
+        const rooted = isBuild ? html : html.replaceAll('="./src/', '="/src/');
+        return rooted.replace("<!-- theme -->", `<script src="${file ? `./${file}` : "/src/theme.js"}"></script>`);
       },
     },
   };

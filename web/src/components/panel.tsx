@@ -20,7 +20,7 @@ interface PanelProps {
 
 export function Panel({ title, actions, children, class: extra = "" }: PanelProps) {
   return (
-    <section class={`panel ${extra}`} aria-label={title}>
+    <section class={`panel ${extra}`}>
       {(title ?? actions) && (
         <header>
           {title && <h2>{title}</h2>}
