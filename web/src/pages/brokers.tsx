@@ -39,10 +39,10 @@ export default function Brokers({ parts }: PageProps) {
       />
       {data && <Warnings warnings={data.warnings} />}
       {data?.partial && <PartialNote text={data.partial.text} />}
-      <section class="panel" aria-label={t("nav.brokers")}>
+      <section class="panel">
         <Table
           caption={t("nav.brokers")}
-          columns={columns()}
+          columns={columns(data?.items ?? [])}
           rows={data?.items}
           rowKey={(broker) => String(broker.id)}
           query={query}
@@ -59,7 +59,7 @@ export default function Brokers({ parts }: PageProps) {
   );
 }
 
-function columns(): Column<Broker>[] {
+function columns(brokers: readonly Broker[]): Column<Broker>[] {
   return [
     { id: "id", title: t("brokers.id"), numeric: true, cell: (broker) => <Link to={at("brokers", broker.id)}>{broker.id}</Link> },
     {
@@ -110,7 +110,9 @@ function columns(): Column<Broker>[] {
           </Status>
         ),
     },
-    { id: "error", title: "", stretch: true, cell: (broker) => broker.error !== null && <span title={broker.error}>{broker.error}</span> },
+    ...(brokers.some((broker) => broker.error !== null)
+      ? [{ id: "error", title: t("groups.error"), stretch: true, cell: (broker: Broker) => broker.error !== null && <span title={broker.error}>{broker.error}</span> }]
+      : []),
   ];
 }
 

@@ -98,7 +98,7 @@ export default function Groups() {
   return (
     <>
       <PageHead title={t("nav.groups")} chips={query.data && <span class="quiet">{num(query.data.total)}</span>} />
-      <section class="panel" aria-label={t("nav.groups")}>
+      <section class="panel">
         <Table
           caption={t("nav.groups")}
           columns={columns}

@@ -134,7 +134,9 @@ function partitionColumns(detail: Detail): Column<Partition>[] {
       numeric: true,
       cell: (row) => (row.low === null || row.end === null ? "–" : num((BigInt(row.end) - BigInt(row.low)).toString())),
     },
-    { id: "error", title: "", stretch: true, cell: (row) => row.error !== null && <Status tone="bad">{row.error}</Status> },
+    ...(detail.partitions.some((row) => row.error !== null)
+      ? [{ id: "error", title: t("groups.error"), stretch: true, cell: (row: Partition) => row.error !== null && <Status tone="bad">{row.error}</Status> }]
+      : []),
   ];
 }
 
@@ -152,15 +154,17 @@ function Groups({ name }: { name: string }) {
         </Link>
       ),
     },
-    { id: "state", title: t("groups.state"), cell: (row) => <GroupState state={row.state} /> },
+    {
+      id: "state",
+      title: t("groups.state"),
+      cell: (row) => (
+        <>
+          <GroupState state={row.state} /> {row.offsets.some((offset) => offset.is_stale) && <span class="tag">{t("group.stale")}</span>}
+        </>
+      ),
+    },
     { id: "members", title: t("groups.members"), numeric: true, cell: (row) => num(row.members) },
     { id: "lag", title: t("groups.lag"), numeric: true, cell: (row) => (row.lag === null ? "–" : num(row.lag)) },
-    {
-      id: "stale",
-      title: "",
-      stretch: true,
-      cell: (row) => row.offsets.some((offset) => offset.is_stale) && <Status tone="muted">{t("group.stale")}</Status>,
-    },
   ];
   const seen = query.data;
   return (

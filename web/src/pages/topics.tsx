@@ -141,7 +141,7 @@ export default function Topics() {
           {t("topics.ours_messages", { topic: topicOfOurs })}
         </Link>
       </PageHead>
-      <section class="panel" aria-label={t("nav.topics")}>
+      <section class="panel">
         <Table
           caption={t("nav.topics")}
           columns={columns}
