@@ -146,7 +146,9 @@ void add_breaker(const State& state, std::vector<Cause>& causes) {
         const bool is_open = member.breaker == "open";
         Cause cause;
         cause.code = is_open ? "breaker_open" : "breaker_half_open";
-        cause.severity = Severity::warn;
+        // Where nothing waits there is nothing to probe with: it stays so until events come.
+        const bool is_idle = !is_open && numbers_of(state).pending.value_or(1) == 0;
+        cause.severity = is_idle ? Severity::info : Severity::warn;
         cause.since = member.breaker_since;
         cause.params["name"] = member.name;
         std::string next;
@@ -338,7 +340,8 @@ void add_health(const State& state, std::vector<Cause>& causes) {
     const auto stops = [](const Cause& one) {
         return one.severity == Severity::bad || one.code == "topic_refused" ||
                one.code == "cannot_park" || one.code == "relay_behind" ||
-               one.code == "breaker_open" || one.code == "breaker_half_open" ||
+               one.code == "breaker_open" ||
+               (one.code == "breaker_half_open" && one.severity == Severity::warn) ||
                one.code == "lanes_being_claimed" || one.code == "backlog_unknown";
     };
     if (std::ranges::any_of(causes, stops)) return;
@@ -400,7 +403,9 @@ void add_database(const State& state, std::vector<Cause>& causes) {
                 "This console cannot reach PostgreSQL{}: {}. Whether events are delivered is not "
                 "known "
                 "from here; what was committed is safe.{}",
-                cause.since ? " since " + spoken(between(*cause.since, state.now)) : "",
+                cause.since && state.now - *cause.since >= 1s
+                    ? " since " + spoken(between(*cause.since, state.now))
+                    : "",
                 database.error,
                 age
             );
@@ -445,12 +450,15 @@ void add_database(const State& state, std::vector<Cause>& causes) {
             break;
         case ok:
             if (database.schema_error.empty()) return;
-            cause.code = "migrations_pending";
+            cause.code = database.is_schema_older ? "migrations_pending" : "schema_differs";
             cause.severity = Severity::warn;
             cause.text = fmt::format(
                 "The database's schema is not that of this version: {}.", database.schema_error
             );
-            cause.remedy = Remedy{Remedy::Kind::command, "txstream migrate up"};
+            cause.remedy = Remedy{
+                Remedy::Kind::command,
+                database.is_schema_older ? "txstream migrate up" : "txstream migrate status"
+            };
             break;
     }
     causes.push_back(std::move(cause));

@@ -84,6 +84,7 @@ struct DatabaseView {
     std::string user;             ///< of our login, where it lacks rights
     /// Why the schema is not that of this program; empty: it is.
     std::string schema_error;
+    bool is_schema_older = true;  ///< and not a newer or a changed one
 };
 
 /// All that the sentences are made of. What PostgreSQL said last stays when it is away.

@@ -30,7 +30,11 @@ constexpr std::size_t kChangesMax = 2000;
 constexpr std::size_t kIncidents = 50;
 constexpr std::int64_t kParkedCountedMax = 10'000;
 constexpr std::int64_t kWaitingCountedMax = 1'000;
+// Of each lane, where it is not known how much waits.
+constexpr std::int64_t kWaitingInLaneMax = 128;
 constexpr std::size_t kTopicsMax = 20;
+// SQLSTATE insufficient_privilege
+constexpr std::string_view kNoRight = "42501";
 
 Json remedy_json(const std::optional<Remedy>& remedy) {
     if (!remedy) return nullptr;
@@ -245,7 +249,8 @@ Task<> OverviewApi::look() {
     state_.topic = context_.settings.topic;
     const auto looked = co_await look_at_database();
     if (looked) {
-        state_.database = {};
+        state_.database.error.clear();
+        state_.database.since.reset();
         state_.database.state = state_.situation.is_in_recovery || state_.situation.is_read_only
                                     ? DatabaseView::State::read_only
                                     : DatabaseView::State::ok;
@@ -265,7 +270,11 @@ Task<> OverviewApi::look() {
 Task<Result<>> OverviewApi::look_at_database() {
     const auto deadline = Deadline::in(kStatementTimeout + 500ms);
     TXS_CO_TRY(const auto session, co_await context_.pool.acquire(deadline));
-    TXS_CO_TRY(state_.situation, co_await outbox::read_situation(*session, deadline));
+    auto situation = co_await outbox::read_situation(*session, deadline);
+    if (!situation && situation.error().origin() == kNoRight) {
+        TXS_CO_TRY(state_.database.user, co_await outbox::role_of(*session, deadline));
+    }
+    TXS_CO_TRY(state_.situation, std::move(situation));
     state_.now = state_.situation.now;
     TXS_CO_TRY(state_.members, co_await outbox::read_members(*session, kMembersMax, deadline));
     TXS_CO_TRY(state_.history, co_await outbox::read_newest_history(*session, kSlots, deadline));
@@ -280,6 +289,7 @@ Task<Result<>> OverviewApi::look_at_database() {
     const auto schema = co_await pg::check_schema(*session, context_.settings.migrations, deadline);
     if (!schema && schema.error().retryable()) co_return schema;
     state_.database.schema_error = schema ? std::string() : schema.error().what();
+    state_.database.is_schema_older = schema || schema.error().origin() == "schema_older";
     co_return Result<>();
 }
 
@@ -310,10 +320,8 @@ Task<Result<>> OverviewApi::look_at_what_waits(pg::Connection& session) {
     std::vector<LaneId> all;
     for (std::int64_t lane = 0; lane < state_.situation.lanes; ++lane)
         all.emplace_back(static_cast<std::int16_t>(lane));
-    TXS_CO_TRY(
-        state_.waiting_in_all,
-        co_await outbox::count_waiting(session, all, kWaitingCountedMax, deadline)
-    );
+    const auto each = pending ? kWaitingCountedMax : kWaitingInLaneMax;
+    TXS_CO_TRY(state_.waiting_in_all, co_await outbox::count_waiting(session, all, each, deadline));
     co_return Result<>();
 }
 
@@ -324,7 +332,7 @@ void OverviewApi::failed(const Error& error) {
     const auto since = database.since;
     const auto sqlstate = error.origin();
     database.state = sqlstate == "42P01" || sqlstate == "3F000" || sqlstate == "42883" ? no_outbox
-                     : sqlstate == "42501"                                             ? denied
+                     : sqlstate == kNoRight                                            ? denied
                      : error.what().find("read-only") != std::string::npos             ? read_only
                                                                                        : away;
     database.error = error.what();

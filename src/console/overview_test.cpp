@@ -173,6 +173,23 @@ TEST(OverviewTest, EachBlockageHasASentenceWithItsCauseWhatIsSafeAndARemedy) {
     }
 }
 
+TEST(OverviewTest, ATopicThatWantsMoreReplicasThanThereAreBrokersIsMadeWithFewer) {
+    auto state = healthy();
+    state.members = {member(blockage(
+        "kafka_unavailable",
+        R"(,"detail":"create topic payments: Broker: Invalid replication factor")"
+    ))};
+    state.members[0].member.settings =
+        R"({"KAFKA_BROKERS":"k1:9092","KAFKA_TOPIC_EVENTS":"payments","KAFKA_TOPIC_PARTITIONS":"3",)"
+        R"("KAFKA_TOPIC_REPLICATION_FACTOR":"3"})";
+    const auto causes = causes_of(state);
+    EXPECT_EQ(causes[0].code, "topic_missing");
+    EXPECT_EQ(
+        causes[0].remedy->text,
+        "kafka-topics.sh --bootstrap-server k1:9092 --create --topic payments --partitions 3"
+    );
+}
+
 TEST(OverviewTest, WhatOneOfSeveralRelaysReportsIsNotCalledAStop) {
     auto state = healthy();
     state.members = {member(blockage("kafka_unavailable")), member("[]", "b")};
@@ -243,6 +260,8 @@ TEST(OverviewTest, AnOpenBreakerSaysWhenItIsProbed) {
     state = healthy();
     state.members[0].member.breaker = "half_open";
     EXPECT_EQ(codes(state), Codes{"breaker_half_open"});
+    state.history = {slot(1s, 1000, 1000), slot(11s, 1000, 1000)};
+    EXPECT_EQ(codes(state), (Codes{"breaker_half_open", "idle"})) << "nothing to probe with";
 }
 
 TEST(OverviewTest, ARelayThatIsBehindSaysWhenItHasCaughtUp) {
@@ -344,6 +363,9 @@ TEST(OverviewTest, EachStateOfTheDatabaseHasItsRemedy) {
     auto state = healthy();
     state.database.schema_error = "outbox 0007_x is missing";
     EXPECT_EQ(codes(state), (Codes{"migrations_pending", "healthy"}));
+    EXPECT_EQ(causes_of(state)[0].remedy->text, "txstream migrate up");
+    state.database.is_schema_older = false;
+    EXPECT_EQ(codes(state), (Codes{"schema_differs", "healthy"}));
 }
 
 TEST(OverviewTest, WhatARelayOfALaterVersionReportsIsShownAsItIs) {

@@ -22,6 +22,8 @@ constexpr pg::Statement kSituation{
     " LEFT JOIN txstream.instance i ON true"
 };
 
+constexpr pg::Statement kRole{"txs_role", "SELECT current_user::text"};
+
 // What no cursor covers, index range by index range (backlog.cpp): none of them walks over what is
 // published.
 constexpr pg::Statement kWaiting{
@@ -88,6 +90,11 @@ Task<Result<Situation>> read_situation(pg::Connection& connection, Deadline dead
     situation.refused_at = optional_time(rows, 0, 10);
     situation.refused_why = rows.bytes(0, 11);
     co_return situation;
+}
+
+Task<Result<std::string>> role_of(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kRole, {}, deadline));
+    co_return std::string(rows.bytes(0, 0));
 }
 
 Task<Result<Waiting>> count_waiting(

@@ -32,6 +32,8 @@ struct Situation {
     std::string refused_why;
 };
 Task<Result<Situation>> read_situation(pg::Connection& connection, Deadline deadline);
+/// The role whose rights count, to name it where they do not suffice.
+Task<Result<std::string>> role_of(pg::Connection& connection, Deadline deadline);
 
 /// How many events wait in these lanes, and of how many keys, counting `events_max` of each lane at
 /// most.

@@ -72,6 +72,14 @@ TEST_F(SituationPgTest, ARefusedInstanceAndADatabaseThatTakesNoWritesAreSeen) {
     EXPECT_TRUE(situation().is_read_only);
 }
 
+TEST_F(SituationPgTest, OfARoleWithoutRightsItsNameIsKnown) {
+    const auto writer = connect("SET ROLE txstream_writer");
+    const auto refused = wait(read_situation(*writer, soon()));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().origin(), "42501");
+    EXPECT_EQ(must(wait(role_of(*writer, soon()))), "txstream_writer");
+}
+
 TEST_F(SituationPgTest, WhatWaitsIsCountedByEventsAndKeysUpToALimit) {
     EXPECT_EQ(waiting(all_lanes()).events, 0U);
     publish("a", 3);

@@ -98,7 +98,11 @@ bool heals_by_itself(Blockage blockage) {
 void Blockages::set(Teller teller, Blockage blockage, std::string_view detail) {
     const std::scoped_lock lock(mutex_);
     auto& entry = entries_[blockage];
-    if (std::ranges::find(entry.tellers, teller) != entry.tellers.end()) return;
+    if (std::ranges::find(entry.tellers, teller) != entry.tellers.end()) {
+        // What it is like may change while it lasts.
+        if (teller == entry.tellers.front()) entry.detail = detail;
+        return;
+    }
     entry.tellers.push_back(teller);
     if (entry.tellers.size() > 1) return;
     entry.since = std::chrono::system_clock::now();

@@ -98,7 +98,8 @@ public:
     struct Current {
         Blockage blockage;
         std::chrono::system_clock::time_point since;
-        std::string detail{};  ///< of the first who told; may name hosts, topics and keys
+        std::string detail{
+        };  ///< of the first teller, as it is now; may name hosts, topics and keys
     };
     std::vector<Current> current() const;
     /// Of all tellers, in no order.

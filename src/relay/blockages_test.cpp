@@ -32,6 +32,32 @@ TEST_F(BlockagesTest, EachHasANameAndSaysWhatToDo) {
     EXPECT_EQ(names.size(), static_cast<std::size_t>(Blockage::stalled) + 1);
 }
 
+TEST_F(BlockagesTest, TheDetailIsWhatTheFirstTellerSaysNow) {
+    all_.set(Blockages::kOwner, Blockage::kafka_unavailable, "timed out");
+    all_.set(0, Blockage::kafka_unavailable, "a worker's");
+    EXPECT_EQ(all_.current().at(0).detail, "timed out");
+    const auto since = all_.current().at(0).since;
+    all_.set(Blockages::kOwner, Blockage::kafka_unavailable, "login refused");
+    EXPECT_EQ(all_.current().at(0).detail, "login refused");
+    EXPECT_EQ(all_.current().at(0).since, since);
+    EXPECT_EQ(changes_.size(), 1U);
+}
+
+TEST_F(BlockagesTest, LanesThatStandStillAreToldByWorkerUntilItEnds) {
+    WorkerBlockages first(all_, 0);
+    const HeldLane one{LaneId(3), Blockage::topic_refused, "a"};
+    const HeldLane two{LaneId(9), Blockage::cannot_park, {}};
+    {
+        WorkerBlockages second(all_, 1);
+        first.hold_lanes({one});
+        second.hold_lanes({two});
+        EXPECT_EQ(all_.held_lanes(), (std::vector{one, two}));
+    }
+    EXPECT_EQ(all_.held_lanes(), std::vector{one});
+    first.hold_lanes({});
+    EXPECT_TRUE(all_.held_lanes().empty());
+}
+
 TEST_F(BlockagesTest, OneBeginsWithTheFirstWhoTellsAndEndsWithTheLast) {
     {
         WorkerBlockages first(all_, 0);

@@ -30,10 +30,19 @@ struct Trouble {
     std::vector<Blocked::Lane> lanes;
 };
 
+bool is_about_replication(std::string_view detail) {
+    return detail.find("eplication factor") != std::string_view::npos;
+}
+
 std::vector<Trouble> troubles_of(const State& state) {
     std::vector<Trouble> all;
     for (const auto* member : alive(state)) {
         for (auto& one : read_blocked(member->member.blockages)) {
+            // With more replicas than brokers answer, a topic cannot be made until more brokers are
+            // there: the relay calls that Kafka's absence, and an operator sees a topic that is
+            // missing.
+            if (one.code == "kafka_unavailable" && is_about_replication(one.detail))
+                one.code = "topic_missing";
             auto found = std::ranges::find(all, one.code, &Trouble::code);
             if (found == all.end()) found = all.insert(all.end(), {one.code, {}, {}, {}, {}});
             found->members.push_back(member);
@@ -57,7 +66,8 @@ struct Scene {
         return trouble.since ? " " + spoken(between(*trouble.since, state.now)) + " ago" : "";
     }
     std::string lasts() const {
-        return trouble.since ? " for " + spoken(between(*trouble.since, state.now)) : "";
+        const bool is_new = !trouble.since || state.now - *trouble.since < 1s;
+        return is_new ? "" : " for " + spoken(between(*trouble.since, state.now));
     }
     std::string waits() const {
         const auto found = state.waiting.find(trouble.code);
@@ -195,6 +205,15 @@ void tell_topic_missing(const Scene& scene, Cause& cause) {
     cause.link = "/topics";
 }
 
+// What the setting says may not be possible here, what the topic of all events has is.
+Settings as_the_main_topic(const Scene& scene) {
+    auto settings = scene.settings;
+    const auto* view = scene.view_of(setting(settings, "KAFKA_TOPIC_EVENTS", scene.state.topic));
+    if (view != nullptr && view->exists)
+        settings["KAFKA_TOPIC_REPLICATION_FACTOR"] = std::to_string(view->replication_factor);
+    return settings;
+}
+
 void tell_topic_refused(const Scene& scene, Cause& cause) {
     const auto topic = scene.first_topic();
     const auto* view = scene.view_of(topic);
@@ -224,7 +243,8 @@ void tell_topic_refused(const Scene& scene, Cause& cause) {
             )
         };
     } else {
-        cause.remedy = Remedy{Remedy::Kind::command, create_topic(scene.settings, topic, {})};
+        cause.remedy =
+            Remedy{Remedy::Kind::command, create_topic(as_the_main_topic(scene), topic, {})};
     }
     cause.link = exists ? "/topics/" + topic : "/topics";
 }

@@ -155,7 +155,7 @@ std::string create_topic(
     );
     const auto factor = setting(settings, "KAFKA_TOPIC_REPLICATION_FACTOR", "-1");
     // With as many replicas as it was refused with, it is refused again.
-    const bool is_refused = error.find("eplication") != std::string_view::npos;
+    const bool is_refused = error.find("eplication factor") != std::string_view::npos;
     if (factor != "-1" && !is_refused) command += " --replication-factor " + factor;
     return command;
 }
