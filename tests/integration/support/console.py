@@ -196,3 +196,11 @@ def ask(process, method, path, headers=None, body=None, host=None, whole=True, t
         return answer.status, answer.headers, answer.read() if whole and not is_stream else b""
     finally:
         connection.close()
+
+
+def listens(process):
+    """Whether its console answers, whatever it can reach."""
+    try:
+        return ask(process, "GET", "/livez")[0] == 200
+    except OSError:
+        return False
