@@ -155,4 +155,3 @@ def test_without_postgresql_and_without_kafka_each_page_says_so(console, tmp_pat
     eventually(lambda: ask(console.serve, "GET", "/api/console/v1/brokers")[0] >= 500, "Kafka is away")
     other = tour(tmp_path, {"base": base(console.serve), "world": "no-kafka", "pages": [page(*one) for one in STATIC]})
     judge({"faults": found["faults"] + other["faults"]})
-
