@@ -42,7 +42,7 @@ class ConsoleWorld:
         self.transactional, self.compacted = self._topic("transactional"), self._topic("compacted")
         self.missing = self.prefix + "payments"
         self.groups = [self.prefix + "billing", self.prefix + "shipping/eu"]
-        self.members = []
+        self.members, self.places = [], {}
         world.things.append(self.end)
         self.settings = settings
         self.serve = world.start("serve", self.database, self.topic, KAFKA_BROKERS=bootstrap, **settings)
@@ -126,11 +126,11 @@ class ConsoleWorld:
         alive.commit(asynchronous=False)
 
     def record_of(self, key):
-        """(partition, offset) in the topic of orders."""
-        for one in self.topic.read(lambda records: any(record.key() == key.encode() for record in records)):
-            if one.key() == key.encode():
-                return one.partition(), one.offset()
-        raise KeyError(key)
+        """(partition, offset) of the first one in the topic of orders."""
+        if key not in self.places:
+            for one in reversed(self.topic.read(lambda records: any(record.key() == key.encode() for record in records))):
+                self.places[one.key().decode()] = one.partition(), one.offset()
+        return self.places[key]
 
     def filled(self, path):
         """A path template of the contract with this world's values, and the query that it needs."""
