@@ -227,7 +227,9 @@ std::vector<CheckItem> checklist_of(const OverviewState& state) {
                    "The topic {} does not exist; the relay makes it if it may", state.topic
                ),
          has_topic ? std::nullopt
-                   : std::optional(Remedy{Kind::command, create_topic(settings, state.topic, {})})}
+         : state.kafka.state == KafkaView::State::away
+             ? std::optional(Remedy{Kind::text, "Start it, or correct KAFKA_BROKERS."})
+             : std::optional(Remedy{Kind::command, create_topic(settings, state.topic, {})})}
     );
     items.push_back(
         {"relay",

@@ -173,6 +173,22 @@ TEST(OverviewTest, EachBlockageHasASentenceWithItsCauseWhatIsSafeAndARemedy) {
     }
 }
 
+TEST(OverviewTest, WithoutKafkaNewEventsAreSafeAndNoTopicIsToBeMade) {
+    auto state = healthy();
+    state.members = {member(blockage("kafka_unavailable", R"(,"detail":"no broker answers")"))};
+    state.waiting_in_all = outbox::Waiting{.events = 0, .keys = 0, .is_exact = true};
+    EXPECT_NE(
+        causes_of(state)[0].text.find("New events wait in the outbox until it is back;"),
+        std::string::npos
+    ) << causes_of(state)[0].text;
+    state.kafka = {.state = KafkaView::State::away, .error = "refused", .topics = {}};
+    const auto items = checklist_of(state);
+    const auto topic = std::ranges::find(items, "topic", &CheckItem::code);
+    ASSERT_NE(topic, items.end());
+    ASSERT_TRUE(topic->remedy);
+    EXPECT_EQ(topic->remedy->text, "Start it, or correct KAFKA_BROKERS.");
+}
+
 TEST(OverviewTest, ATopicThatWantsMoreReplicasThanThereAreBrokersIsMadeWithFewer) {
     auto state = healthy();
     state.members = {member(blockage(

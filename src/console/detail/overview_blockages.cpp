@@ -173,14 +173,15 @@ void tell_kafka(const Scene& scene, Cause& cause) {
         break;
     }
     cause.params["brokers"] = brokers;
+    const auto waits = scene.waits();
     cause.text = fmt::format(
-        "Publishing stopped{}: Kafka at {} does not acknowledge: {}{}. {} in the outbox "
-        "until it is back; nothing is lost and no attempt is counted.",
+        "Publishing stopped{}: Kafka at {} does not acknowledge: {}{}. {} until it is back; "
+        "nothing is lost and no attempt is counted.",
         scene.ago(),
         brokers,
         detail_or(scene.trouble.detail, "no broker answers"),
         breaker,
-        scene.waits()
+        waits == "No event waits" ? "New events wait in the outbox" : waits + " in the outbox"
     );
     cause.remedy = Remedy{
         Remedy::Kind::command,
