@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <ranges>
 #include <utility>
 
 namespace txstream::console {
@@ -19,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds kKept{5000};
+constexpr std::chrono::milliseconds kAnswerTime{500};
 constexpr std::string_view kEventId = "event_id";
 constexpr std::string_view kCreatedAt = "created_at";
 
@@ -109,19 +112,24 @@ http::Response record_answer(std::string_view topic, const Match& match, Json re
     });
 }
 
+/// One for each partition: a publication of several pages names some of them again.
 std::vector<kafka::ReadRange> ranges_of(const std::string& records, std::string_view topic) {
-    std::vector<kafka::ReadRange> ranges;
+    std::map<std::int32_t, kafka::ReadRange> ranges;
     const auto all = Json::parse(records, nullptr, false);
-    if (!all.is_array()) return ranges;
+    if (!all.is_array()) return {};
     for (const auto& one : all) {
         if (!one.is_object() || one.value("topic", "") != topic) continue;
-        ranges.push_back(
-            {.partition = one.value("partition", 0),
-             .from = one.value("first", std::int64_t{0}),
-             .to = one.value("last", std::int64_t{-1}) + 1}
-        );
+        const kafka::ReadRange range{
+            .partition = one.value("partition", 0),
+            .from = one.value("first", std::int64_t{0}),
+            .to = one.value("last", std::int64_t{-1}) + 1,
+        };
+        auto& whole = ranges.try_emplace(range.partition, range).first->second;
+        whole.from = std::min(whole.from, range.from);
+        whole.to = std::max(whole.to, range.to);
     }
-    return ranges;
+    const auto values = std::views::values(ranges);
+    return {values.begin(), values.end()};
 }
 
 std::string reason_of(const Match& match) {
@@ -198,10 +206,11 @@ Task<http::Response> RecordLinksApi::find_record(EventSeq seq, Deadline deadline
     auto ranges = ranges_of(found->publication->records, topic);
     if (ranges.empty())
         co_return record_answer("", {}, "its publication names no offsets of topic " + topic);
+    // Before the caller gives up, so that the answer says how far the search came.
+    const Deadline until(deadline.at() - kAnswerTime);
     const auto match = co_await messages_.read(
-        [topic, ranges = std::move(ranges), id = event.event_id, deadline](
-            kafka::RecordReader& reader
-        ) { return find_in(reader, topic, ranges, id, deadline); },
+        [topic, ranges = std::move(ranges), id = event.event_id, until](kafka::RecordReader& reader
+        ) { return find_in(reader, topic, ranges, id, until); },
         deadline
     );
     if (!match) co_return problem_of(match.error());

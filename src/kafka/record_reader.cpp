@@ -1,5 +1,6 @@
 #include "kafka/record_reader.hpp"
 
+#include "base/assert.hpp"
 #include "kafka/detail/handles.hpp"
 
 #include <algorithm>
@@ -207,6 +208,7 @@ public:
                 ready.emplace_back(Reached{range.partition, range.to, true});
                 continue;
             }
+            TXS_ASSERT(!ranges.contains(range.partition), "a partition is read from one place");
             if (rd_kafka_consume_start_queue(handle, range.partition, range.from, queue.get()) !=
                 0) {
                 const auto error = rd_kafka_last_error();

@@ -92,7 +92,7 @@ public:
         Deadline deadline
     );
 
-    /// Begins to read; ends what was being read.
+    /// Begins to read, at most one range of each partition; ends what was being read.
     Result<> start(const std::string& topic, const std::vector<ReadRange>& ranges);
     /// The next thing that happened; nothing if that takes longer. Records of a partition come in
     /// order, and its Reached last.
