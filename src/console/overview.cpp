@@ -400,14 +400,13 @@ void add_database(const State& state, std::vector<Cause>& causes) {
         case away:
             cause.code = "database_away";
             cause.text = fmt::format(
-                "This console cannot reach PostgreSQL{}: {}. Whether events are delivered is not "
-                "known "
-                "from here; what was committed is safe.{}",
+                "This console cannot reach PostgreSQL{}. Whether events are delivered is not known "
+                "from here; what was committed is safe.{} The error: {}",
                 cause.since && state.now - *cause.since >= 1s
-                    ? " since " + spoken(between(*cause.since, state.now))
+                    ? " for " + spoken(between(*cause.since, state.now))
                     : "",
-                database.error,
-                age
+                age,
+                database.error
             );
             cause.remedy = Remedy{
                 Remedy::Kind::text,
