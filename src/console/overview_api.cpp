@@ -35,6 +35,8 @@ constexpr std::int64_t kWaitingInLaneMax = 128;
 constexpr std::size_t kTopicsMax = 20;
 // SQLSTATE insufficient_privilege
 constexpr std::string_view kNoRight = "42501";
+// A standby, or default_transaction_read_only.
+constexpr std::string_view kReadOnly = "25006";
 
 Json remedy_json(const std::optional<Remedy>& remedy) {
     if (!remedy) return nullptr;
@@ -333,7 +335,7 @@ void OverviewApi::failed(const Error& error) {
     const auto sqlstate = error.origin();
     database.state = sqlstate == "42P01" || sqlstate == "3F000" || sqlstate == "42883" ? no_outbox
                      : sqlstate == kNoRight                                            ? denied
-                     : error.what().find("read-only") != std::string::npos             ? read_only
+                     : sqlstate == kReadOnly                                           ? read_only
                                                                                        : away;
     database.error = error.what();
     state_.now = local_now();

@@ -59,17 +59,29 @@ TEST_F(SituationPgTest, OwnersCountWhileTheirLeasesLast) {
     EXPECT_TRUE(some.newest_event_at);
 }
 
-TEST_F(SituationPgTest, ARefusedInstanceAndADatabaseThatTakesNoWritesAreSeen) {
+TEST_F(SituationPgTest, ARefusedInstanceIsSeen) {
+    EXPECT_FALSE(situation().is_foreign);
     script(
         *superuser_,
-        "UPDATE txstream.instance SET refused_at = now(), refused_why = 'it was copied';"
+        "UPDATE txstream.instance SET refused_at = now(), refused_why = 'it was copied'"
+    );
+    EXPECT_TRUE(situation().is_foreign);
+    EXPECT_EQ(situation().refused_why, "it was copied");
+}
+
+// New sessions are refused before there is a situation to read.
+TEST_F(SituationPgTest, ADatabaseThatTakesNoWritesIsKnownByItsRefusal) {
+    // The session's own setting, under which the console reads, says nothing of the database.
+    EXPECT_FALSE(situation().is_read_only);
+    script(
+        *superuser_,
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on',"
         " current_database()); END $$"
     );
-    reader_ = connect("SET default_transaction_read_only = on; SET ROLE txstream_reader");
-    EXPECT_TRUE(situation().is_foreign);
-    EXPECT_EQ(situation().refused_why, "it was copied");
-    EXPECT_TRUE(situation().is_read_only);
+    const auto refused =
+        wait(pg::Connection::open(io_.get_executor(), database_.conninfo(), {}, soon()));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().origin(), "25006");
 }
 
 TEST_F(SituationPgTest, OfARoleWithoutRightsItsNameIsKnown) {

@@ -7,6 +7,8 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 POSTGRES=$ROOT/tools/services/postgres.sh
 KAFKA=$ROOT/tools/services/kafka.sh
+# Whether the page must be built is for each test to say.
+unset TXSTREAM_WEB
 export TXSTREAM_KAFKA_LIBS=${TXSTREAM_KAFKA_LIBS:-$ROOT/var/kafka-libs}
 # shellcheck source=tools/lib.sh
 source "$ROOT/tools/lib.sh"
