@@ -34,6 +34,7 @@ constexpr const char* kProbeSettings = "SET application_name = 'txstream console
 http::Limits limits() {
     http::Limits limits;
     limits.connections_max = kConsoleConnectionsMax;
+    limits.refused_connections_max = kConsoleRefusedMax;
     limits.body_bytes_max = std::size_t{64} << 10;
     limits.buffer_bytes_max = std::size_t{32} << 20;
     // 20 live tails, which refuse one more themselves, and exports.

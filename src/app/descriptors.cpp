@@ -17,7 +17,7 @@ constexpr std::size_t kProcess = 64;
 constexpr std::size_t kWorker = 2 + 4 + 32;
 // Sessions, a look-up client, and a client for each tail and search, with a connection for each
 // broker.
-constexpr std::size_t kConsole = 4 + 8 * 8;
+constexpr std::size_t kConsole = 4 + 6 * 8;
 // A process with hardly any descriptors still answers a few clients.
 constexpr std::size_t kApiConnectionsMin = 16;
 
@@ -31,7 +31,8 @@ DescriptorPlan plan_descriptors(std::size_t limit, const Config& config, const R
         plan.reserved += config.relay.workers * kWorker;
         if (config.metrics.enabled) plan.reserved += kMetricsConnectionsMax + refused + 1;
     }
-    if (roles.console) plan.reserved += kConsoleConnectionsMax + refused + kConsole;
+    if (roles.console)
+        plan.reserved += kConsoleConnectionsMax + kConsoleRefusedMax + kConsole;
     if (roles.api) {
         plan.reserved += config.database.connections_max + refused;
         const auto left = limit > plan.reserved ? limit - plan.reserved : 0;

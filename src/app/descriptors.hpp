@@ -17,7 +17,9 @@ struct DescriptorPlan {
 /// Connections of the metrics port: Prometheus, probes, a person.
 constexpr std::size_t kMetricsConnectionsMax = 64;
 /// Connections of the console's port: a browser opens up to six for its tabs.
-constexpr std::size_t kConsoleConnectionsMax = 128;
+constexpr std::size_t kConsoleConnectionsMax = 64;
+/// And of those that are being told that there are too many.
+constexpr std::size_t kConsoleRefusedMax = 8;
 
 /// Pure. `limit` is how many descriptors the process may have.
 DescriptorPlan plan_descriptors(std::size_t limit, const Config& config, const Roles& roles);

@@ -17,6 +17,7 @@ done
 export TXSTREAM_BIN
 
 make_checkout() {
+    export TXSTREAM_WEB=off
     mkdir "$WORK/checkout"
     cd "$WORK/checkout"
     cp -r "$ROOT/tools" "$ROOT/deploy" "$ROOT/Makefile" .
