@@ -18,7 +18,7 @@ export TXSTREAM_BIN
 
 make_checkout() {
     export TXSTREAM_WEB=off
-    mkdir "$WORK/checkout"
+    mkdir -p "$WORK/checkout/web"
     cd "$WORK/checkout"
     cp -r "$ROOT/tools" "$ROOT/deploy" "$ROOT/Makefile" .
     cat >CMakePresets.json <<'JSON'
