@@ -18,7 +18,7 @@ STACK = str(ROOT / "tools/stack.sh")
 # Where tools/stack.sh listens when it is free to choose, and how many in a row: the controller of Kafka takes the second.
 PORTS = {"STACK_PG_PORT": (15432, 1), "STACK_KAFKA_PORT": (9092, 2), "STACK_PROMETHEUS_PORT": (9090, 1),
          "STACK_ALERTMANAGER_PORT": (9094, 1), "STACK_GRAFANA_PORT": (3000, 1), "SERVER_PORT": (8080, 1),
-         "METRICS_PORT": (9091, 1), "SECOND_METRICS_PORT": (9095, 1)}
+         "METRICS_PORT": (9091, 1), "SECOND_METRICS_PORT": (9095, 1), "CONSOLE_PORT": (8082, 1)}
 STOP_SECONDS = 40
 # On a loaded machine, with sanitizers.
 READY_SECONDS = 60
