@@ -253,11 +253,21 @@ class Topic:
     def count(self):
         """What the partitions hold now, by their watermarks."""
         consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": uuid.uuid4().hex})
+
+        def bounds(partition):
+            try:
+                return consumer.get_watermark_offsets(
+                    confluent_kafka.TopicPartition(self.name, partition), timeout=PATIENCE)
+            except confluent_kafka.KafkaException as error:
+                # A broker whose heartbeats to its controller came late on a busy machine leads nothing for a moment.
+                if error.args[0].code() != confluent_kafka.KafkaError.NOT_LEADER_FOR_PARTITION:
+                    raise
+                return None
+
         try:
             total = 0
             for partition in range(self.partitions):
-                low, high = consumer.get_watermark_offsets(
-                    confluent_kafka.TopicPartition(self.name, partition), timeout=PATIENCE)
+                low, high = eventually(lambda partition=partition: bounds(partition), f"partition {partition} has a leader")
                 total += high - low
             return total
         finally:
