@@ -32,24 +32,6 @@ std::optional<std::string> from_base64(std::string_view text) {
     return bytes;
 }
 
-/// The longest beginning of at most `size_max` bytes that ends between two characters; nothing
-/// where it is no UTF-8. Of a text that is only the beginning of another, the last character may be
-/// cut.
-std::optional<std::string_view> utf8_prefix(
-    std::string_view text, std::size_t size_max, bool is_beginning
-) {
-    constexpr std::size_t kCharacterMax = 4;
-    std::size_t at = 0;
-    while (at < text.size() && at < size_max) {
-        const auto length = utf8_length(text.substr(at));
-        const bool may_be_cut = is_beginning && text.size() - at < kCharacterMax;
-        if (length == 0 && !may_be_cut) return std::nullopt;
-        if (length == 0 || at + length > size_max) break;
-        at += length;
-    }
-    return text.substr(0, at);
-}
-
 std::string_view title_of(int status) {
     switch (status) {
         case 400:
@@ -164,6 +146,25 @@ Json bytes(std::string_view text, std::size_t shown_max, std::optional<std::uint
     shown["size"] = number(static_cast<std::uint64_t>(total));
     shown["truncated"] = taken < total;
     return shown;
+}
+
+std::optional<std::string_view> utf8_prefix(
+    std::string_view text, std::size_t size_max, bool is_beginning
+) {
+    constexpr std::size_t kCharacterMax = 4;
+    std::size_t at = 0;
+    while (at < text.size() && at < size_max) {
+        if (static_cast<unsigned char>(text[at]) < 0x80) {
+            ++at;
+            continue;
+        }
+        const auto length = utf8_length(text.substr(at));
+        const bool may_be_cut = is_beginning && text.size() - at < kCharacterMax;
+        if (length == 0 && !may_be_cut) return std::nullopt;
+        if (length == 0 || at + length > size_max) break;
+        at += length;
+    }
+    return text.substr(0, at);
 }
 
 std::string base64(std::string_view bytes) {

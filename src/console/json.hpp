@@ -46,6 +46,12 @@ Json bytes(
 );
 
 std::string base64(std::string_view bytes);
+/// The longest beginning of at most `size_max` bytes that ends between two characters; nothing
+/// where it is no UTF-8. Of a text that is only the beginning of another, the last character may be
+/// cut.
+std::optional<std::string_view> utf8_prefix(
+    std::string_view text, std::size_t size_max, bool is_beginning
+);
 
 /// Where a list goes on: a small JSON value, base64url. Code::invalid_input names the parameter.
 std::string cursor_of(const Json& position);

@@ -16,20 +16,7 @@ using domain::JsonWriter;
 
 /// A beginning of a text of `size` bytes that is whole characters; nothing where it is no UTF-8.
 std::optional<std::string_view> as_text(std::string_view beginning, std::size_t size) {
-    std::size_t at = 0;
-    while (at < beginning.size()) {
-        if (static_cast<unsigned char>(beginning[at]) < 0x80) {
-            ++at;
-            continue;
-        }
-        const auto length = utf8_length(beginning.substr(at));
-        if (length == 0) {
-            const bool may_be_cut = beginning.size() < size && beginning.size() - at < 4;
-            return may_be_cut ? std::optional(beginning.substr(0, at)) : std::nullopt;
-        }
-        at += length;
-    }
-    return beginning;
+    return utf8_prefix(beginning, beginning.size(), beginning.size() < size);
 }
 
 void append_bytes(
