@@ -239,8 +239,8 @@ function Tiles({ data, history }: { data: Overview; history: History | undefined
       />
       <Tile
         label={t("overview.lanes")}
-        value={`${num(numbers.lanes_owned)}/${num(numbers.lanes)}`}
-        tone={numbers.lanes_owned < numbers.lanes ? "warn" : undefined}
+        value={numbers.lanes_owned === null || numbers.lanes === null ? none : `${num(numbers.lanes_owned)}/${num(numbers.lanes)}`}
+        tone={(numbers.lanes_owned ?? 0) < (numbers.lanes ?? 0) ? "warn" : undefined}
         to="/relays"
         note={t("overview.lanes_note")}
       />
