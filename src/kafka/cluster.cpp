@@ -269,7 +269,10 @@ void Cluster::Impl::drain_errors(rd_kafka_t* client) {
     while (const detail::Event event{rd_kafka_queue_poll(queue.get(), 0)}) {
         if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) continue;
         const auto code = rd_kafka_event_error(event.get());
-        if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) continue;
+        if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+            is_all_down_ = true;
+            continue;
+        }
         const std::string_view text = rd_kafka_event_error_string(event.get());
         (void)connections_.failed(code, text);
         if (connections_.is_login_refused()) refused_login_ = connections_.trouble();
@@ -289,10 +292,10 @@ Error Cluster::Impl::because(Error error) {
     return error;
 }
 
-bool Cluster::Impl::has_trouble() {
+bool Cluster::Impl::is_all_down() {
     const std::lock_guard lock(mutex_);
     drain_errors();
-    return connections_.trouble().has_value();
+    return is_all_down_;
 }
 
 std::optional<Error> Cluster::Impl::trouble_with(std::int32_t broker) {
@@ -307,6 +310,7 @@ void Cluster::Impl::worked() {
     const std::lock_guard lock(mutex_);
     drain_errors();
     connections_.worked();
+    is_all_down_ = false;
 }
 
 void Cluster::Impl::worked(std::int32_t broker) {
@@ -343,8 +347,9 @@ Result<ClusterState> Cluster::describe(Deadline deadline) {
     do {
         const auto slice = deadline.sooner(Deadline::in(kConnectPatience));
         error = rd_kafka_metadata(client, 1, nullptr, &raw, milliseconds_left(slice));
-        // A broker that refuses us will go on doing so: the page should say so soon.
-    } while (error != RD_KAFKA_RESP_ERR_NO_ERROR && !deadline.passed() && !impl_->has_trouble());
+        // Brokers that all refuse us will go on doing so: the page should say so soon. While one
+        // may still answer, it has until the deadline.
+    } while (error != RD_KAFKA_RESP_ERR_NO_ERROR && !deadline.passed() && !impl_->is_all_down());
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return tl::unexpected<Error>(
             impl_->because(to_error(error, std::string("no metadata: ") + rd_kafka_err2str(error)))

@@ -218,15 +218,16 @@ def test_ten_tails_share_one_reader_and_the_twenty_first_is_refused(world):
     for tail in (first, *tails):
         tail.wait_received(5_000)
     print(f"ten tails: {resident_mb() - idle:.1f} MB more, {(resident_mb() - idle) / 10:.1f} MB each")
-    assert threads() <= with_one, "each tail has a reader of its own"
+    with_ten = threads()
+    # A client of librdkafka has two threads at least. What reads a topic's ends may come and go meanwhile.
+    assert with_ten < with_one + 9, "each tail has a reader of its own"
     tails += [Tail(console, topic) for _ in range(10)]
     refused = Tail(console, topic)
     assert refused.status == 429
     assert "20" in refused.body["detail"]
     for tail in (first, *tails):
         tail.close()
-    # Its own reader has threads for the client and its connections.
-    eventually(lambda: threads() < with_one, "the reader is closed", timeout=40)
+    eventually(lambda: threads() < with_ten - 1, "the reader is closed", timeout=40)
     assert Tail(console, topic).status == 200
 
 

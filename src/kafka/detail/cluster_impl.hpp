@@ -32,8 +32,8 @@ public:
     /// What is wrong with the connection to this broker, if it failed last.
     std::optional<Error> trouble_with(std::int32_t broker);
     void worked(std::int32_t broker);
-    /// Some connection has failed since one worked last.
-    bool has_trouble();
+    /// No broker could be connected to since one worked last.
+    bool is_all_down();
     void worked();
     std::optional<Error> refused_login();
 
@@ -49,6 +49,7 @@ private:
     detail::Client uncommitted_client_;
     detail::Connections connections_;
     std::optional<Error> refused_login_;
+    bool is_all_down_ = false;
     std::vector<std::int32_t> broker_ids_;
     std::map<std::int32_t, Error> troubles_;  // by broker
 };
