@@ -125,6 +125,10 @@ debug: dev-build ## the API of the dev build under gdb, against the stack's serv
 	@command -v gdb >/dev/null || { echo "gdb is missing; install the Debian package gdb" >&2; exit 1; }
 	@tools/stack.sh debug $(ARGS)
 
+.PHONY: manifests
+manifests: ## render deploy/kubernetes and deploy/helm into tests/deploy/golden, which a test compares (needs Go)
+	@tools/manifests/render.py
+
 # --- tests ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
@@ -146,6 +150,10 @@ test-kafka: ## the tests that need Kafka
 .PHONY: test-integration
 test-integration: ## the tests of the built binary, from outside
 	@tools/run_tests.sh -L '^integration$$' $(ARGS)
+
+.PHONY: test-deploy
+test-deploy: ## the manifests and the chart for Kubernetes: schemas, hardening, rendering
+	@tools/run_tests.sh -L '^deploy$$' $(ARGS)
 
 .PHONY: integration
 integration: test-integration ## the same as test-integration

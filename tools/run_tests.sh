@@ -50,10 +50,17 @@ main() {
     local venv=$!
     tools/venv.sh tests/integration/otlp/requirements.txt >/dev/null &
     local otlp=$!
+    tools/venv.sh tools/manifests/requirements.txt >/dev/null &
+    local manifests=$!
+    # Without a Go there are none, and their test says so; a failure is that test's as well.
+    nice tools/manifests/tools.sh >/dev/null 2>&1 &
+    local charts=$!
     tools/build.sh "$preset"
     wait "$fetch" || die "there is no Kafka to test against"
     wait "$venv" || die "there is no Python to draw dashboards with"
     wait "$otlp" || die "there is no Python to read traces with"
+    wait "$manifests" || die "there is no Python to judge manifests with"
+    wait "$charts" || true
     with_services run_ctest "$preset" "$@"
 }
 
