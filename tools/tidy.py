@@ -25,6 +25,12 @@ RULES = [
     (r"\bGTEST_SKIP\b|\bDISABLED_|pytest\.(mark\.)?(skip|xfail)", [], "a test runs or does not exist", "GTEST_SKIP() <<"),
 ]
 
+# Rooms that a simulation runs whole: a seed gives one schedule only when nothing in them asks the machine.
+SIMULATED = ("src/relay/", "src/policy/")
+FROM_THE_MACHINE = r"\b(steady_clock|system_clock|high_resolution_clock)::now\b|\bsteady_timer\b|\brandom_device\b"
+FROM_THE_MACHINE_EXAMPLES = ("std::chrono::steady_clock::now()", "std::chrono::system_clock::now()", "asio::steady_timer t;",
+                             "std::random_device{}()")
+
 
 def tracked(*patterns):
     listed = subprocess.run(
@@ -43,6 +49,14 @@ def check_patterns(name, lines):
             code = line if "TODO" in pattern else without_comments(line)
             if re.search(pattern, code) and not any(part in name for part in allowed):
                 yield f"{name}:{number}: {why}: {line.strip()}"
+
+
+def check_simulated(name, lines):
+    if not name.startswith(SIMULATED) or "_test." in name:
+        return
+    for number, line in enumerate(lines, 1):
+        if re.search(FROM_THE_MACHINE, without_comments(line)):
+            yield f"{name}:{number}: runtime::Clock, WallClock and Timer, or a seed from outside: {line.strip()}"
 
 
 def check_file(name, lines):
@@ -96,6 +110,7 @@ def breaches():
         lines = text.splitlines()
         yield from check_patterns(name, lines)
         yield from check_file(name, lines)
+        yield from check_simulated(name, lines)
         if name.endswith(".hpp"):
             yield from check_header(name, lines, sources)
         else:
@@ -113,6 +128,8 @@ def breaches():
 def main():
     for pattern, _, why, example in RULES:
         assert re.search(pattern, example), f"the rule '{why}' does not see its own example"
+    for example in FROM_THE_MACHINE_EXAMPLES:
+        assert re.search(FROM_THE_MACHINE, example), f"the rule about simulated rooms does not see {example}"
     found = list(breaches())
     print("\n".join(found) if found else "the house is tidy")
     return int(bool(found))

@@ -268,6 +268,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     auto& worker = options.worker;
     worker.topic = config_.kafka.topic;
     worker.tracing = tracing();
+    worker.seed = std::random_device{}();
     worker.gate.retry = config_.retry;
     worker.gate.publish_timeout = config_.kafka.publish_timeout;
     worker.gate.probe_timeout = config_.kafka.probe_timeout;

@@ -105,7 +105,7 @@ void Blockages::set(Teller teller, Blockage blockage, std::string_view detail) {
     }
     entry.tellers.push_back(teller);
     if (entry.tellers.size() > 1) return;
-    entry.since = std::chrono::system_clock::now();
+    entry.since = runtime::WallClock::now();
     entry.detail = detail;
     log::error(
         kComponent,

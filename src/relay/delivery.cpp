@@ -24,7 +24,7 @@ constexpr std::string_view kTooLarge = "MSG_SIZE_TOO_LARGE";
 Delivery::Delivery(Dependencies dependencies, Limits limits)
     : dependencies_(std::move(dependencies)),
       limits_(limits),
-      random_(std::random_device{}()),
+      random_(dependencies_.seed),
       spans_(dependencies_.tracing),
       blockages_(dependencies_.blockages, dependencies_.worker * kPartsOfWorker),
       delay_(dependencies_.delayed_before) {
@@ -378,10 +378,9 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
     if (const auto mark = mark_of(lane, page, event.id))
         record.marks = headers_.marks(mark->attempt, mark->reason);
     // Never the writer's clock: the broker refuses, or deletes as too old, what it does not like.
-    record.timestamp_ms =
-        std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now())
-            .time_since_epoch()
-            .count();
+    record.timestamp_ms = std::chrono::floor<std::chrono::milliseconds>(runtime::WallClock::now())
+                              .time_since_epoch()
+                              .count();
     record.context = &page.slots[page.next];
     auto taken = publisher_->publish(record);
     if (taken) {

@@ -69,6 +69,7 @@ public:
         DelayReason delayed_before = {};
         Load* load = nullptr;  ///< kept up to date; may be none
         SendTracing tracing = {};
+        std::uint64_t seed = 0;  ///< of what is random: the jitter of pauses
     };
 
     Delivery(Dependencies dependencies, Limits limits);

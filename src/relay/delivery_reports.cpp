@@ -114,8 +114,7 @@ void Delivery::on_acknowledged(Lane& lane, Page& page, std::size_t index, const 
     }
     page.note(event.topic, report.partition, report.offset);
     const auto age = outbox::plausible_age(
-        event.created_at,
-        std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())
+        event.created_at, std::chrono::floor<std::chrono::microseconds>(runtime::WallClock::now())
     );
     page.tally.published(
         event.topic,

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "relay/ports.hpp"
+#include "runtime/timer.hpp"
 #include "tests/support/fake_rows.hpp"
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <gtest/gtest.h>
@@ -52,7 +52,7 @@ public:
             co_return fail(Code::unavailable, "the connection is gone");
         }
         if (is_silent) {
-            asio::steady_timer timer(co_await asio::this_coro::executor, deadline.at());
+            runtime::Timer timer(co_await asio::this_coro::executor, deadline.at());
             co_await timer.async_wait(asio::use_awaitable);
             is_open_ = false;
             co_return fail(Code::timed_out, "silent");

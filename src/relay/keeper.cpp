@@ -37,7 +37,8 @@ Keeper::Keeper(
     runtime::Wakeup& wakeup,
     runtime::Wakeup& reader,
     WorkerLimits limits,
-    OnStatus on_status
+    OnStatus on_status,
+    std::uint64_t seed
 )
     : delivery_(delivery),
       lanes_(lanes),
@@ -46,7 +47,7 @@ Keeper::Keeper(
       reader_(reader),
       limits_(limits),
       on_status_(std::move(on_status)),
-      random_(std::random_device{}()),
+      random_(seed),
       blockages_(delivery.blockages(2)) {
 }
 

@@ -33,7 +33,8 @@ public:
         runtime::Wakeup& wakeup,
         runtime::Wakeup& reader,
         WorkerLimits limits,
-        OnStatus on_status
+        OnStatus on_status,
+        std::uint64_t seed = 0
     );
 
     /// Until stop(); then it acknowledges what Kafka still confirms, until nothing is in flight or

@@ -1,5 +1,7 @@
 #include "relay/metrics.hpp"
 
+#include "runtime/clock.hpp"
+
 #include <fmt/format.h>
 
 namespace txstream::relay {
@@ -315,7 +317,7 @@ void Metrics::expect(std::string_view topic, std::string_view event_type) const 
 
 void Metrics::published(const PageTally& page) const {
     if (page.events_ == 0) return;
-    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    const std::chrono::duration<double> now = runtime::WallClock::now().time_since_epoch();
     for (const PageTally::Entry& entry : page.entries_) {
         if (entry.count == 0) continue;
         published_.at({entry.topic, entry.event_type}).add(to_double(entry.count));

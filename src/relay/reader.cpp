@@ -26,7 +26,8 @@ Reader::Reader(
     EventSource& source,
     const Metrics& metrics,
     runtime::Wakeup& wakeup,
-    WorkerLimits limits
+    WorkerLimits limits,
+    std::uint64_t seed
 )
     : delivery_(delivery),
       gate_(gate),
@@ -34,7 +35,7 @@ Reader::Reader(
       metrics_(metrics),
       wakeup_(wakeup),
       limits_(limits),
-      random_(std::random_device{}()),
+      random_(seed),
       pause_(limits.poll_min),
       blockages_(delivery.blockages(1)) {
 }

@@ -26,7 +26,8 @@ public:
         EventSource& source,
         const Metrics& metrics,
         runtime::Wakeup& wakeup,
-        WorkerLimits limits
+        WorkerLimits limits,
+        std::uint64_t seed = 0
     );
 
     /// Until stop(). Failures of the database are logged and tried again.

@@ -3,9 +3,9 @@
 #include "relay/fake_kafka.hpp"
 #include "relay/fake_outbox.hpp"
 #include "runtime/task_group.hpp"
+#include "runtime/timer.hpp"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <gtest/gtest.h>
 
 namespace txstream::relay {
@@ -42,7 +42,7 @@ protected:
     bool until(Condition condition, Reader::Clock::duration limit = 30s) {
         // A timer of the loop, or a slow machine would decide.
         bool is_over = false;
-        asio::steady_timer timer(loop_, limit);
+        runtime::Timer timer(loop_.get_executor(), Reader::Clock::now() + limit);
         timer.async_wait([&](auto error) { is_over = is_over || !error; });
         while (!condition() && !is_over) {
             loop_.run_one();

@@ -50,7 +50,7 @@ SharedBreaker::View SharedBreaker::view() const {
 void SharedBreaker::tell() {
     const auto transition = breaker_.take_transition();
     if (!transition) return;
-    since_ = std::chrono::system_clock::now();
+    since_ = runtime::WallClock::now();
     if (on_transition_) on_transition_(*transition);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "policy/circuit_breaker.hpp"
+#include "runtime/clock.hpp"
 
 #include <chrono>
 #include <functional>
@@ -40,8 +41,8 @@ private:
     void tell();
 
     mutable std::mutex mutex_;
-    policy::CircuitBreaker breaker_;  // guarded by mutex_
-    std::chrono::system_clock::time_point since_ = std::chrono::system_clock::now();  // the same
+    policy::CircuitBreaker breaker_;                                           // guarded by mutex_
+    std::chrono::system_clock::time_point since_ = runtime::WallClock::now();  // the same
     OnTransition on_transition_;
 };
 

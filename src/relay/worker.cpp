@@ -33,10 +33,13 @@ Worker::Worker(
            ports.kafka_doubted,
            options.delayed_before,
            &load,
-           std::move(options.tracing)},
+           std::move(options.tracing),
+           options.seed},
           options.delivery
       ),
-      reader_(delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits),
+      reader_(
+          delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits, options.seed + 1
+      ),
       keeper_(
           delivery_,
           *lanes_,
@@ -44,7 +47,8 @@ Worker::Worker(
           keeper_wakeup_,
           reader_wakeup_,
           options.limits,
-          std::move(on_status)
+          std::move(on_status),
+          options.seed + 2
       ),
       tasks_(executor) {
 }

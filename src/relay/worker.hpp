@@ -17,6 +17,8 @@ struct WorkerOptions {
     WorkerLimits limits;
     DelayReason delayed_before = {};  ///< what kept events from being delivered until now
     SendTracing tracing;
+    /// Of what is random: the jitter of polls, claims and pauses. Workers must not do it in step.
+    std::uint64_t seed = 0;
 };
 
 /// Publishes some of the lanes: a reader, a keeper, and the delivery between them, on one thread.

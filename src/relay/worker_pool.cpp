@@ -1,12 +1,12 @@
 #include "relay/worker_pool.hpp"
 
 #include "base/assert.hpp"
+#include "runtime/timer.hpp"
 #include "telemetry/log.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -19,11 +19,14 @@ namespace {
 
 // How often stop() looks whether the threads have ended.
 constexpr std::chrono::milliseconds kLook{5};
+// Delivery, reader and keeper have each its own.
+constexpr std::uint64_t kSeedsOfWorker = 3;
 
 // The first workers take one lane more when they cannot share evenly.
 WorkerOptions part_of(const WorkerPool::Options& options, std::size_t place) {
     auto worker = options.worker;
     worker.number = place;
+    worker.seed += place * kSeedsOfWorker;
     const auto part = options.lanes / options.workers;
     worker.limits.lanes_max = place < options.lanes % options.workers ? part + 1 : part;
     worker.delivery.in_flight_bytes_max /= options.workers;
@@ -125,7 +128,7 @@ Task<> WorkerPool::stop(Deadline deadline) {
             if (place->worker) place->worker->stop(deadline);
         });
     }
-    asio::steady_timer timer(co_await asio::this_coro::executor);
+    runtime::Timer timer(co_await asio::this_coro::executor);
     if (is_second) {
         while (!seats_.empty()) {
             timer.expires_after(kLook);

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <chrono>
+#include "runtime/clock.hpp"
 
 namespace txstream {
 
 /// An absolute point in time until which a caller is willing to wait; passed down, never extended.
 class Deadline {
 public:
-    using Clock = std::chrono::steady_clock;
+    using Clock = runtime::Clock;
 
     explicit Deadline(Clock::time_point at) : at_(at) {}
     static Deadline in(Clock::duration from_now) { return Deadline(Clock::now() + from_now); }

@@ -24,7 +24,7 @@ struct TaskGroup::Child {
 TaskGroup::TaskGroup(asio::any_io_executor executor, OnException on_exception)
     : executor_(std::move(executor)),
       on_exception_(std::move(on_exception)),
-      empty_(executor_, asio::steady_timer::time_point::max()) {
+      empty_(executor_, Timer::time_point::max()) {
 }
 
 TaskGroup::~TaskGroup() {

@@ -1,8 +1,7 @@
 #pragma once
 
 #include "runtime/task.hpp"
-
-#include <boost/asio/steady_timer.hpp>
+#include "runtime/timer.hpp"
 
 #include <cstddef>
 #include <exception>
@@ -62,7 +61,7 @@ private:
     asio::any_io_executor executor_;
     OnException on_exception_;
     std::list<Child> children_;
-    asio::steady_timer empty_;  ///< never expires; cancelled when the last child ends
+    Timer empty_;  ///< never expires; cancelled when the last child ends
     std::optional<Error> first_error_;
     std::size_t running_ = 0;
     std::size_t joining_ = 0;

@@ -2,8 +2,7 @@
 
 #include "runtime/deadline.hpp"
 #include "runtime/task.hpp"
-
-#include <boost/asio/steady_timer.hpp>
+#include "runtime/timer.hpp"
 
 namespace txstream::runtime {
 
@@ -18,7 +17,7 @@ public:
     Task<> wait(Deadline::Clock::time_point until);
 
 private:
-    asio::steady_timer timer_;
+    Timer timer_;
     bool notified_ = false;
     bool waiting_ = false;
 };
