@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -243,3 +244,12 @@ def test_no_secret_can_be_a_value_of_the_chart_and_what_it_sets_itself_cannot_be
         free = {**given["settings"], **given[pod.command].get("settings", {})}
         assert [name for name in pod.environment() if can_be_said(name) and name not in free] == ["LOGGING_FORMAT"]
         assert pod.environment().items() >= free.items()
+
+
+def test_where_go_is_too_old_the_rendering_is_reported_as_not_run_and_says_why(tmp_path):
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho go1.19.8\n")
+    go.chmod(0o755)
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "tests/deploy/test_render.py"],
+                          env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 77 and "Go 1.19.8 is older than" in done.stdout, done.stdout + done.stderr

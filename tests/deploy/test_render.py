@@ -12,11 +12,6 @@ from rendered import ROOT
 sys.path.insert(0, str(ROOT / "tools/manifests"))
 from render import CHART, GOLDEN, KUBERNETES_VERSION, NoTools, commands, tools  # noqa: E402
 
-try:
-    WHERE = tools()
-except NoTools as why:
-    pytest.exit(str(why), returncode=77)
-
 WRONG = {
     "api.replica=3": "additional properties 'replica' not allowed",
     "settings.DATABASE_PASSWORD=secret": "invalid propertyName 'DATABASE_PASSWORD'",
@@ -36,25 +31,38 @@ WRONG = {
 }
 
 
-def helm(*words):
-    return subprocess.run([WHERE / "helm", *words], capture_output=True, text=True, timeout=60, check=False)
+@pytest.fixture(scope="session")
+def where():
+    """The directory of helm and kustomize. Not asked for while tests are collected: there an exit is an error."""
+    try:
+        return tools()
+    except NoTools as why:
+        reason = str(why)
+    pytest.exit(reason, returncode=77)
 
 
-def test_the_sources_make_the_golden_files():
-    made = commands(WHERE)
+@pytest.fixture
+def helm(where):
+    def run(*words):
+        return subprocess.run([where / "helm", *words], capture_output=True, text=True, timeout=60, check=False)
+    return run
+
+
+def test_the_sources_make_the_golden_files(where):
+    made = commands(where)
     assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(made)
     for name, command in made.items():
         text = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout
         assert text == (GOLDEN / f"{name}.yaml").read_text(), f"{name}: `make manifests` renews it, if the change is meant"
 
 
-def test_helm_finds_nothing_to_complain_of():
+def test_helm_finds_nothing_to_complain_of(helm):
     done = helm("lint", "--strict", "--kube-version", KUBERNETES_VERSION, CHART)
     assert done.returncode == 0 and "[WARNING]" not in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("value", WRONG)
-def test_a_value_that_cannot_work_is_refused_by_name(value):
+def test_a_value_that_cannot_work_is_refused_by_name(helm, value):
     done = helm("template", "txstream", CHART, "--kube-version", KUBERNETES_VERSION, "--set", value)
     assert done.returncode != 0 and WRONG[value] in done.stderr, done.stderr
 
@@ -77,7 +85,7 @@ def test_the_schema_knows_every_value_wants_it_and_knows_no_other():
     assert sorted(known) == sorted(name for name in names(schema, "") if name != ".global")
 
 
-def test_two_releases_of_one_namespace_do_not_meet():
+def test_two_releases_of_one_namespace_do_not_meet(helm):
     def names(release):
         done = helm("template", release, CHART, "--kube-version", KUBERNETES_VERSION)
         objects = [one for one in yaml.safe_load_all(done.stdout) if one]
