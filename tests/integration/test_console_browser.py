@@ -11,10 +11,6 @@ from conftest import a_world
 from support.console import ConsoleWorld, ask, listens
 from support.world import ROOT, Broker, eventually, free_ports
 
-# As for the page's other tests: where there is no Node and so no page, there is nothing to open (77), unless it is required.
-if not (ROOT / "web/node_modules/puppeteer-core").exists() and os.environ.get("TXSTREAM_WEB") != "required":
-    pytest.exit("no packages in web/node_modules: tools/web.sh build", returncode=77)
-
 SCRIPTS = ROOT / "web/e2e"
 SHOTS = ROOT / "var/console-shots"
 NAME = "console.test"
@@ -23,6 +19,14 @@ STATIC = [("overview", "/"), ("outbox", "/outbox"), ("dead-letters", "/dead-lett
           ("messages", "/messages"), ("brokers", "/brokers"), ("groups", "/groups"), ("relays", "/relays")]
 FIRST_PAINT_MS = 300
 LIMIT = 400
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages():
+    """As for the page's other tests: where there is no Node and so no page, there is nothing to open (77), unless it is required."""
+    # Not while tests are collected: there an exit is an error.
+    if not (ROOT / "web/node_modules/puppeteer-core").exists() and os.environ.get("TXSTREAM_WEB") != "required":
+        pytest.exit("no packages in web/node_modules: tools/web.sh build", returncode=77)
 
 
 def node(script, plan, tmp_path, answer=None):
