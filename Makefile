@@ -153,7 +153,7 @@ test-integration: ## the tests of the built binary, from outside
 
 .PHONY: test-deploy
 test-deploy: ## the manifests and the chart for Kubernetes: schemas, hardening, rendering
-	@tools/run_tests.sh -L '^deploy$$' $(ARGS)
+	@tools/run_tests.sh --deploy $(ARGS)
 
 .PHONY: integration
 integration: test-integration ## the same as test-integration

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs the tests: `make test`, `make test-unit` and their relatives.
 #
-#   run_tests.sh [--unit] [--preset NAME] [CTEST ARGUMENT]...
+#   run_tests.sh [--unit | --deploy] [--preset NAME] [CTEST ARGUMENT]...
 #   run_tests.sh --remove var/test-XXXXXX     what a killed run left behind (the next run does it by itself)
 #
 # Starts a private PostgreSQL and a private Kafka for this run, in a directory and on ports of their own, so that any
@@ -12,8 +12,8 @@
 #   TXSTREAM_BIN          the built binary
 #   TXSTREAM_ROOT         this checkout
 #
-# --unit runs the tests that need none of it, and starts none of it. The last thing printed is ctest's own summary, and
-# its exit code is ours. No test that was asked for is left out: without its services the run fails before it begins.
+# --unit and --deploy run the tests of that label, which need none of it, and start none of it. The last thing printed is
+# ctest's own summary, and its exit code is ours. No test that was asked for is left out: without its services the run fails before it begins.
 set -euo pipefail
 # shellcheck source=tools/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -23,10 +23,10 @@ KAFKA=$TXS_ROOT/tools/services/kafka.sh
 KEPT_LOGS=$TXS_ROOT/var/last-failed-test
 
 main() {
-    local unit=0 preset=dev
+    local bare='' preset=dev
     while (($#)); do
         case $1 in
-            --unit) unit=1 && shift ;;
+            --unit | --deploy) bare=${1#--} && shift ;;
             --remove) remove_run "$2" && return ;;
             --preset) preset=$2 && shift 2 ;;
             *) break ;;
@@ -36,10 +36,12 @@ main() {
     # Without a trap bash forgets a SIGINT that came while it waited for a program which did not die of it.
     trap 'exit 130' INT TERM HUP
     export TXSTREAM_ROOT=$TXS_ROOT TXSTREAM_BIN=$TXS_ROOT/build/$preset/txstream
-    if ((unit)); then
+    if [[ $bare ]]; then
         tools/deps.sh build unit
+        # Those of the other label make a Python of their own.
+        [[ $bare == unit ]] || tools/deps.sh run
         tools/build.sh "$preset"
-        run_ctest "$preset" -L '^unit$' "$@"
+        run_ctest "$preset" -L "^$bare\$" "$@"
         return
     fi
     tools/deps.sh build run unit test

@@ -166,7 +166,7 @@ def test_each_selector_finds_one_part_and_each_port_that_is_named_is_there(relea
     for budget in release.kind("PodDisruptionBudget"):
         [pod] = release.selected(budget["spec"]["selector"]["matchLabels"])
         assert pod.command in ("api", "relay")
-        # An unready Pod keeps nobody's node from being drained.
+        # A node is drained whether its Pods are ready or not.
         assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
     for monitor in release.kind("ServiceMonitor"):
         labels = monitor["spec"]["selector"]["matchLabels"]
@@ -244,6 +244,15 @@ def test_no_secret_can_be_a_value_of_the_chart_and_what_it_sets_itself_cannot_be
         free = {**given["settings"], **given[pod.command].get("settings", {})}
         assert [name for name in pod.environment() if can_be_said(name) and name not in free] == ["LOGGING_FORMAT"]
         assert pod.environment().items() >= free.items()
+
+
+def test_the_document_makes_the_secrets_that_the_pods_mount():
+    text = (ROOT / "docs/kubernetes.md").read_text().replace("\\\n", " ")
+    made = set()
+    for kind, name, words in re.findall(r"create secret (generic|tls) (\S+) (.*)", text):
+        keys = re.findall(r"--from-file=(\S+)", words) if kind == "generic" else ["tls.crt", "tls.key"]
+        made |= {(name, key) for key in keys}
+    assert made == {secret for pod in PODS if pod.release.name == "kustomize-example" for secret in pod.files().values()}
 
 
 def test_where_go_is_too_old_the_rendering_is_reported_as_not_run_and_says_why(tmp_path):
