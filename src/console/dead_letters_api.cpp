@@ -53,12 +53,13 @@ tl::expected<outbox::DeadLetterFilter, Refusal> filter_of(
     return filter;
 }
 
-Json group_json(const outbox::DeadLetterGroup& group, std::string_view topic) {
+Json group_json(const outbox::DeadLetterGroup& group, const Settings& settings) {
+    const auto& topic = settings.topic;
     const auto& cause = group.cause;
     return Json{
         {"error_class", cause.error_class},
         {"event_type", cause.event_type},
-        {"topic", cause.topic.empty() ? std::string(topic) : cause.topic},
+        {"topic", cause.topic.empty() ? topic : cause.topic},
         {"state", outbox::to_string(cause.state)},
         {"events", count(group.events.value, group.events.is_exact)},
         {"keys", count(group.keys.value, group.keys.is_exact)},
@@ -66,7 +67,7 @@ Json group_json(const outbox::DeadLetterGroup& group, std::string_view topic) {
         {"last_at", rfc3339(group.last_at)},
         {"example", dead_letter(group.example, topic)},
         {"explanation", explanation_text(cause.error_class)},
-        {"remedy", remedy(cause.error_class)},
+        {"remedy", remedy(group.example.event, settings)},
     };
 }
 
@@ -111,8 +112,7 @@ Task<http::Response> DeadLettersApi::make_groups(Deadline deadline) {
     const auto found = co_await outbox::dead_letter_groups(**session, {}, deadline);
     if (!found) co_return problem_of(found.error());
     auto items = Json::array();
-    for (const auto& group : found->groups)
-        items.push_back(group_json(group, context_.settings.topic));
+    for (const auto& group : found->groups) items.push_back(group_json(group, context_.settings));
     co_return ok(Json{{"items", std::move(items)}, {"is_complete", found->is_complete}});
 }
 

@@ -1,5 +1,8 @@
 #include "console/event_json.hpp"
 
+#include "console/commands.hpp"
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -8,6 +11,14 @@
 namespace txstream::console {
 
 namespace {
+
+// What a class of errors means, and what repairs it: advice, or a setting of the topic that must be
+// as large as the record.
+struct Explanation {
+    std::string_view text;
+    std::string_view advice;
+    std::string_view topic_setting;
+};
 
 // What the relay writes: its own words, and librdkafka's names of what a broker, or the library,
 // will never take.
@@ -18,18 +29,16 @@ constexpr std::array kExplanations = {
             "The record is larger than its topic takes (max.message.bytes), or than the relay "
             "sends "
             "(KAFKA_MESSAGE_BYTES_MAX).",
-            "command",
-            "kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics "
-            "--entity-name TOPIC --add-config max.message.bytes=BYTES"
+            {},
+            "max.message.bytes"
         }
     },
     std::pair{
         std::string_view("RECORD_LIST_TOO_LARGE"),
         Explanation{
             "The batch of this one record is larger than the topic's segments (segment.bytes).",
-            "command",
-            "kafka-configs.sh --bootstrap-server HOST:PORT --alter --entity-type topics "
-            "--entity-name TOPIC --add-config segment.bytes=BYTES"
+            {},
+            "segment.bytes"
         }
     },
     std::pair{
@@ -37,8 +46,8 @@ constexpr std::array kExplanations = {
         Explanation{
             "An earlier event of the same key is parked. This one waits behind it, so that the key "
             "keeps its order; nothing is wrong with it.",
-            "text",
-            "Repair what parked the first event of the key."
+            "Repair what parked the first event of the key.",
+            {}
         }
     },
     std::pair{
@@ -47,32 +56,32 @@ constexpr std::array kExplanations = {
             "The broker has looked into the record and refuses it: a compacted topic takes no "
             "record "
             "without a key, and a policy of the cluster may refuse others.",
-            "text",
-            "Look at the topic's cleanup.policy and at the broker's log."
+            "Look at the topic's cleanup.policy and at the broker's log.",
+            {}
         }
     },
     std::pair{
         std::string_view("TOPIC_EXCEPTION"),
         Explanation{
             "No topic can have the name that this event gives.",
-            "text",
-            "Correct the topic where the event is written."
+            "Correct the topic where the event is written.",
+            {}
         }
     },
     std::pair{
         std::string_view("INVALID_MSG"),
         Explanation{
             "The record arrived damaged, or in a form that the broker does not know.",
-            "text",
-            "Look at the broker's log, and at what lies between relay and broker."
+            "Look at the broker's log, and at what lies between relay and broker.",
+            {}
         }
     },
     std::pair{
         std::string_view("INVALID_MSG_SIZE"),
         Explanation{
             "The broker cannot read the record's size.",
-            "text",
-            "Look at the broker's log, and at what lies between relay and broker."
+            "Look at the broker's log, and at what lies between relay and broker.",
+            {}
         }
     },
     std::pair{
@@ -80,11 +89,26 @@ constexpr std::array kExplanations = {
         Explanation{
             "The Kafka client cannot make a record of this event: a header or its key is not what "
             "Kafka takes.",
-            "text",
-            "The error names what it is; correct it where the event is written."
+            "The error names what it is; correct it where the event is written.",
+            {}
         }
     },
 };
+
+const Explanation* explanation_of(std::string_view error_class) noexcept {
+    const auto* const found =
+        std::ranges::find(kExplanations, error_class, [](const auto& one) { return one.first; });
+    return found == kExplanations.end() ? nullptr : &found->second;
+}
+
+// Of the event's record, or somewhat more: its envelope and headers name some of its texts again.
+std::uint64_t record_bytes_of(const outbox::EventRow& event) {
+    constexpr std::uint64_t kUnit = 1024;
+    const auto texts =
+        event.aggregate_id.size() + event.event_type.size() + event.aggregate_type.size();
+    const auto bytes = static_cast<std::uint64_t>(event.size) + 2 * texts + kUnit;
+    return (bytes + kUnit - 1) / kUnit * kUnit;
+}
 
 Json text_or_null(const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
@@ -133,21 +157,34 @@ Json payload(std::string_view beginning, std::uint64_t size, const Masks* masks)
     return json;
 }
 
-const Explanation* explanation_of(std::string_view error_class) noexcept {
-    const auto* const found =
-        std::ranges::find(kExplanations, error_class, [](const auto& one) { return one.first; });
-    return found == kExplanations.end() ? nullptr : &found->second;
-}
-
 Json explanation_text(std::string_view error_class) {
     const auto* const known = explanation_of(error_class);
     return known ? Json(known->text) : Json(nullptr);
 }
 
-Json remedy(std::string_view error_class) {
-    const auto* const known = explanation_of(error_class);
+Json remedy(const outbox::EventRow& parked, const Settings& settings) {
+    const auto* const known = explanation_of(parked.error_class);
     if (!known) return nullptr;
-    return Json{{"kind", known->remedy_kind}, {"text", known->remedy}};
+    if (known->topic_setting.empty()) return Json{{"kind", "text"}, {"text", known->advice}};
+    const auto bytes = record_bytes_of(parked);
+    const auto command = set_topic_command(
+        settings.brokers,
+        parked.topic.empty() ? settings.topic : parked.topic,
+        fmt::format("{}={}", known->topic_setting, bytes)
+    );
+    if (bytes <= settings.message_bytes_max) return Json{{"kind", "command"}, {"text", command}};
+    return Json{
+        {"kind", "text"},
+        {"text",
+         fmt::format(
+             "Start relays and API with KAFKA_MESSAGE_BYTES_MAX={} or more (it is {}), and raise "
+             "the "
+             "topic's limit: {}",
+             bytes,
+             settings.message_bytes_max,
+             command
+         )}
+    };
 }
 
 }  // namespace txstream::console

@@ -2,6 +2,7 @@
 
 #include "console/json.hpp"
 #include "console/masking.hpp"
+#include "console/settings.hpp"
 #include "outbox/dead_letter_groups.hpp"
 
 #include <string_view>
@@ -19,15 +20,9 @@ Json dead_letter(const outbox::DeadLetter& letter, std::string_view topic);
 /// is masked the whole must be there: what is cut off cannot be understood.
 Json payload(std::string_view beginning, std::uint64_t size, const Masks* masks);
 
-/// What a class of errors means and what repairs it.
-struct Explanation {
-    std::string_view text;
-    std::string_view remedy_kind;  ///< command, sql or text
-    std::string_view remedy;
-};
-/// Nothing for a class that is not known.
-const Explanation* explanation_of(std::string_view error_class) noexcept;
+/// What a class of errors means. Null for one that is not known.
 Json explanation_text(std::string_view error_class);
-Json remedy(std::string_view error_class);
+/// What repairs the cause of a parked event, with the values that this event needs.
+Json remedy(const outbox::EventRow& parked, const Settings& settings);
 
 }  // namespace txstream::console

@@ -1,5 +1,7 @@
 #include "console/kafka_warnings.hpp"
 
+#include "console/commands.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -31,13 +33,7 @@ std::optional<std::int64_t> number_of(const TopicToCheck& topic, std::string_vie
 }
 
 std::string set_command(const TopicToCheck& topic, std::string_view setting) {
-    return fmt::format(
-        "kafka-configs.sh --bootstrap-server {} --alter --entity-type topics --entity-name {} "
-        "--add-config {}",
-        topic.bootstrap,
-        topic.name,
-        setting
-    );
+    return set_topic_command(topic.bootstrap, topic.name, setting);
 }
 
 /// "partition 3", "partitions 1, 3 and 9 more"
@@ -68,12 +64,11 @@ Warning missing(const TopicToCheck& topic) {
         "The topic does not exist, or this console may not see it. Events for it wait in the "
         "outbox."
     );
-    made.command = fmt::format(
-        "kafka-topics.sh --bootstrap-server {} --create --topic {} --partitions 12 "
-        "--replication-factor {}",
+    made.command = create_topic_command(
         topic.bootstrap,
         topic.name,
-        std::clamp<int>(static_cast<int>(topic.brokers), 1, kReplicasAdvised)
+        "12",
+        std::to_string(std::clamp<int>(static_cast<int>(topic.brokers), 1, kReplicasAdvised))
     );
     return made;
 }

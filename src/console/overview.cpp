@@ -87,11 +87,10 @@ void add_relays(const State& state, std::vector<Cause>& causes) {
         cause.since = now.unowned_since;
         cause.text = fmt::format(
             "{} of {} lanes have no owner{}: their events wait, {}. The other lanes flow; nothing "
-            "is "
-            "lost.",
+            "is lost.",
             unowned,
             now.lanes,
-            cause.since ? " since " + spoken(between(*cause.since, state.now)) : "",
+            cause.since ? " for " + spoken(between(*cause.since, state.now)) : "",
             is_starting || is_young ? "and a relay is about to take them"
                                     : "and no relay takes them"
         );
@@ -242,15 +241,20 @@ void add_parked(const State& state, std::vector<Cause>& causes) {
         {"exact", state.parked.is_exact ? "true" : "false"},
         {"error_class", worst.error_class}
     };
+    const auto how_recent =
+        recent == 0       ? std::string()
+        : recent < events ? fmt::format(", {} of them parked in the last 10 min", grouped(recent))
+                          : fmt::format(", {}parked in the last 10 min", events == 1 ? "" : "all ");
     cause.text = fmt::format(
-        "{}{} wait{} for a decision{}, most of them {}. Each holds later events of its key; all "
-        "other "
-        "keys flow, and the events are kept whole in txstream.dead_letters.",
+        "{}{} wait{} for a decision ({}{}){}. {} holds later events of its key; all other keys "
+        "flow, and the events are kept whole in txstream.dead_letters.",
         state.parked.is_exact ? "" : "More than ",
         counted(events, "dead letter"),
         events == 1 ? "s" : "",
-        recent > 0 ? fmt::format(", {} of them parked in the last 10 min", grouped(recent)) : "",
-        worst.error_class
+        state.parked.classes.size() == 1 ? "" : "most: ",
+        worst.error_class,
+        how_recent,
+        events == 1 ? "It" : "Each"
     );
     cause.remedy = Remedy{
         Remedy::Kind::sql,
@@ -391,6 +395,7 @@ void add_database(const State& state, std::vector<Cause>& causes) {
     cause.severity = Severity::bad;
     cause.since = database.since;
     cause.params["error"] = database.error;
+    cause.detail = database.error;
     const auto age =
         state.looked_at
             ? fmt::format(" What is shown is {} old.", spoken(between(*state.looked_at, state.now)))
@@ -401,12 +406,11 @@ void add_database(const State& state, std::vector<Cause>& causes) {
             cause.code = "database_away";
             cause.text = fmt::format(
                 "This console cannot reach PostgreSQL{}. Whether events are delivered is not known "
-                "from here; what was committed is safe.{} The error: {}",
+                "from here; what was committed is safe.{}",
                 cause.since && state.now - *cause.since >= 1s
                     ? " for " + spoken(between(*cause.since, state.now))
                     : "",
-                age,
-                database.error
+                age
             );
             cause.remedy = Remedy{
                 Remedy::Kind::text,
@@ -435,10 +439,7 @@ void add_database(const State& state, std::vector<Cause>& causes) {
             break;
         case denied:
             cause.code = "console_denied";
-            cause.text = fmt::format(
-                "The console's login may not read the outbox: {}. Delivery is not concerned.",
-                database.error
-            );
+            cause.text = "The console's login may not read the outbox. Delivery is not concerned.";
             cause.remedy = Remedy{
                 Remedy::Kind::sql,
                 fmt::format(
@@ -451,9 +452,12 @@ void add_database(const State& state, std::vector<Cause>& causes) {
             if (database.schema_error.empty()) return;
             cause.code = database.is_schema_older ? "migrations_pending" : "schema_differs";
             cause.severity = Severity::warn;
-            cause.text = fmt::format(
-                "The database's schema is not that of this version: {}.", database.schema_error
-            );
+            cause.text =
+                database.is_schema_older
+                    ? "The database's schema is older than this version: migrations are pending."
+                    : "The database's schema is not that of this version: it is newer, or was "
+                      "changed.";
+            cause.detail = database.schema_error;
             cause.remedy = Remedy{
                 Remedy::Kind::command,
                 database.is_schema_older ? "txstream migrate up" : "txstream migrate status"
@@ -469,16 +473,18 @@ void add_kafka_view(const State& state, std::vector<Cause>& causes) {
         return one.code == "kafka_unavailable";
     });
     if (is_told) return;
+    const auto why = own_words(state.kafka.error);
     causes.push_back({
         .code = "kafka_away",
         .severity = Severity::info,
         .params = {{"error", state.kafka.error}},
         .text = fmt::format(
-            "This console cannot reach Kafka: {}. {}",
-            state.kafka.error,
+            "This console cannot use Kafka{}. {}",
+            why.empty() ? "" : ": " + why,
             alive(state).empty() ? "What is committed is safe in the outbox."
                                  : "The relays do not report the same."
         ),
+        .detail = state.kafka.error,
         .remedy = Remedy{Remedy::Kind::text, "Check KAFKA_BROKERS and the login of this console."},
         .link = "/brokers",
     });

@@ -36,6 +36,7 @@ struct Cause {
     std::optional<Moment> since{};
     Params params{};  ///< what the sentence names, for pages in other languages
     std::string text{};
+    std::string detail{};  ///< the error in others' words, which no sentence holds; empty: none
     std::optional<Remedy> remedy{};
     std::optional<std::string> link{};  ///< a path of the page
 };
@@ -93,6 +94,7 @@ struct OverviewState {
     DatabaseView database;
     KafkaView kafka;
     std::string topic;                ///< KAFKA_TOPIC_EVENTS of this console
+    std::string brokers;              ///< KAFKA_BROKERS of this console
     std::optional<Moment> looked_at;  ///< when PostgreSQL last answered what follows
     outbox::Situation situation;
     std::vector<outbox::SeenMember> members;

@@ -56,6 +56,7 @@ Json cause_json(const Cause& cause) {
         {"since", time_or_null(cause.since)},
         {"params", params_json(cause.params)},
         {"text", cause.text},
+        {"detail", cause.detail.empty() ? Json(nullptr) : Json(cause.detail)},
         {"remedy", remedy_json(cause.remedy)},
         {"link", cause.link ? Json(*cause.link) : Json(nullptr)}
     };
@@ -89,8 +90,8 @@ Json numbers_json(const OverviewState& state) {
         {"published_per_s", or_null(numbers.published_per_s)},
         {"appended_per_s", or_null(numbers.appended_per_s)},
         {"parked", state.looked_at ? count(parked, state.parked.is_exact) : Json(nullptr)},
-        {"lanes_owned", state.situation.lanes_owned},
-        {"lanes", state.situation.lanes},
+        {"lanes_owned", state.looked_at ? Json(state.situation.lanes_owned) : Json(nullptr)},
+        {"lanes", state.looked_at ? Json(state.situation.lanes) : Json(nullptr)},
         {"commit_to_ack_ms", std::move(delays)}
     };
 }
@@ -249,6 +250,7 @@ Task<http::Response> OverviewApi::overview() {
 
 Task<> OverviewApi::look() {
     state_.topic = context_.settings.topic;
+    state_.brokers = context_.settings.brokers;
     const auto looked = co_await look_at_database();
     if (looked) {
         state_.database.error.clear();

@@ -21,6 +21,22 @@ namespace {
 
 constexpr std::chrono::seconds kRateSpan{35};
 
+std::string_view words_for(DatabaseView::State state) {
+    switch (state) {
+        case DatabaseView::State::ok:
+            return "connected";
+        case DatabaseView::State::away:
+            return "does not answer";
+        case DatabaseView::State::read_only:
+            return "takes no writes";
+        case DatabaseView::State::no_outbox:
+            return "has no outbox";
+        case DatabaseView::State::denied:
+            return "may not be read";
+    }
+    return "";
+}
+
 std::optional<Moment> read_time(const nlohmann::json& json) {
     if (!json.is_string()) return std::nullopt;
     return domain::parse_rfc3339(json.get<std::string>());
@@ -116,10 +132,7 @@ std::vector<Dot> dots_of(const OverviewState& state) {
     std::vector<Dot> dots;
     const bool has_database = state.database.state == DatabaseView::State::ok;
     dots.push_back(
-        {"postgresql",
-         has_database ? ok : bad,
-         has_database ? "connected" : state.database.error,
-         {}}
+        {"postgresql", has_database ? ok : bad, std::string(words_for(state.database.state)), {}}
     );
 
     const auto causes = causes_of(state);
@@ -229,7 +242,9 @@ std::vector<CheckItem> checklist_of(const OverviewState& state) {
          has_topic ? std::nullopt
          : state.kafka.state == KafkaView::State::away
              ? std::optional(Remedy{Kind::text, "Start it, or correct KAFKA_BROKERS."})
-             : std::optional(Remedy{Kind::command, create_topic(settings, state.topic, {})})}
+             : std::optional(
+                   Remedy{Kind::command, create_topic(settings, state.brokers, state.topic, {})}
+               )}
     );
     items.push_back(
         {"relay",

@@ -1,7 +1,9 @@
 #include "console/topics_api.hpp"
 
+#include "console/commands.hpp"
 #include "console/group_rows.hpp"
 #include "console/kafka_answers.hpp"
+#include "console/message_query.hpp"
 #include "console/newest_record.hpp"
 #include "console/topic_rows.hpp"
 
@@ -34,11 +36,6 @@ std::vector<PartitionOf> partitions_in(const kafka::TopicState& topic) {
     for (const auto& partition : topic.partitions)
         partitions.emplace_back(topic.name, partition.id);
     return partitions;
-}
-
-std::string bootstrap_of(const kafka::ClusterState& state) {
-    if (state.brokers.empty()) return "BROKER:9092";
-    return fmt::format("{}:{}", state.brokers.front().host, state.brokers.front().port);
 }
 
 /// What one topic's page shows beside the metadata.
@@ -266,6 +263,7 @@ Task<http::Response> TopicsApi::readers(http::Request request) {
 // Metadata of all topics leaves out those that we may not see; a question about one name says
 // which it is, and creates nothing.
 Task<http::Response> TopicsApi::missing(std::string name) {
+    if (!is_topic_name(name)) co_return invalid("topic", "this is no name of a topic");
     const auto deadline = Deadline::in(kKafkaTimeout);
     const auto config = co_await facts_.session().ask(
         [deadline, name](kafka::Cluster& cluster) {
@@ -279,12 +277,13 @@ Task<http::Response> TopicsApi::missing(std::string name) {
     const auto warnings = topic_warnings(
         {.name = name,
          .brokers = state ? (*state)->brokers.size() : 1,
-         .bootstrap = state ? bootstrap_of(**state) : "BROKER:9092"}
+         .bootstrap = context_.settings.brokers}
     );
     co_return problem(
         404,
         "not_found",
-        fmt::format("There is no topic {}. Create it: {}", name, warnings.front().command)
+        "There is no topic " + name,
+        Json{{"remedy", to_json(warnings.front())["remedy"]}}
     );
 }
 
@@ -313,7 +312,7 @@ Task<http::Response> TopicsApi::topic(http::Request request) {
          .is_ours = name == settings.topic,
          .record_bytes_max = settings.message_bytes_max,
          .brokers = (*state)->brokers.size(),
-         .bootstrap = bootstrap_of(**state)}
+         .bootstrap = settings.brokers}
     );
     co_return answer(Json{
         {"topic", to_json(topic_row(*topic, settings.topic))},

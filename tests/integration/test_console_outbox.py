@@ -111,7 +111,9 @@ def test_the_cause_of_parked_events_is_found_and_what_waits_behind_it(world):
     by_class = {one["error_class"]: one for one in groups["items"]}
     assert by_class["held"]["events"] == {"value": "2", "exact": True} and by_class["held"]["keys"]["value"] == "1"
     cause = by_class["MSG_SIZE_TOO_LARGE"]
-    assert cause["topic"] == topic.name and "max.message.bytes" in cause["remedy"]["text"]
+    assert cause["topic"] == topic.name and cause["remedy"] == {
+        "kind": "command", "text": f"kafka-configs.sh --bootstrap-server {topic.bootstrap} --alter --entity-type topics"
+        f" --entity-name {topic.name} --add-config max.message.bytes=51200"}
     ref = cause["example"]["ref"]
     assert cause["example"]["event_id"] == huge
     filters = {name: cause[name] for name in ("error_class", "event_type", "topic", "state")}

@@ -1,5 +1,6 @@
 #include "console/detail/overview_blockages.hpp"
 
+#include "console/commands.hpp"
 #include "console/detail/overview_words.hpp"
 #include "console/json.hpp"
 
@@ -98,11 +99,9 @@ struct Scene {
 
 void tell_database(const Scene& scene, Cause& cause) {
     cause.text = fmt::format(
-        "A relay has not been able to use PostgreSQL{}: {}. {}; nothing is lost, and delivery goes "
-        "on "
+        "A relay has not been able to use PostgreSQL{}. {}; nothing is lost, and delivery goes on "
         "when it can.",
         scene.lasts(),
-        detail_or(scene.trouble.detail, "see its log"),
         scene.waits()
     );
     cause.remedy =
@@ -112,23 +111,21 @@ void tell_database(const Scene& scene, Cause& cause) {
 void tell_foreign(const Scene& scene, Cause& cause) {
     const auto& why = scene.state.situation.refused_why;
     cause.text = fmt::format(
-        "Publishing stopped{}: the outbox was restored or copied ({}), so its cursors do not say "
-        "what "
+        "Publishing stopped{}: the outbox was restored or copied, so its cursors do not say what "
         "was published. {}; nothing is published until an operator decides, so nothing is lost and "
         "nothing goes twice.",
         scene.ago(),
-        detail_or(why.empty() ? scene.trouble.detail : why, "see txstream.instance"),
         scene.waits()
     );
+    if (!why.empty()) cause.detail = why;
     cause.remedy = Remedy{Remedy::Kind::sql, after_restore()};
 }
 
 void tell_unusable(const Scene& scene, Cause& cause) {
     cause.text = fmt::format(
         "Publishing stopped{}: the tables of the outbox, or the relay's rights on them, are not as "
-        "the migration made them: {}. {}; what is committed is safe.",
+        "the migration made them. {}; what is committed is safe.",
         scene.ago(),
-        detail_or(scene.trouble.detail, "see the relay's log"),
         scene.waits()
     );
     cause.remedy = Remedy{Remedy::Kind::command, "txstream migrate validate"};
@@ -136,11 +133,9 @@ void tell_unusable(const Scene& scene, Cause& cause) {
 
 void tell_cannot_acknowledge(const Scene& scene, Cause& cause) {
     cause.text = fmt::format(
-        "Publishing stopped{}: the cursors cannot be moved: {}. {}; what Kafka has already is not "
-        "sent "
+        "Publishing stopped{}: the cursors cannot be moved. {}; what Kafka has already is not sent "
         "again while this lasts, and nothing is lost.",
         scene.ago(),
-        detail_or(scene.trouble.detail, "see the relay's log"),
         scene.waits()
     );
     cause.remedy = Remedy{Remedy::Kind::sql, who_locks("txstream.lanes, txstream.publications")};
@@ -173,13 +168,14 @@ void tell_kafka(const Scene& scene, Cause& cause) {
         break;
     }
     cause.params["brokers"] = brokers;
+    const auto why = own_words(scene.trouble.detail);
     const auto waits = scene.waits();
     cause.text = fmt::format(
-        "Publishing stopped{}: Kafka at {} does not acknowledge: {}{}. {} until it is back; "
+        "Publishing stopped{}: Kafka at {} does not acknowledge{}{}. {} until it is back; "
         "nothing is lost and no attempt is counted.",
         scene.ago(),
         brokers,
-        detail_or(scene.trouble.detail, "no broker answers"),
+        why.empty() ? "" : ": " + why,
         breaker,
         waits == "No event waits" ? "New events wait in the outbox" : waits + " in the outbox"
     );
@@ -194,15 +190,16 @@ void tell_topic_missing(const Scene& scene, Cause& cause) {
     const auto topic = setting(scene.settings, "KAFKA_TOPIC_EVENTS", scene.state.topic);
     cause.params["topic"] = topic;
     cause.text = fmt::format(
-        "Publishing to `{}` stopped{}: the topic does not exist and cannot be made: {}. {} "
+        "Publishing to `{}` stopped{}: the topic does not exist and cannot be made. {} "
         "in the outbox until it exists; nothing is lost.",
         topic,
         scene.ago(),
-        detail_or(scene.trouble.detail, "see the relay's log"),
         scene.waits()
     );
-    cause.remedy =
-        Remedy{Remedy::Kind::command, create_topic(scene.settings, topic, scene.trouble.detail)};
+    cause.remedy = Remedy{
+        Remedy::Kind::command,
+        create_topic(scene.settings, scene.state.brokers, topic, scene.trouble.detail)
+    };
     cause.link = "/topics";
 }
 
@@ -244,20 +241,20 @@ void tell_topic_refused(const Scene& scene, Cause& cause) {
             )
         };
     } else {
-        cause.remedy =
-            Remedy{Remedy::Kind::command, create_topic(as_the_main_topic(scene), topic, {})};
+        cause.remedy = Remedy{
+            Remedy::Kind::command,
+            create_topic(as_the_main_topic(scene), scene.state.brokers, topic, {})
+        };
     }
     cause.link = exists ? "/topics/" + topic : "/topics";
 }
 
 void tell_no_worker(const Scene& scene, Cause& cause) {
     cause.text = fmt::format(
-        "Relay {} has had no live worker{}: {}. {}; another relay takes its lanes when their "
-        "leases "
+        "Relay {} has had no live worker{}. {}; another relay takes its lanes when their leases "
         "have ended.",
         name_of(*scene.trouble.members.front()),
         scene.lasts(),
-        detail_or(scene.trouble.detail, "see its log"),
         scene.waits()
     );
     cause.remedy = log_remedy("Look into its log, then restart it.");
@@ -300,13 +297,13 @@ Cause cause_of(const State& state, const Trouble& trouble) {
     cause.code = trouble.code;
     cause.since = trouble.since;
     cause.severity = Severity::bad;
+    // Of a topic that is refused it is the topic's name, which the sentence has.
+    if (trouble.code != "topic_refused") cause.detail = trouble.detail;
     const Scene scene{state, trouble, settings_of(trouble.members.front()->member)};
     const auto telling = std::ranges::find(kTellings, trouble.code, &Telling::code);
     if (telling == kTellings.end()) {
         // A relay of a later version.
-        cause.text = fmt::format(
-            "A relay reports {}{}: {}.", trouble.code, scene.ago(), detail_or(trouble.detail, "-")
-        );
+        cause.text = fmt::format("A relay reports {}{}.", trouble.code, scene.ago());
     } else {
         telling->tell(scene, cause);
         cause.severity = telling->severity;

@@ -1,5 +1,7 @@
 #include "console/detail/overview_words.hpp"
 
+#include "console/commands.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -75,12 +77,10 @@ std::string lane_list(const std::vector<Blocked::Lane>& lanes, std::string_view 
     return text;
 }
 
-std::string detail_or(std::string_view detail, std::string_view otherwise) {
-    if (detail.empty()) return std::string(otherwise);
-    while (!detail.empty() &&
-           (detail.back() == '.' || detail.back() == ' ' || detail.back() == '\n'))
-        detail.remove_suffix(1);
-    return std::string(detail);
+std::string own_words(std::string_view error) {
+    const auto raw = error.find(" (");
+    if (raw == std::string_view::npos || !error.ends_with(')')) return {};
+    return std::string(error.substr(0, std::min(raw, error.find_first_of(":;"))));
 }
 
 std::string rate(double value) {
@@ -114,23 +114,6 @@ std::vector<std::string> names_of(const std::vector<const outbox::SeenMember*>& 
     return names;
 }
 
-std::string shell_word(std::string_view word) {
-    const auto is_plain = [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-               std::string_view("._-:,/@+=").find(c) != std::string_view::npos;
-    };
-    if (!word.empty() && std::ranges::all_of(word, is_plain)) return std::string(word);
-    std::string text = "'";
-    for (const char c : word) {
-        if (c == '\'') {
-            text += "'\\''";
-        } else {
-            text += c;
-        }
-    }
-    return text + "'";
-}
-
 std::string sql_name(std::string_view name) {
     std::string text = "\"";
     for (const char c : name) {
@@ -145,19 +128,20 @@ Remedy log_remedy(std::string_view more) {
 }
 
 std::string create_topic(
-    const Settings& settings, const std::string& topic, std::string_view error
+    const Settings& settings,
+    const std::string& brokers,
+    const std::string& topic,
+    std::string_view error
 ) {
-    auto command = fmt::format(
-        "kafka-topics.sh --bootstrap-server {} --create --topic {} --partitions {}",
-        shell_word(setting(settings, "KAFKA_BROKERS", "BROKER:9092")),
-        shell_word(topic),
-        setting(settings, "KAFKA_TOPIC_PARTITIONS", "12")
-    );
     const auto factor = setting(settings, "KAFKA_TOPIC_REPLICATION_FACTOR", "-1");
     // With as many replicas as it was refused with, it is refused again.
     const bool is_refused = error.find("eplication factor") != std::string_view::npos;
-    if (factor != "-1" && !is_refused) command += " --replication-factor " + factor;
-    return command;
+    return create_topic_command(
+        setting(settings, "KAFKA_BROKERS", brokers),
+        topic,
+        setting(settings, "KAFKA_TOPIC_PARTITIONS", "12"),
+        factor == "-1" || is_refused ? "" : factor
+    );
 }
 
 std::string who_locks(std::string_view tables) {

@@ -31,8 +31,9 @@ std::string waits(const outbox::Waiting& waiting);
 std::string waits(std::uint64_t events, bool is_exact);
 /// "Lane 3", "Lanes 3, 9 and 11"; after `word`, which may be empty. Some of many.
 std::string lane_list(const std::vector<Blocked::Lane>& lanes, std::string_view word = "Lane");
-/// Without what ends a sentence.
-std::string detail_or(std::string_view detail, std::string_view otherwise);
+/// The cause in an error that has our words, then advice, then a library's in brackets, as
+/// kafka::connection_error() makes it; empty for any other.
+std::string own_words(std::string_view error);
 /// "0.8", "42", "1,250"
 std::string rate(double value);
 
@@ -41,15 +42,16 @@ std::string setting(const Settings& settings, const std::string& name, std::stri
 std::string name_of(const outbox::SeenMember& member);
 std::vector<std::string> names_of(const std::vector<const outbox::SeenMember*>& members);
 
-/// As a shell takes it for one word.
-std::string shell_word(std::string_view word);
 std::string sql_name(std::string_view name);
 
 // Remedies.
 Remedy log_remedy(std::string_view more);
-/// `error` is why the relay could not make it.
+/// `brokers` where the settings do not say; `error` is why the relay could not make it.
 std::string create_topic(
-    const Settings& settings, const std::string& topic, std::string_view error
+    const Settings& settings,
+    const std::string& brokers,
+    const std::string& topic,
+    std::string_view error
 );
 /// Which sessions hold a lock on these tables that a relay must wait for.
 std::string who_locks(std::string_view tables);
