@@ -21,8 +21,8 @@ declare -A PACKAGES=(
         python3-venv'
     # Beside those of build: the tests without servers judge the rules for Prometheus with its own tools.
     [unit]='python3-pytest python3-yaml prometheus prometheus-alertmanager'
-    [test]='python3-pytest python3-venv python3-prometheus-client python3-yaml python3-psycopg2 python3-confluent-kafka pgbouncer shellcheck wrk chromium
-        python3-jsonschema'
+    [test]='python3-pytest python3-venv python3-prometheus-client python3-yaml python3-psycopg2 python3-confluent-kafka pgbouncer nginx-light shellcheck wrk
+        chromium python3-jsonschema'
 )
 
 # Present only while we install; by its text we know one that a killed run of ours left behind.

@@ -159,7 +159,7 @@ class ConsoleCost:
             seen = producer.list_topics(topic.name, timeout=30).topics[topic.name]
             return seen.error is None and len(seen.partitions) == topic.partitions and all(one.leader >= 0 for one in seen.partitions.values())
 
-        # The broker is told of topics one after another, and may still be making the files of the 10,000 partitions before this one's.
+        # The broker learns of topics one after another, and may still be making the files of the 10,000 partitions before this one's.
         self.world.eventually(is_there, "the broker has made its partitions", timeout=900)
         for number in range(records):
             producer.produce(topic.name, key=f"key-{number % 1000}", value=json.dumps({"number": number, "padding": "x" * 300}))
