@@ -113,7 +113,12 @@ def test_lag_ends_at_the_last_stable_offset_and_looking_changes_nothing(world):
     assert of_topics["groups_seen"] <= of_topics["groups_total"]
     assert get(console, "/topics/offsets", names=topic.name)["items"][0]["offsets"] == "12"
 
-    assert ask(console, f"/topics/{missing}")[0] == 404
+    status, problem = ask(console, f"/topics/{missing}")
+    assert status == 404 and problem["remedy"] == {
+        "kind": "command", "text": f"kafka-topics.sh --bootstrap-server {topic.bootstrap} --create --topic {missing} --partitions 12"
+        " --replication-factor 1"}
+    status, problem = ask(console, "/topics/a%3Bb")
+    assert status == 400 and problem["field"] == "topic"
     assert get(console, "/topics/offsets", names=missing)["items"][0]["error"]
     assert ask(console, f"/topics/{missing}/groups")[0] == 404
     assert ask(console, f"/groups/{missing}")[0] == 404
