@@ -50,8 +50,11 @@ export class ApiError extends Error {
   }
   readonly at = new Date().toISOString();
 
+  /** A server that is away is named by what was asked where the answer does not name it. */
   get code(): string {
-    return this.problem.code ?? "";
+    const code = this.problem.code ?? "";
+    if (code !== "unavailable") return code;
+    return /\/v1\/(topics|brokers|groups|records)\b|\/record\b/.test(this.url) ? "kafka_unavailable" : "database_unavailable";
   }
 
   diagnostics(): string {

@@ -33,7 +33,7 @@ test("how much an operation asks depends on what can be lost", () => {
 
 test("a confirmation says what it touches, and cannot be given without a reason", () => {
   const html = render(<Confirm action={{ kind: "discard", count: 1204 }} title="Discard" scope="error:X" sample={["1.2"]} confirmText="Discard" onConfirm={() => undefined} onClose={() => undefined} />);
-  assert.match(html, /1204 events/);
+  assert.match(html, /1\u2009204 events/);
   assert.match(html, /error:X/);
   assert.match(html, /Type 1204 to confirm/);
   assert.match(html, /<button type="submit"[^>]* disabled/);
@@ -66,6 +66,21 @@ test("nothing is shown for the first moment, then a skeleton", () => {
   assert.doesNotMatch(loaded({ loading: { since: Date.now(), stage: "quick" } }), /skeleton/);
   assert.match(loaded({ loading: { since: Date.now(), stage: "slow" } }), /skeleton/);
   assert.match(loaded({ loading: { since: Date.now() - 6000, stage: "stalled" } }), /Still waiting for the server \(6/);
+});
+
+test("a problem's remedy is shown with a button that copies it, before there are data and above old ones", () => {
+  const error = new ApiError("/api/x", 404, { type: "", title: "Not Found", status: 404, detail: "There is no topic payments.", code: "not_found", remedy: { kind: "command", text: "kafka-topics.sh --create --topic payments" } }, "req-1");
+  for (const html of [loaded({ error }), loaded({ error, data: "old", at: Date.now() })]) {
+    assert.match(html, /There is no topic payments\./);
+    assert.match(html, /kafka-topics\.sh --create --topic payments<\/pre><button[^>]*aria-label="Copy the command"/);
+  }
+});
+
+test("a server that is away is named by what was asked", () => {
+  const away = (path: string) => new ApiError(`/ops/api/console/v1${path}`, 503, { type: "", title: "", status: 503, detail: "refused", code: "unavailable" }, null).code;
+  assert.equal(away("/events?q=topic:topics"), "database_unavailable");
+  assert.equal(away("/topics/a/messages"), "kafka_unavailable");
+  assert.equal(away("/events/1.2/record"), "kafka_unavailable");
 });
 
 interface Row {

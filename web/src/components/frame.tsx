@@ -167,12 +167,16 @@ function focusSearch(): void {
   search?.select();
 }
 
+/** A longer text is the error itself. */
+const DOT_TEXT_MAX = 32;
+
 /** Short: the whole text is on hover, and the overview's sentence says the rest. */
 function dotText({ name, severity, text, params = {} }: Overview["dots"][number]): string {
   const word = t(`dot.${name}`);
   if (name === "relay") return params["relays"] ? `${word} ${params["relays"]} · ${params["lanes_owned"]}/${params["lanes"]}` : `${word}: ${text}`;
   if (name === "breaker") return `${word} ${text}`;
-  return severity === "ok" ? word : `${word}: ${text}`;
+  if (severity === "ok") return word;
+  return `${word}: ${text.length > DOT_TEXT_MAX ? t("dot.no_answer") : text}`;
 }
 
 interface FrameProps {

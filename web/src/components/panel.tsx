@@ -8,6 +8,7 @@ import { now, serverNow } from "../lib/clock";
 import { shortDuration } from "../lib/format";
 import { sentence, t } from "../lib/i18n";
 import { Command, Copy } from "./copy";
+import { RemedyView } from "./remedy";
 import { Shape, Status } from "./status";
 import { Rich } from "./text";
 
@@ -50,8 +51,15 @@ export function ErrorPanel({ error, onRetry, what }: ErrorPanelProps) {
   return (
     <div class={`state ${isForbidden ? "forbidden" : "failed"}`} role="alert">
       <Status tone={isForbidden ? "muted" : "bad"}>{isForbidden ? t("state.forbidden") : (what ?? t("state.failed"))}</Status>
-      <p class="lead">{text}</p>
-      {detail !== "" && detail !== text && <p class="quiet">{detail}</p>}
+      <p class="lead">
+        <Rich text={text} />
+      </p>
+      {detail !== "" && detail !== text && (
+        <p class="quiet">
+          <Rich text={detail} />
+        </p>
+      )}
+      <RemedyView remedy={error.problem.remedy} />
       {error.requestId && (
         <p class="quiet">
           {t("error.request")} <code>{error.requestId}</code>
@@ -80,6 +88,7 @@ export function StaleNote({ error, at, onRetry }: { error: ApiError; at: number;
         {t("action.retry")}
       </button>
       <Copy text={() => error.diagnostics()} title={t("action.copy_diagnostics")} />
+      <RemedyView remedy={error.problem.remedy} />
     </div>
   );
 }

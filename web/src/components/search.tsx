@@ -6,6 +6,7 @@ import { t } from "../lib/i18n";
 import { complete, type Completion, type Qualifier } from "../lib/qualifiers";
 import { Icon } from "./icons";
 import { errorText } from "./panel";
+import { RemedyView } from "./remedy";
 
 interface SearchProps {
   label: string;
@@ -132,6 +133,7 @@ export function Search({ label, value, placeholder, qualifiers, onSearch, error 
             </pre>
           )}
           <p>{wrong.problem.detail || errorText(wrong)}</p>
+          <RemedyView remedy={wrong.problem.remedy} />
         </div>
       )}
     </form>

@@ -7,8 +7,9 @@ import { language, timeZone } from "./settings";
 // Thin and no-break spaces become plain ones: a test that shows neither is hard to read.
 const plain = (text: string) => text.replaceAll("\u2009", " ").replaceAll("\u00a0", " ");
 
-test("thousands are separated from five figures on, for numbers of any length", () => {
-  assert.equal(plain(num(1204)), "1204");
+test("thousands are separated, for numbers of any length", () => {
+  assert.equal(plain(num(999)), "999");
+  assert.equal(plain(num(1204)), "1 204");
   assert.equal(plain(num(12040)), "12 040");
   assert.equal(plain(num("9223372036854775807")), "9 223 372 036 854 775 807");
   assert.equal(plain(num("-0.10")), "\u22120.10");
@@ -40,7 +41,7 @@ test("sizes are binary", () => {
 test("money keeps its places", () => {
   assert.equal(plain(money("12345678901234567890.10", "BRL")), "12 345 678 901 234 567 890.10 BRL");
   language.value = "pt-BR";
-  assert.equal(plain(money("1234.50", "BRL")), "1234,50 BRL");
+  assert.equal(plain(money("1234.50", "BRL")), "1 234,50 BRL");
   language.value = "en";
 });
 
@@ -50,7 +51,7 @@ test("a capped count says so", () => {
 });
 
 test("rates", () => {
-  assert.equal(plain(rate(1204.3)), "1204/s");
+  assert.equal(plain(rate(1204.3)), "1 204/s");
   assert.equal(plain(rate(0.25)), "0.3/s");
 });
 

@@ -9,10 +9,10 @@ const NBSP = "\u00a0";
 const decimalMark = () => (language.value === "pt-BR" ? "," : ".");
 
 function group(digits: string): string {
-  return digits.length < 5 ? digits : digits.replace(/\B(?=(\d{3})+$)/g, THIN);
+  return digits.replace(/\B(?=(\d{3})+$)/g, THIN);
 }
 
-/** 1204 → "1204", 12040 → "12 040"; at most `places` places, none at the end that are zero. */
+/** 1204 → "1 204"; at most `places` places, none at the end that are zero. */
 export function num(value: number | string, places = 0): string {
   const text = typeof value === "number" ? value.toFixed(places).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "") : value;
   const [, sign = "", whole = "", rest = ""] = /^([-+]?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];

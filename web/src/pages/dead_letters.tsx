@@ -3,10 +3,10 @@ import { useState } from "preact/hooks";
 import { download } from "../api/client";
 import { useQuery, type QueryState } from "../api/query";
 import type { DeadLetter, DeadLetterGroup, Schemas } from "../api/types";
-import { Command } from "../components/copy";
 import { Icon } from "../components/icons";
 import { Link } from "../components/link";
 import { Empty, Panel, PartialNote } from "../components/panel";
+import { RemedyView } from "../components/remedy";
 import { Table, type Column } from "../components/table";
 import { EventStateBadge } from "../components/status";
 import { Age, Rich, Time } from "../components/text";
@@ -100,7 +100,7 @@ function GroupDetail({ group }: { group: DeadLetterGroup }) {
           <Rich text={told("explanation", { code: group.error_class, text: group.explanation })} />
         </p>
       )}
-      {group.remedy && (group.remedy.kind === "text" ? <p class="prose"><strong>{t("dead.remedy")}</strong> <Rich text={group.remedy.text} /></p> : <Command text={group.remedy.text} kind={group.remedy.kind} />)}
+      <RemedyView remedy={group.remedy} />
       <pre class="error-text">{group.example.error}</pre>
       <p>
         <Link to={eventPath(group.example.ref)}>{t("dead.example")}</Link> <span class="quiet mono">{group.example.key}</span> · <Link to={groupFilter(group)}>{t("dead.only_these")}</Link>

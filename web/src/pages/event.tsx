@@ -189,7 +189,7 @@ async function wholePayload(ref: string): Promise<Uint8Array> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-const TABS = ["payload", "headers", "metadata"] as const;
+const TABS = ["payload", "value", "headers", "metadata"] as const;
 
 function Bytes({ data }: { data: EventDetail }) {
   const [tab, setTab] = useState<(typeof TABS)[number]>("payload");
@@ -199,15 +199,15 @@ function Bytes({ data }: { data: EventDetail }) {
       say(error instanceof ApiError ? errorText(error) : t("payload.load_failed"), "bad"),
     );
   };
-  const words = { payload: t("event.payload"), headers: `${t("event.headers")} ${data.headers.length}`, metadata: t("event.metadata") };
+  const words = { payload: t("event.payload"), value: t("event.value"), headers: `${t("event.headers")} ${data.headers.length}`, metadata: t("event.metadata") };
   return (
     <Panel
       title={t("event.bytes")}
       actions={
         <>
-          <span class="quiet mono">{data.content_type}</span>
+          <span class="quiet mono wide-only">{data.content_type}</span>
           <div class="segments" role="group" aria-label={t("event.bytes")}>
-            {TABS.map((each) => (
+            {TABS.filter((each) => each !== "value" || data.value).map((each) => (
               <button key={each} type="button" aria-current={each === tab ? "true" : undefined} aria-pressed={each === tab} onClick={() => setTab(each)}>
                 {words[each]}
               </button>
@@ -217,6 +217,7 @@ function Bytes({ data }: { data: EventDetail }) {
       }
     >
       {tab === "payload" && <Payload bytes={data.payload} label={t("event.payload")} onDownload={save} load={() => wholePayload(ref)} isTombstone />}
+      {tab === "value" && <Payload bytes={data.value ?? null} label={t("event.value")} />}
       {tab === "metadata" && <Payload bytes={data.metadata} label={t("event.metadata")} />}
       {tab === "headers" && <Headers record={data} />}
     </Panel>

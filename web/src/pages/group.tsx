@@ -160,7 +160,7 @@ function memberColumns(): Column<Member>[] {
       mono: true,
       cell: (member) => member.partitions.map(({ topic, partitions }) => `${topic}[${partitions.join(",")}]`).join(" ") || <span class="quiet">{t("group.idle")}</span>,
     },
-    { id: "id", title: t("group.member_id"), cell: (member) => <span title={member.id}>{member.id.slice(0, 24)}…</span> },
+    { id: "id", title: t("group.member_id"), mono: true, cell: (member) => <span title={member.id}>{member.id}</span> },
   ];
 }
 

@@ -44,7 +44,7 @@ export default function Groups() {
             <code>{group.id === "" ? t("groups.empty_id") : group.id}</code>
           </Link>
           {group.is_simple && (
-            <span class="tag" title={t("groups.simple_hint")}>
+            <span class="tag after" title={t("groups.simple_hint")}>
               {t("groups.simple")}
             </span>
           )}

@@ -194,27 +194,39 @@ function Results({ topic, search }: { topic: string; search: Search }) {
     setOpen(next);
   };
   const isFull = (rows?.length ?? 0) >= ROWS_MAX;
+  // The toolbar says where the filter is wrong.
+  const isWrong = first.error?.status === 400 && first.error.problem.field === "filter";
   return (
     <>
-      {last && <ScanLine scan={last.scan} search={search} found={rows?.length ?? 0} isPrevious={first.isPrevious} onGoOn={search.filter && !running && !isFull && last.next_cursor !== null ? () => void goOn() : undefined} />}
       <Table
         caption={t("messages.caption", { topic })}
         columns={recordColumns()}
-        rows={rows}
+        rows={isWrong ? [] : rows}
         rowKey={keyOf}
-        query={first}
+        query={isWrong ? { ...first, error: undefined } : first}
         what={t("messages.failed")}
         openKeys={open}
         onToggle={toggle}
         detail={(record) => <RecordDetail record={record} />}
         hasPager={false}
         tools={
-          <div class="tools-line end">
-            <AddColumn />
-            <Export topic={topic} search={search} />
-          </div>
+          <>
+            {last && !isWrong && (
+              <ScanLine
+                scan={last.scan}
+                search={search}
+                found={rows?.length ?? 0}
+                isPrevious={first.isPrevious}
+                onGoOn={search.filter && !running && !isFull && last.next_cursor !== null ? () => void goOn() : undefined}
+              />
+            )}
+            <div class="tools-line end">
+              <AddColumn />
+              <Export topic={topic} search={search} />
+            </div>
+          </>
         }
-        empty={last && <NothingFound topic={topic} search={search} scan={last.scan} />}
+        empty={isWrong ? <p class="state quiet">{t("search.not_run")}</p> : last && <NothingFound topic={topic} search={search} scan={last.scan} />}
       />
       {last && last.next_cursor !== null && (
         <div class="go-on">

@@ -1,10 +1,10 @@
 import { useQuery, type QueryState } from "../api/query";
 import { session } from "../api/session";
-import type { Cause, History, Overview, Remedy } from "../api/types";
+import type { Cause, History, Overview } from "../api/types";
 import { Chart } from "../components/chart";
-import { Command } from "../components/copy";
 import { Link } from "../components/link";
 import { Loaded, Panel, Skeleton } from "../components/panel";
+import { RemedyView } from "../components/remedy";
 import { Sparkline } from "../components/sparkline";
 import { Shape, severityTone, severityWord, type Tone } from "../components/status";
 import { Rich, Time } from "../components/text";
@@ -43,7 +43,7 @@ export default function OverviewPage() {
         )}
       </Loaded>
       <Series history={history} hours={hours} />
-      {overview.data && <Incidents incidents={overview.data.incidents} />}
+      {overview.data && <Incidents incidents={overview.data.incidents} isKnown={overview.data.numbers.lanes !== null} />}
     </>
   );
 }
@@ -85,9 +85,10 @@ function Causes({ causes }: { causes: Cause[] }) {
               <Rich text={rest} />
             </p>
           )}
+          {first.detail && <pre class="error-text">{first.detail}</pre>}
         </div>
       </div>
-      <RemedyView remedy={first.remedy} link={first.link} />
+      <RemedyView remedy={first.remedy}>{first.link && <ShowLink to={first.link} />}</RemedyView>
       {others.length > 0 && (
         <ul class="other-causes">
           {others.map((cause) => (
@@ -109,10 +110,11 @@ function OtherCause({ cause }: { cause: Cause }) {
           <span class="off-screen">{severityWord(cause.severity)}: </span>
           <Rich text={causeText(cause)} />
         </p>
-        {(cause.remedy ?? cause.link) && (
+        {(cause.remedy ?? cause.link ?? cause.detail) && (
           <details>
             <summary>{t("overview.what_to_do")}</summary>
-            <RemedyView remedy={cause.remedy} link={cause.link} />
+            {cause.detail && <pre class="error-text">{cause.detail}</pre>}
+            <RemedyView remedy={cause.remedy}>{cause.link && <ShowLink to={cause.link} />}</RemedyView>
           </details>
         )}
       </div>
@@ -120,17 +122,11 @@ function OtherCause({ cause }: { cause: Cause }) {
   );
 }
 
-function RemedyView({ remedy, link }: { remedy: Remedy | null; link: string | null }) {
-  if (!remedy && !link) return null;
+function ShowLink({ to }: { to: string }) {
   return (
-    <div class="remedy">
-      {remedy && (remedy.kind === "text" ? <p><Rich text={remedy.text} /></p> : <Command text={remedy.text} kind={remedy.kind} />)}
-      {link && (
-        <Link to={link} class="button">
-          {t("overview.show")}
-        </Link>
-      )}
-    </div>
+    <Link to={to} class="button">
+      {t("overview.show")}
+    </Link>
   );
 }
 
@@ -148,7 +144,7 @@ function Checklist({ items }: { items: Overview["checklist"] }) {
                 <span class="off-screen">{t(item.is_done ? "overview.done" : "overview.to_do")}: </span>
                 <Rich text={told("check", { code: `${item.code}.${item.is_done ? "done" : "to_do"}`, text: item.text })} />
               </p>
-              {!item.is_done && index === first && <RemedyView remedy={item.remedy} link={null} />}
+              {!item.is_done && index === first && <RemedyView remedy={item.remedy} />}
             </div>
           </li>
         ))}
@@ -165,6 +161,8 @@ function padded(history: History, hours: number): History {
   return { ...history, ...series };
 }
 const SPARKED = ["pending", "oldest_s", "published_per_s", "parked", "p99_ms"] as const;
+
+const none = "–";
 
 interface TileProps {
   label: string;
@@ -205,7 +203,6 @@ function Tiles({ data, history }: { data: Overview; history: History | undefined
   const oldest = numbers.oldest_s;
   const oldestTone: Tone | undefined = oldest === null ? undefined : oldest >= OLD_BAD_S ? "bad" : oldest >= OLD_WARN_S ? "warn" : undefined;
   const latency = numbers.commit_to_ack_ms;
-  const none = "–";
   const hasParked = numbers.parked !== null && numbers.parked.value !== "0";
   return (
     <div class="tiles">
@@ -239,7 +236,7 @@ function Tiles({ data, history }: { data: Overview; history: History | undefined
       />
       <Tile
         label={t("overview.lanes")}
-        value={numbers.lanes_owned === null || numbers.lanes === null ? none : `${num(numbers.lanes_owned)}/${num(numbers.lanes)}`}
+        value={numbers.lanes_owned === null || numbers.lanes === null ? t("overview.unknown") : `${num(numbers.lanes_owned)}/${num(numbers.lanes)}`}
         tone={(numbers.lanes_owned ?? 0) < (numbers.lanes ?? 0) ? "warn" : undefined}
         to="/relays"
         note={t("overview.lanes_note")}
@@ -305,13 +302,13 @@ function Charts({ data, hours }: { data: History; hours: number }) {
   );
 }
 
-function Incidents({ incidents }: { incidents: Overview["incidents"] }) {
+function Incidents({ incidents, isKnown }: { incidents: Overview["incidents"]; isKnown: boolean }) {
   return (
     <Panel title={t("overview.incidents")}>
       {incidents.length === 0 ? (
-        <p class="panel-body quiet">{t("overview.no_incidents")}</p>
+        <p class="panel-body quiet">{t(isKnown ? "overview.no_incidents" : "overview.incidents_unknown")}</p>
       ) : (
-        <div class="table-frame" role="region" aria-label={t("overview.incidents")} tabIndex={0}>
+        <div class="table-frame wraps" role="region" aria-label={t("overview.incidents")} tabIndex={0}>
           <table>
             <caption class="off-screen">{t("overview.incidents")}</caption>
             <thead>
@@ -337,7 +334,9 @@ function Incidents({ incidents }: { incidents: Overview["incidents"] }) {
                     <td class="numeric">
                       {isOpen
                         ? t("overview.open", { duration: duration(Math.floor((now.value - Date.parse(incident.began_at)) / 1000) * 1000) })
-                        : duration(Date.parse(incident.ended_at ?? "") - Date.parse(incident.began_at))}
+                        : incident.ended_at === incident.began_at
+                          ? none
+                          : duration(Date.parse(incident.ended_at ?? "") - Date.parse(incident.began_at))}
                     </td>
                   </tr>
                 );

@@ -4,11 +4,10 @@ import { Link } from "../components/link";
 import { Empty, Loaded, Panel } from "../components/panel";
 import { Status, type Tone } from "../components/status";
 import { Table, type Column } from "../components/table";
-import { Age, Rich, Time } from "../components/text";
+import { Age, Time } from "../components/text";
 import { now } from "../lib/clock";
 import { count, duration, num, rate, shortDuration } from "../lib/format";
-import { t, tn } from "../lib/i18n";
-import { told } from "../lib/sentences";
+import { sentence, t, tn } from "../lib/i18n";
 
 type Relays = Schemas["Relays"];
 type Member = Relays["members"][number];
@@ -100,7 +99,8 @@ function Members({ members }: { members: Member[] }) {
                   <Status tone="bad" plain>
                     {t("relay.blocked", { age: shortDuration(now.value - Date.parse(block.since)) })}
                   </Status>{" "}
-                  <Rich text={told("cause", { ...block, params: {} })} />
+                  {sentence("blocked", block.code, {}) ?? block.code}
+                  {block.text !== "" && <span class="quiet"> · {block.text}</span>}
                 </li>
               ))}
             </ul>
@@ -120,18 +120,23 @@ function Fact({ term, value, tone, isMono = false }: { term: string; value: stri
   );
 }
 
+/** What is not zero is what is looked for. */
+function Amount({ text }: { text: string }) {
+  return <span class={text === "0" ? "quiet" : undefined}>{text}</span>;
+}
+
 const laneTones: Record<Lane["state"], Tone> = { idle: "muted", delivering: "ok", catching_up: "info", waiting: "bad", unowned: "warn" };
 
 function Lanes({ lanes }: { lanes: Lane[] }) {
   const columns: Column<Lane>[] = [
     { id: "lane", title: t("event.lane"), numeric: true, cell: (lane) => <Link to={`/outbox?q=lane:${lane.lane}`}>{lane.lane}</Link> },
     { id: "state", title: t("event.state"), cell: (lane) => <Status tone={laneTones[lane.state]} plain>{t(`lane.${lane.state}`)}</Status> },
-    { id: "owner", title: t("relay.owner"), mono: true, stretch: true, cell: (lane) => lane.owner ?? <span class="quiet">–</span> },
-    { id: "pending", title: t("overview.pending"), numeric: true, cell: (lane) => <span class={lane.pending?.value === "0" ? "quiet" : undefined}>{count(lane.pending)}</span> },
-    { id: "held", title: t("relay.held_keys"), numeric: true, hint: t("dead.keys_hint"), cell: (lane) => (lane.held_keys > 0 ? num(lane.held_keys) : "") },
-    { id: "parked", title: t("relay.parked"), numeric: true, cell: (lane) => (lane.parked !== "0" ? num(lane.parked) : "") },
-    { id: "published", title: t("overview.published"), numeric: true, cell: (lane) => num(lane.published) },
+    { id: "pending", title: t("overview.pending"), numeric: true, cell: (lane) => <Amount text={count(lane.pending)} /> },
+    { id: "held", title: t("relay.held_keys"), numeric: true, hint: t("dead.keys_hint"), cell: (lane) => <Amount text={num(lane.held_keys)} /> },
+    { id: "parked", title: t("relay.parked"), numeric: true, cell: (lane) => <Amount text={num(lane.parked)} /> },
+    { id: "published", title: t("overview.published"), numeric: true, cell: (lane) => <Amount text={num(lane.published)} /> },
     { id: "advanced", title: t("relay.advanced"), cell: (lane) => (lane.advanced_at ? <Age at={lane.advanced_at} /> : <span class="quiet">–</span>) },
+    { id: "owner", title: t("relay.owner"), mono: true, stretch: true, cell: (lane) => lane.owner ?? <span class="quiet">–</span> },
     { id: "lease", title: t("relay.lease"), mono: true, isOptional: true, cell: (lane) => lane.lease_ends_at && <Time at={lane.lease_ends_at} /> },
     { id: "epoch", title: t("relay.epoch"), numeric: true, isOptional: true, cell: (lane) => num(lane.epoch) },
   ];

@@ -5,6 +5,7 @@ import { ApiError, apiUrl, send } from "../api/client";
 import { NO_QUERY } from "../api/query";
 import type { Record_ } from "../api/types";
 import { Icon } from "../components/icons";
+import { RemedyView } from "../components/remedy";
 import { Status, type Tone } from "../components/status";
 import { type Column, Table } from "../components/table";
 import { duration, num, rate } from "../lib/format";
@@ -187,25 +188,6 @@ export function LiveTail({ topic, partitions, filter }: LiveTailProps) {
   const { progress } = tail;
   return (
     <>
-      <div class="scan tail-bar" ref={top}>
-        <Phase phase={tail.phase} retryMs={tail.retryMs} isPaused={isPaused} />
-        <span class="tail-counts">
-          {t("tail.received", { n: num(progress.received) })}
-          {filter !== null && ` · ${t("tail.matched", { n: num(progress.matched) })}`} · {rate(progress.perSecond)}
-          {progress.lag !== null && ` · ${t("tail.lag", { n: num(progress.lag) })}`}
-        </span>
-        {progress.skipped > 0 && <Status tone="warn">{tn("tail.skipped", progress.skipped, { n: num(progress.skipped) })}</Status>}
-        <span class="tail-actions">
-          {isRunning && (
-            <button type="button" class="button" onClick={pause} aria-pressed={isPaused} title="l">
-              {t(isHeld ? "tail.resume" : "tail.pause")}
-            </button>
-          )}
-          <button type="button" class="button" onClick={() => (isRunning ? tail.stop() : tail.start())}>
-            {t(isRunning ? "tail.stop" : "tail.start")}
-          </button>
-        </span>
-      </div>
       <div role="log" class="off-screen" aria-label={t("page.tail")}>
         {spoken.map((one) => (
           <p key={one.id}>{one.text}</p>
@@ -229,19 +211,40 @@ export function LiveTail({ topic, partitions, filter }: LiveTailProps) {
         onToggle={toggle}
         detail={(row) => (row.record ? <RecordDetail record={row.record} /> : <p class="payload-none">{gapText(row.gap)}</p>)}
         tools={
-          <div class="tools-line end">
-            <label class="menu-item">
-              {t("tail.keep")}
-              <select class="fit" value={capacity} onChange={(event) => keep(rowsOf(event.currentTarget.value))}>
-                {[...new Set([...ROW_CHOICES, capacity])].map((rows) => (
-                  <option key={rows} value={rows}>
-                    {num(rows)}
-                  </option>
-                ))}
-              </select>
-            </label>
-            <AddColumn />
-          </div>
+          <>
+            <div class="scan tail-bar" ref={top}>
+              <Phase phase={tail.phase} retryMs={tail.retryMs} isPaused={isPaused} />
+              <span class="tail-counts">
+                {t("tail.received", { n: num(progress.received) })}
+                {filter !== null && ` · ${t("tail.matched", { n: num(progress.matched) })}`} · {rate(progress.perSecond)}
+                {progress.lag !== null && ` · ${t("tail.lag", { n: num(progress.lag) })}`}
+              </span>
+              {progress.skipped > 0 && <Status tone="warn">{tn("tail.skipped", progress.skipped, { n: num(progress.skipped) })}</Status>}
+              <span class="tail-actions">
+                {isRunning && (
+                  <button type="button" class="button" onClick={pause} aria-pressed={isPaused} title="l">
+                    {t(isHeld ? "tail.resume" : "tail.pause")}
+                  </button>
+                )}
+                <button type="button" class="button" onClick={() => (isRunning ? tail.stop() : tail.start())}>
+                  {t(isRunning ? "tail.stop" : "tail.start")}
+                </button>
+              </span>
+            </div>
+            <div class="tools-line end">
+              <label class="menu-item">
+                {t("tail.keep")}
+                <select class="fit" value={capacity} onChange={(event) => keep(rowsOf(event.currentTarget.value))}>
+                  {[...new Set([...ROW_CHOICES, capacity])].map((rows) => (
+                    <option key={rows} value={rows}>
+                      {num(rows)}
+                    </option>
+                  ))}
+                </select>
+              </label>
+              <AddColumn />
+            </div>
+          </>
         }
         empty={
           <p class="state empty quiet">{t(tail.phase === "stopped" ? "tail.empty_stopped" : filter === null ? "tail.empty" : "tail.empty_filter")}</p>
@@ -275,12 +278,13 @@ function Phase({ phase, retryMs, isPaused }: { phase: TailPhase; retryMs: number
 
 function TroubleNote({ trouble, isStopped }: { trouble: Trouble; isStopped: boolean }) {
   return (
-    <p class="note warn" role="alert">
+    <div class="note warn" role="alert">
       <Status tone={isStopped ? "bad" : "warn"} plain>
         {trouble.detail || trouble.title}
       </Status>
       {!isStopped && <span>{t("tail.resumes")}</span>}
-    </p>
+      <RemedyView remedy={trouble.remedy} />
+    </div>
   );
 }
 

@@ -6,7 +6,7 @@ import { Status } from "../components/status";
 import { type Column, Table } from "../components/table";
 import { Age } from "../components/text";
 import { num } from "../lib/format";
-import { t } from "../lib/i18n";
+import { t, tn } from "../lib/i18n";
 import { at, param, withQuery } from "../lib/router";
 import type { PageProps } from "../routes";
 import { ConfigTable, GroupState, NotOffered, PageHead, Warnings } from "./topics_parts";
@@ -31,7 +31,7 @@ export default function Topic({ parts }: PageProps) {
               {detail.topic.is_ours && <span class="tag">{t("topics.ours")}</span>}
               {detail.topic.is_internal && <span class="tag">{t("topics.internal")}</span>}
               <span class="quiet">
-                {t("topic.shape", { partitions: num(detail.topic.partitions), replicas: num(detail.topic.replication_factor) })}
+                {tn("messages.partitions_count", detail.topic.partitions, { n: num(detail.topic.partitions) })} × {tn("topic.replicas_count", detail.topic.replication_factor, { n: num(detail.topic.replication_factor) })}
                 {detail.newest_at !== null && (
                   <>
                     {" · "}
@@ -43,9 +43,11 @@ export default function Topic({ parts }: PageProps) {
           )
         }
       >
-        <Link to={`${at("topics", name, "messages")}?live=1`} class="button">
-          {t("messages.live")}
-        </Link>
+        {query.error?.status !== 404 && (
+          <Link to={`${at("topics", name, "messages")}?live=1`} class="button">
+            {t("messages.live")}
+          </Link>
+        )}
       </PageHead>
       {detail && <Warnings warnings={detail.warnings} />}
       <section class="panel" aria-label={name}>
@@ -98,6 +100,7 @@ function partitionColumns(detail: Detail): Column<Partition>[] {
       id: "in_sync",
       title: t("topic.in_sync"),
       mono: true,
+      stretch: true,
       cell: (row) => {
         const missing = row.replicas.filter((replica) => !row.in_sync.includes(replica));
         return missing.length === 0 ? (

@@ -47,7 +47,7 @@ export default function Topics() {
             <code>{topic.name}</code>
           </Link>
           {topic.is_ours && <span class="tag after">{t("topics.ours")}</span>}
-          {topic.is_internal && <span class="tag">{t("topics.internal")}</span>}
+          {topic.is_internal && <span class="tag after">{t("topics.internal")}</span>}
         </>
       ),
     },
@@ -91,6 +91,7 @@ export default function Topics() {
     {
       id: "newest",
       title: t("topics.newest"),
+      isOptional: true, // librdkafka before 2.3 cannot ask for it
       cell: (topic) => (
         <LazyCell lazy={offsets} name={topic.name}>
           {(found) => (found.newest_at === null ? <span class="quiet">–</span> : <Time at={found.newest_at} relative />)}

@@ -7,6 +7,7 @@ import { Command } from "../components/copy";
 import { Dialog } from "../components/dialog";
 import { Icon } from "../components/icons";
 import { Link } from "../components/link";
+import { RemedyView } from "../components/remedy";
 import { severityTone, Status, type Tone } from "../components/status";
 import { Rich } from "../components/text";
 import { sentence, t } from "../lib/i18n";
@@ -66,7 +67,7 @@ export function Warnings({ warnings }: { warnings: readonly Schemas["Warning"][]
                 </span>
               </Status>
             </p>
-            {warning.remedy && (warning.remedy.kind === "text" ? <p class="quiet"><Rich text={sentence("remedy", warning.code, warning.params) ?? warning.remedy.text} /></p> : <Command text={warning.remedy.text} kind={warning.remedy.kind} />)}
+            <RemedyView remedy={warning.remedy} text={sentence("remedy", warning.code, warning.params)} />
           </li>
         ))}
       </ul>

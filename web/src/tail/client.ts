@@ -1,6 +1,7 @@
 // A live tail: one connection at a time, which is opened again behind the last event whenever it fails. What is kept is bounded: the
 // ring's rows, one position for each partition, and one identifier.
 
+import type { Remedy } from "../api/types";
 import { Ring } from "./ring";
 import { EventParser, type ServerEvent } from "./sse";
 
@@ -27,6 +28,7 @@ export interface Trouble {
   status?: number;
   code?: string;
   column?: number;
+  remedy?: Remedy;
 }
 
 // `number` counts rows from the first one of the tail: an identity for what shows them.
