@@ -347,6 +347,15 @@ private:
                 fail(begin, "the value is missing; an empty text is \"\"");
                 return;
             }
+            // "a>>1" is a slip of the hand, and would match another thing than it seems to.
+            if (is_operator(begin)) {
+                fail(
+                    begin,
+                    "a second operator; leave one out, or quote a value that begins with one: "
+                    "\">\""
+                );
+                return;
+            }
         }
         convert(parsed, begin);
     }
