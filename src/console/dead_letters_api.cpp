@@ -87,17 +87,19 @@ DeadLettersApi::DeadLettersApi(Context& context)
 
 void DeadLettersApi::add_routes(http::Router& router) {
     using http::Method;
-    const auto add = [&](const char* route, auto handler) {
+    using enum http::Router::Answer;
+    const auto add = [&](const char* route, auto handler, http::Router::Answer answer = whole) {
         router.add(
             Method::get,
             std::string("/api/console/v1/dead-letters") + route,
             [this, handler](http::Request request) { return (this->*handler)(std::move(request)); },
-            http::Role::viewer
+            http::Role::viewer,
+            answer
         );
     };
     add("", &DeadLettersApi::list);
     add("/groups", &DeadLettersApi::groups);
-    add("/export", &DeadLettersApi::export_);
+    add("/export", &DeadLettersApi::export_, stream);
 }
 
 Task<http::Response> DeadLettersApi::groups(http::Request /*request*/) {

@@ -186,17 +186,19 @@ EventsApi::EventsApi(Context& context, OrdersPort* orders)
 
 void EventsApi::add_routes(http::Router& router) {
     using http::Method;
-    const auto add = [&](const char* route, auto handler) {
+    using enum http::Router::Answer;
+    const auto add = [&](const char* route, auto handler, http::Router::Answer answer = whole) {
         router.add(
             Method::get,
             std::string("/api/console/v1/events") + route,
             [this, handler](http::Request request) { return (this->*handler)(std::move(request)); },
-            http::Role::viewer
+            http::Role::viewer,
+            answer
         );
     };
     add("", &EventsApi::list);
     add("/{ref}", &EventsApi::detail);
-    add("/{ref}/payload", &EventsApi::download);
+    add("/{ref}/payload", &EventsApi::download, stream);
 }
 
 const Masks* EventsApi::masks_for(const http::Request& request) const {

@@ -138,19 +138,22 @@ MessagesApi::MessagesApi(Context& context)
 }
 
 void MessagesApi::add_routes(http::Router& router) {
-    const auto add = [&](std::string_view route, auto handler) {
+    using enum http::Router::Answer;
+    const auto add = [&](std::string_view route, auto handler, http::Router::Answer answer = whole
+                     ) {
         router.add(
             http::Method::get,
             route,
             [this, handler](http::Request request) { return (this->*handler)(std::move(request)); },
-            http::Role::viewer
+            http::Role::viewer,
+            answer
         );
     };
     const std::string messages = "/api/console/v1/topics/{topic}/messages";
     add(messages, &MessagesApi::list);
-    add(messages + "/export", &MessagesApi::export_);
+    add(messages + "/export", &MessagesApi::export_, stream);
     add(messages + "/{partition}/{offset}", &MessagesApi::message);
-    add(messages + "/{partition}/{offset}/{part}", &MessagesApi::download);
+    add(messages + "/{partition}/{offset}/{part}", &MessagesApi::download, stream);
     add("/api/console/v1/filter", &MessagesApi::check_filter);
 }
 

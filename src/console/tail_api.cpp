@@ -233,7 +233,8 @@ void TailApi::add_routes(http::Router& router) {
         http::Method::get,
         "/api/console/v1/topics/{topic}/messages/stream",
         [this](http::Request request) { return tail(std::move(request)); },
-        http::Role::viewer
+        http::Role::viewer,
+        http::Router::Answer::stream
     );
 }
 

@@ -8,7 +8,9 @@
 
 namespace txstream::http {
 
-void Router::add(Method method, std::string_view route, Handler handler, Role least) {
+void Router::add(
+    Method method, std::string_view route, Handler handler, Role least, Answer answer
+) {
     TXS_ASSERT(route.starts_with('/'), "a route begins with '/'");
     TXS_ASSERT(method != Method::other, "a route has a method we know");
     auto found = std::find_if(routes_.begin(), routes_.end(), [route](const Route& known) {
@@ -22,7 +24,7 @@ void Router::add(Method method, std::string_view route, Handler handler, Role le
         found = routes_.insert(place, std::move(added));
     }
     TXS_ASSERT(endpoint(*found, method) == nullptr, "a route is added once for each method");
-    found->endpoints.push_back({method, std::move(handler), least});
+    found->endpoints.push_back({method, std::move(handler), least, answer});
 }
 
 void Router::set_fallback(
@@ -84,7 +86,7 @@ Router::Match Router::find(Request& request) const {
         const auto& segment = route->segments[i];
         if (segment.is_param) request.add_param(segment.text, request.segments[i]);
     }
-    return {&found->handler, route->text, Response(), {}, found->least};
+    return {&found->handler, route->text, Response(), {}, found->least, found->answer};
 }
 
 Router::Match Router::refuse(int status, std::string_view why) {
@@ -154,7 +156,7 @@ std::string Router::allowed_anywhere() const {
     for (const auto& route : routes_) {
         for (const auto& known : route.endpoints) {
             if (endpoint(all, known.method) == nullptr)
-                all.endpoints.push_back({known.method, {}, known.least});
+                all.endpoints.push_back({known.method, {}, known.least, known.answer});
         }
     }
     return allowed(all);

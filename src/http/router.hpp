@@ -4,6 +4,7 @@
 #include "http/response.hpp"
 #include "runtime/task.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,11 +17,20 @@ namespace txstream::http {
 class Router {
 public:
     using Handler = std::function<Task<Response>(Request)>;
+    /// A route whose answer may be a stream says so: what a stream has to prove is then asked for
+    /// before its handler runs (Admission::refuse_stream).
+    enum class Answer : std::uint8_t { whole, stream };
 
     /// `route` is a template such as "/api/v1/orders/{id}"; a literal segment wins over a
     /// parameter. Adding the same method and route twice is a bug. A caller whose role is less than
     /// `least` is refused before the handler runs: 401 without a role, else 403.
-    void add(Method method, std::string_view route, Handler handler, Role least = Role::none);
+    void add(
+        Method method,
+        std::string_view route,
+        Handler handler,
+        Role least = Role::none,
+        Answer answer = Answer::whole
+    );
 
     /// Answers GET and HEAD of paths that no route matches, if `takes` says so; any role may.
     /// `name` stands for the route in metrics.
@@ -37,6 +47,7 @@ public:
         Response refusal;        ///< 404, 405 with Allow, 501, or 204 with Allow for OPTIONS
         std::string_view why = {};  ///< the refusal's text
         Role least = Role::none;    ///< of the handler; for OPTIONS of any handler of the path
+        Answer answer = Answer::whole;
     };
     /// Fills in the request's params. HEAD finds the handler of GET.
     Match find(Request& request) const;
@@ -58,6 +69,7 @@ private:
         Method method;
         Handler handler;
         Role least;
+        Answer answer;
     };
     struct Route {
         std::string text;

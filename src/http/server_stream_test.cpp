@@ -258,6 +258,33 @@ TEST_F(ServerStreamTest, AStreamNeedsTheProofOfAWrite) {
     EXPECT_EQ(client.chunk(), "first\n");
 }
 
+TEST_F(ServerStreamTest, OfARouteThatIsAStreamTheProofIsAskedForBeforeItsHandlerRuns) {
+    options_.admission = Admission({.pages = Admission::Pages::proof_needed});
+    int asked = 0;
+    router_.add(
+        Method::get,
+        "/dear",
+        [&asked](Request) -> Task<Response> {
+            ++asked;
+            co_return Response(204);
+        },
+        Role::none,
+        Router::Answer::stream
+    );
+    Client client(start());
+    EXPECT_EQ(client.ask("GET /dear HTTP/1.1\r\nHost: x\r\n\r\n").status, 403);
+    EXPECT_EQ(
+        client.ask("GET /dear HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: cross-site\r\n\r\n").status,
+        403
+    );
+    EXPECT_EQ(asked, 0);
+    EXPECT_EQ(
+        client.ask("GET /dear HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n\r\n").status,
+        204
+    );
+    EXPECT_EQ(asked, 1);
+}
+
 TEST_F(ServerStreamTest, ATokenThatIsNoLongerValidEndsWhatItOpened) {
     limits_.drain_timeout = 40ms;  // the server looks at its sessions four times in the shortest
     Access access(Tokens({.sessions_max = 1}));

@@ -333,8 +333,11 @@ Task<Response> Session::respond(Request request, Router::Match match) {
     if (auto refusal = refuse_caller(request, match.least)) co_return std::move(*refusal);
     if (match.handler == nullptr) co_return refuse(std::move(match), request.id);
     token_ = shared_.options.access ? Access::token_of(request) : std::nullopt;
-    const auto unproven = shared_.options.admission.refuse_stream(request);
     const std::string id = request.id;
+    const auto unproven = shared_.options.admission.refuse_stream(request);
+    // What a handler does for a stream may cost much, and a foreign page must not make it do so.
+    if (unproven && match.answer == Router::Answer::stream)
+        co_return shared_.refuse(unproven->status, unproven->text, id);
     std::string failure;
     try {
         auto response = co_await (*match.handler)(std::move(request));
