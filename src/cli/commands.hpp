@@ -66,5 +66,6 @@ void add_dev(CLI::App& line, const Globals& globals, Run& run);
 void add_migrate(CLI::App& line, const Globals& globals, Run& run);
 void add_config(CLI::App& line, const Globals& globals, Run& run);
 void add_metrics(CLI::App& line, Run& run);
+void add_healthcheck(CLI::App& line, const Globals& globals, Run& run);
 
 }  // namespace txstream::cli

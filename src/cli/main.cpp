@@ -90,6 +90,7 @@ int run_line(int argc, char** argv) {
     add_dev(line, globals, run);
     add_migrate(line, globals, run);
     add_config(line, globals, run);
+    add_healthcheck(line, globals, run);
     add_metrics(line, run);
     add_version(line, run);
     add_help(line, run);

@@ -8,7 +8,7 @@ import pytest
 from support.world import BINARY, clean_environment, eventually, run
 
 COMMANDS = ["serve", "api", "relay", "dev", "migrate", "config", "version", "help", "migrate up", "migrate status",
-            "migrate validate", "migrate sql", "config print", "config check", "config docs"]
+            "migrate validate", "migrate sql", "config print", "config check", "config docs", "healthcheck"]
 
 
 @pytest.mark.parametrize(("line", "told"), [
@@ -37,6 +37,8 @@ COMMANDS = ["serve", "api", "relay", "dev", "migrate", "config", "version", "hel
     ("config print -o xml", "--output: xml is not allowed; allowed is table or json"),
     ("config docs --env=yes", "--env takes no value"),
     ("dev --orders few", "--orders: few is not allowed; allowed is a whole number from 0 to 100000"),
+    ("healthcheck --role worker", "--role: worker is not allowed; allowed is api or relay or console"),
+    ("healthcheck --live --ready", "--live excludes --ready"),
     ("help migrat", "txstream has no command migrat; did you mean migrate?"),
     ("help migrate down", "txstream migrate has no command down"),
 ])
