@@ -10,6 +10,7 @@ import { setMessages } from "../lib/i18n";
 import { place } from "../lib/router";
 import { Confirm, JobProgress, levelOf, type Action } from "./confirm";
 import { Loaded } from "./panel";
+import { SearchedList } from "./searched_list";
 import { Table, type Column } from "./table";
 import { Rich, Time } from "./text";
 
@@ -110,6 +111,28 @@ test("pages go on by cursor, and a link into the middle leads back to the first"
   assert.match(table("", undefined, "c2"), /href="\/topics\?cursor=c2"/);
   assert.match(table("cursor=c2"), /First page/);
   assert.match(table("", []), /<i>none<\/i>/);
+});
+
+test("a search that was not understood leaves the rows before it, and says why", () => {
+  place.value = { path: "/outbox", query: new URLSearchParams("q=stat:x"), turned: 0 };
+  const error = new ApiError("/api/x", 400, { type: "", title: "", status: 400, detail: "no such qualifier", code: "invalid", field: "q", column: 0 }, null);
+  const list = (part: object) =>
+    render(
+      <SearchedList
+        query={{ ...(NO_QUERY as QueryState<{ items: Row[]; next_cursor: string | null }>), ...part }}
+        columns={columns}
+        rowKey={(row) => row.id}
+        caption="Events"
+        what="failed"
+        search={{ label: "Search", placeholder: "", qualifiers: [] }}
+        nothing={<i>nothing</i>}
+        noMatch={() => <i>no match</i>}
+      />,
+    );
+  assert.match(list({ error, previous: { items: [{ id: "row-1" }], next_cursor: null } }), /no such qualifier.*row-1/s);
+  assert.match(list({ data: { items: [], next_cursor: null } }), /no match/);
+  place.value = { path: "/outbox", query: new URLSearchParams(), turned: 0 };
+  assert.match(list({ data: { items: [], next_cursor: null } }), /<i>nothing/);
 });
 
 test("text with code spans, and markup that stays text", () => {

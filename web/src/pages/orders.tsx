@@ -3,25 +3,19 @@ import { session } from "../api/session";
 import type { OrderRow } from "../api/types";
 import { Link } from "../components/link";
 import { Empty, Panel } from "../components/panel";
-import { isSearchError, Search } from "../components/search";
+import { SearchedList } from "../components/searched_list";
 import { EventStateBadge } from "../components/status";
-import { Table, type Column } from "../components/table";
+import type { Column } from "../components/table";
 import { Time } from "../components/text";
 import { money, num } from "../lib/format";
-import { useHeld } from "../lib/held";
-import { t, tn } from "../lib/i18n";
-import { at, param, setQuery } from "../lib/router";
+import { t } from "../lib/i18n";
+import { at, param } from "../lib/router";
 
 const CREATE = `curl -sS -X POST http://127.0.0.1:8080/api/v1/orders -H 'Content-Type: application/json' -d '{"customer_id":"c-1","order_number":"ORD-1","currency":"BRL","items":[{"product_id":"p-1","product_name":"Book","quantity":1,"unit_price":"39.90"}]}'`;
 
 export default function OrdersPage() {
-  const q = param("q") ?? "";
-  const cursor = param("cursor");
   const hasOrders = session.value?.features.orders !== false;
-  const orders = useQuery(hasOrders ? "/orders" : null, { query: { q, cursor } }, { keep: true });
-  const held = useHeld(orders.isPrevious ? undefined : orders.data?.items, `${q} ${cursor ?? ""}`, (order) => order.id);
-  const search = (text: string) => setQuery({ q: text, cursor: null });
-  const isWrong = isSearchError(orders.error);
+  const orders = useQuery(hasOrders ? "/orders" : null, { query: { q: param("q"), cursor: param("cursor") } }, { keep: true });
   const columns: Column<OrderRow>[] = [
     { id: "number", title: t("order.number"), mono: true, cell: (order) => <Link to={at("orders", order.id)}>{order.order_number}</Link> },
     { id: "event", title: t("order.event"), cell: (order) => (order.event_state ? <EventStateBadge state={order.event_state} /> : <span class="quiet">{t("order.no_event")}</span>) },
@@ -37,51 +31,30 @@ export default function OrdersPage() {
       <div class="page-head">
         <h1>{t("nav.orders")}</h1>
       </div>
-      <Panel>
-        {!hasOrders ? (
+      {hasOrders ? (
+        <SearchedList
+          query={orders}
+          columns={columns}
+          rowKey={(order) => order.id}
+          caption={t("order.caption")}
+          what={t("order.list_failed")}
+          search={{
+            label: t("order.search"),
+            placeholder: t("order.placeholder"),
+            qualifiers: [
+              { name: "number", hint: t("qualifier.number") },
+              { name: "customer", hint: t("qualifier.customer") },
+              { name: "id", hint: t("qualifier.order_id") },
+            ],
+          }}
+          nothing={<Empty kind="nothing" title={t("order.nothing")} text={t("order.nothing_text")} command={CREATE} />}
+          noMatch={(clear) => <Empty kind="no_match" title={t("order.no_match")} onClear={clear} />}
+        />
+      ) : (
+        <Panel>
           <Empty kind="nothing" title={t("order.none_here")} text={t("order.none_here_text")} command="txstream migrate up" />
-        ) : (
-          <Table
-            caption={t("order.caption")}
-            columns={columns}
-            rows={isWrong ? (orders.previous?.items ?? []) : (held.rows ?? orders.data?.items)}
-            rowKey={(order) => order.id}
-            query={isWrong ? { ...orders, error: undefined, isPrevious: true } : orders}
-            nextCursor={orders.data?.next_cursor}
-            what={t("order.list_failed")}
-            tools={
-              <div class="search-tools">
-                <Search
-                  label={t("order.search")}
-                  value={q}
-                  placeholder={t("order.placeholder")}
-                  qualifiers={[
-                    { name: "number", hint: t("qualifier.number") },
-                    { name: "customer", hint: t("qualifier.customer") },
-                    { name: "id", hint: t("qualifier.order_id") },
-                  ]}
-                  onSearch={search}
-                  error={orders.error}
-                />
-                {held.waiting > 0 && (
-                  <button type="button" class="button small" onClick={held.show}>
-                    {tn("list.new", held.waiting, { n: num(held.waiting) })}
-                  </button>
-                )}
-              </div>
-            }
-            empty={
-              isWrong ? (
-                <p class="state quiet">{t("search.not_run")}</p>
-              ) : q !== "" ? (
-                <Empty kind="no_match" title={t("order.no_match")} onClear={() => search("")} />
-              ) : (
-                <Empty kind="nothing" title={t("order.nothing")} text={t("order.nothing_text")} command={CREATE} />
-              )
-            }
-          />
-        )}
-      </Panel>
+        </Panel>
+      )}
     </>
   );
 }

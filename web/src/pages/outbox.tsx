@@ -1,15 +1,13 @@
 import { useQuery } from "../api/query";
 import type { Schemas } from "../api/types";
 import { Link } from "../components/link";
-import { Empty, Panel } from "../components/panel";
-import { isSearchError, Search } from "../components/search";
-import { Table } from "../components/table";
+import { Empty } from "../components/panel";
+import { SearchedList } from "../components/searched_list";
 import { Time } from "../components/text";
 import { num } from "../lib/format";
-import { useHeld } from "../lib/held";
-import { t, tn } from "../lib/i18n";
+import { t } from "../lib/i18n";
 import type { Qualifier } from "../lib/qualifiers";
-import { param, setQuery, withQuery } from "../lib/router";
+import { param, withQuery } from "../lib/router";
 import { eventColumns } from "./events_columns";
 
 const STATES = ["pending", "published", "parked", "replaying", "replayed", "discarded"];
@@ -40,11 +38,7 @@ const filters = [
 
 export default function OutboxPage() {
   const q = param("q") ?? "";
-  const cursor = param("cursor");
-  const events = useQuery("/events", { query: { q, cursor } }, { keep: true });
-  const held = useHeld(events.isPrevious ? undefined : events.data?.items, `${q} ${cursor ?? ""}`, (event) => event.ref);
-  const isWrong = isSearchError(events.error);
-  const search = (text: string) => setQuery({ q: text, cursor: null });
+  const events = useQuery("/events", { query: { q, cursor: param("cursor") } }, { keep: true });
   return (
     <>
       <div class="page-head">
@@ -57,37 +51,17 @@ export default function OutboxPage() {
           ))}
         </nav>
       </div>
-      <Panel>
-        <Table
-          caption={t("outbox.caption")}
-          columns={eventColumns()}
-          rows={isWrong ? (events.previous?.items ?? []) : (held.rows ?? events.data?.items)}
-          rowKey={(event) => event.ref}
-          query={isWrong ? { ...events, error: undefined, isPrevious: true } : events}
-          nextCursor={events.data?.next_cursor}
-          what={t("outbox.failed")}
-          tools={
-            <div class="search-tools">
-              <Search label={t("outbox.search")} value={q} placeholder={t("outbox.placeholder")} qualifiers={eventQualifiers()} onSearch={search} error={events.error} />
-              {!isWrong && events.data && <SearchLine search={events.data.search} rows={events.data.items.length} hasMore={events.data.next_cursor !== null} isFiltered={q !== ""} />}
-              {held.waiting > 0 && (
-                <button type="button" class="button small" onClick={held.show}>
-                  {tn("list.new", held.waiting, { n: num(held.waiting) })}
-                </button>
-              )}
-            </div>
-          }
-          empty={
-            isWrong ? (
-              <p class="state quiet">{t("search.not_run")}</p>
-            ) : q !== "" ? (
-              <Empty kind="no_match" title={t("outbox.no_match")} text={events.data && !events.data.search.is_exact ? t("outbox.no_match_text") : undefined} onClear={() => search("")} />
-            ) : (
-              <Empty kind="nothing" title={t("outbox.nothing")} text={t("outbox.nothing_text")} command={`SELECT txstream.publish('Order', 'A-1', 'OrderCreated', '{"total": 10}');`} commandKind="sql" />
-            )
-          }
-        />
-      </Panel>
+      <SearchedList
+        query={events}
+        columns={eventColumns()}
+        rowKey={(event) => event.ref}
+        caption={t("outbox.caption")}
+        what={t("outbox.failed")}
+        search={{ label: t("outbox.search"), placeholder: t("outbox.placeholder"), qualifiers: eventQualifiers() }}
+        line={(page) => <SearchLine search={page.search} rows={page.items.length} hasMore={page.next_cursor !== null} isFiltered={q !== ""} />}
+        nothing={<Empty kind="nothing" title={t("outbox.nothing")} text={t("outbox.nothing_text")} command={`SELECT txstream.publish('Order', 'A-1', 'OrderCreated', '{"total": 10}');`} commandKind="sql" />}
+        noMatch={(clear) => <Empty kind="no_match" title={t("outbox.no_match")} text={events.data && !events.data.search.is_exact ? t("outbox.no_match_text") : undefined} onClear={clear} />}
+      />
     </>
   );
 }
