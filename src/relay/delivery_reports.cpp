@@ -247,9 +247,12 @@ bool Delivery::has_acknowledgements() const {
 
 std::optional<Delivery::Clock::time_point> Delivery::acknowledgement_due() const {
     std::optional<Clock::time_point> due;
+    const auto now = Clock::now();
     for (const auto& [id, lane] : lanes_) {
-        if (lane.put_off > 0 && !lane.machine.is_acknowledging())
-            due = std::min(due.value_or(lane.put_off_until), lane.put_off_until);
+        // One that is due already can be taken, or it waits for Kafka and not for a time.
+        if (lane.put_off == 0 || lane.put_off_until <= now || lane.machine.is_acknowledging())
+            continue;
+        due = std::min(due.value_or(lane.put_off_until), lane.put_off_until);
     }
     return due;
 }
