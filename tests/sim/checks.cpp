@@ -1,0 +1,154 @@
+#include "tests/sim/checks.hpp"
+
+#include "tests/sim/storm.hpp"
+
+#include <algorithm>
+
+namespace txstream::sim {
+
+Checks::Checks(Simulation& world, Postgres& postgres, Kafka& kafka)
+    : world_(world), postgres_(postgres), kafka_(kafka) {
+    postgres.on_commit = [this](const Row& row) { on_commit(row); };
+    postgres.on_park = [this](EventSeq id, const auto& letter) { on_park(id, letter); };
+    postgres.on_move = [this](const auto& to) { on_move(to); };
+    postgres.on_incident = [this](auto what) { incident(what); };
+    kafka.on_incident = postgres.on_incident;
+    kafka.on_store = [this](const Stored& record) { on_store(record); };
+    kafka.on_refuse = [this](std::int64_t id, bool is_alone) {
+        if (const auto found = events_.find(id); found != events_.end())
+            found->second.refused_alone += is_alone ? 1 : 0;
+        world_.note("Kafka refuses event {}{}", id, is_alone ? " alone" : "");
+        incident("refused");
+    };
+    kafka.on_hand_over = [this](std::int64_t id, int attempt) {
+        const auto found = events_.find(id);
+        if (found == events_.end()) return;
+        if (attempt - 1 > found->second.handed_over)
+            world_.violated("event {} says that this is attempt {}, and is not", id, attempt);
+        ++found->second.handed_over;
+    };
+}
+
+void Checks::incident(std::string_view what) {
+    world_.note("something goes wrong: {}", what);
+    last_incident_ = world_.now();
+    ++totals_.incidents;
+}
+
+bool Checks::is_settled() const {
+    return over_ == events_.size();
+}
+
+void Checks::on_commit(const Row& row) {
+    ++totals_.events;
+    events_.emplace(row.id, Event{.row = row, .committed = world_.now(), .stored = {}});
+    keys_[row.key].events.push_back(row.id);
+    const auto lane = static_cast<std::size_t>(postgres_.lane_of(row.key));
+    if (postgres_.tables().lanes[lane].cursor.sees(row.xid))
+        world_.violated("event {} has an id that its lane's position knows already", row.id);
+}
+
+void Checks::take_turn(const Event& event, const std::string* topic, const char* what) {
+    if (event.is_over()) return;
+    ++over_;
+    for (const auto id : keys_.at(event.row.key).events) {
+        if (id >= event.row.id) break;
+        const auto& other = events_.at(id);
+        if (other.is_over() || (topic != nullptr && other.row.topic != *topic)) continue;
+        world_.violated(
+            "event {} of key {} is {} before {}", event.row.id, event.row.key, what, id
+        );
+    }
+}
+
+void Checks::on_store(const Stored& record) {
+    world_.note(
+        "Kafka stores event {} of key {} at {}/{}",
+        record.event,
+        record.key,
+        record.partition,
+        record.offset
+    );
+    const auto found = events_.find(record.event);
+    if (found == events_.end())
+        return world_.violated("a record of event {}, which was not committed", record.event);
+    auto& event = found->second;
+    const auto& topic = event.row.topic.empty() ? std::string(kTopic) : event.row.topic;
+    if (record.key != event.row.key || record.topic != topic ||
+        record.value.find(event.row.payload) == std::string::npos)
+        world_.violated("the record of event {} is not what was written", record.event);
+    const auto& key = keys_.at(event.row.key);
+    if (!event.is_over() && key.held_by && *key.held_by < record.event)
+        world_.violated("event {} is stored behind a parked one of its key", record.event);
+    if (event.stored) {
+        ++totals_.again;
+        if (!last_incident_ || *last_incident_ + kInfluence < *event.stored)
+            world_.violated("event {} is stored again for no reason", record.event);
+    } else {
+        take_turn(event, &event.row.topic, "stored");
+        event.first_stored = world_.now();
+    }
+    event.stored = world_.now();
+}
+
+bool Checks::is_too_large(const Event& event) {
+    const auto bytes = event.row.payload.size() + event.row.key.size();
+    const auto& topic = event.row.topic.empty() ? std::string(kTopic) : event.row.topic;
+    // Around the payload there is an envelope.
+    return bytes > kEventBytesMax || bytes + kEnvelopeBytes > kafka_.topic(topic).bytes_max;
+}
+
+void Checks::on_park(EventSeq id, const Postgres::DeadLetter& letter) {
+    const auto found = events_.find(id.id());
+    if (found == events_.end())
+        return world_.violated("event {} is parked and was not committed", id.id());
+    auto& event = found->second;
+    if (event.is_parked) return;
+    auto& key = keys_.at(event.row.key);
+    ++totals_.parked;
+    take_turn(event, nullptr, "parked");
+    event.is_parked = true;
+    const bool is_behind = key.held_by.has_value();
+    if (!is_behind) key.held_by = id.id();
+    if (letter.attempts == 0) {
+        if (!is_behind)
+            world_.violated("event {} is parked behind another of its key; there is none", id.id());
+    } else if (letter.attempts > event.refused_alone &&
+               !(letter.attempts == 1 && is_too_large(event))) {
+        world_.violated(
+            "event {} is parked after {} attempts; the broker has refused it {} times",
+            id.id(),
+            letter.attempts,
+            event.refused_alone
+        );
+    }
+}
+
+void Checks::on_move(const outbox::LaneProgress& to) {
+    for (const auto& [id, event] : events_) {
+        if (event.is_over() || postgres_.lane_of(event.row.key) != to.lane.value()) continue;
+        const bool is_passed =
+            to.cursor.sees(event.row.xid) || (to.target && to.target->sees(event.row.xid) &&
+                                              EventSeq(id, event.row.xid) <= to.last_id);
+        if (is_passed) world_.violated("a position passes over event {}", id);
+    }
+}
+
+void Checks::finish() {
+    for (const auto& [id, event] : events_) {
+        if (!event.is_over()) world_.violated("event {} is lost", id);
+    }
+    if (!is_punctual_) return;
+    for (const auto& [id, event] : events_) {
+        if (!event.stored || keys_.at(event.row.key).held_by) continue;
+        if (!event.row.topic.empty()) continue;
+        const auto waited = event.first_stored - event.committed;
+        longest_wait_ = std::max(longest_wait_, waited);
+        if (waited > kStrangersWaitMax)
+            world_.violated(
+                "event {} of key {} waited {} ms for strangers", id, event.row.key, waited / 1ms
+            );
+    }
+}
+
+}  // namespace txstream::sim

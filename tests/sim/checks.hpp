@@ -1,0 +1,90 @@
+#pragma once
+
+#include "tests/sim/kafka.hpp"
+#include "tests/sim/postgres.hpp"
+#include "tests/sim/simulation.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace txstream::sim {
+
+/// What was promised, judged by what PostgreSQL committed and what Kafka stored. Knows nothing of
+/// the code that is under test.
+///
+///   * nothing is lost: each committed event is stored or parked in the end;
+///   * nothing is invented: each record is an event that was committed, with its key and content;
+///   * of two events of a key and topic the earlier is stored first (of first deliveries; between
+///     topics Kafka has no order);
+///   * behind a parked event of its key nothing is stored;
+///   * a position passes over an event only when it is stored or parked;
+///   * only an event that the broker refused when it was alone, or that is too large, is parked for
+///     its own sake, with no more attempts than that; others only behind such a one;
+///   * a record is stored twice only where something went wrong shortly before;
+///   * strangers are not delayed: while others are refused and all else is well, an event whose key
+///     and topic are fine is stored within kStrangersWaitMax.
+class Checks {
+public:
+    /// How long it may take until what went wrong makes records come twice: a lease, a pause.
+    static constexpr Clock::duration kInfluence = 4s;
+    /// Of an event that has nothing to do with those that are refused, in the storm's (short)
+    /// times. A refusal holds up its whole worker: each of some events goes alone, several times.
+    static constexpr Clock::duration kStrangersWaitMax = 3s;
+
+    Checks(Simulation& world, Postgres& postgres, Kafka& kafka);
+
+    void incident(std::string_view what);
+    /// Only refusals go wrong in this storm.
+    void expect_punctuality() { is_punctual_ = true; }
+    bool is_settled() const;
+    void finish();
+
+    struct Totals {
+        std::size_t events = 0;
+        std::size_t parked = 0;
+        std::size_t again = 0;
+        std::size_t incidents = 0;
+    };
+    const Totals& totals() const noexcept { return totals_; }
+    /// The longest that a stranger has waited.
+    Clock::duration longest_wait() const noexcept { return longest_wait_; }
+
+private:
+    struct Event {
+        Row row;
+        Clock::time_point committed;
+        std::optional<Clock::time_point> stored;  ///< the last time
+        Clock::time_point first_stored{};
+        bool is_parked = false;
+        int refused_alone = 0;
+        int handed_over = 0;
+        bool is_over() const { return stored || is_parked; }
+    };
+    struct Key {
+        std::vector<std::int64_t> events;  ///< in the order of their commits, which is that of ids
+        std::optional<std::int64_t> held_by;  ///< the first that was parked
+    };
+
+    void on_commit(const Row& row);
+    void on_store(const Stored& record);
+    void on_park(EventSeq id, const Postgres::DeadLetter& letter);
+    void on_move(const outbox::LaneProgress& to);
+    /// Its turn: all earlier ones of its key (and topic) are over.
+    void take_turn(const Event& event, const std::string* topic, const char* what);
+    bool is_too_large(const Event& event);
+
+    Simulation& world_;
+    Postgres& postgres_;
+    Kafka& kafka_;
+    std::map<std::int64_t, Event> events_;
+    std::map<std::string, Key> keys_;
+    std::size_t over_ = 0;
+    std::optional<Clock::time_point> last_incident_;
+    bool is_punctual_ = false;
+    Clock::duration longest_wait_{};
+    Totals totals_;
+};
+
+}  // namespace txstream::sim

@@ -1,0 +1,313 @@
+#include "tests/sim/postgres.hpp"
+
+#include "base/assert.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace txstream::sim {
+
+Postgres::Postgres(Simulation& world, std::size_t lanes) : world_(world) {
+    tables_.lanes.resize(lanes);
+    for (auto& lane : tables_.lanes) lane.cursor = outbox::Snapshot::parse("1:1:").value();
+    disk_ = tables_;
+}
+
+// --- writers
+
+std::int64_t Postgres::begin() {
+    running_.try_emplace(next_xid_);
+    return next_xid_++;
+}
+
+Row Postgres::insert(std::int64_t xid, Row row) {
+    row.id = next_id_++;
+    row.xid = xid;
+    if (const auto found = running_.find(xid); found != running_.end())
+        found->second.push_back(row);
+    return row;
+}
+
+bool Postgres::commit(std::int64_t xid) {
+    const auto found = running_.find(xid);
+    if (found == running_.end()) return false;
+    const auto rows = std::move(found->second);
+    running_.erase(found);
+    prepared_.erase(xid);
+    written_xid_ = std::max(written_xid_, xid);
+    flush();
+    ended_xid_ = std::max(ended_xid_, xid);
+    for (const auto& row : rows) {
+        committed_.emplace(row.id, row);
+        world_.note("commit {} of key {} in transaction {}", row.id, row.key, xid);
+        on_commit(row);
+    }
+    return true;
+}
+
+void Postgres::roll_back(std::int64_t xid) {
+    if (running_.erase(xid) == 0) return;
+    prepared_.erase(xid);
+    ended_xid_ = std::max(ended_xid_, xid);
+}
+
+bool Postgres::prepare(std::int64_t xid) {
+    if (!running_.contains(xid)) return false;
+    prepared_.insert(xid);
+    written_xid_ = std::max(written_xid_, xid);
+    flush();
+    return true;
+}
+
+// --- trouble
+
+void Postgres::crash(Clock::time_point back) {
+    // What was written and not flushed may have reached the disk all the same, from the front.
+    const auto kept = world_.random.roll(static_cast<std::int64_t>(unflushed_.size()) + 1);
+    for (std::int64_t i = 0; i < kept; ++i) {
+        const auto& [xid, change] = unflushed_[static_cast<std::size_t>(i)];
+        change(disk_);
+        flushed_xid_ = std::max(flushed_xid_, xid);
+    }
+    unflushed_.clear();
+    tables_ = disk_;
+    std::erase_if(running_, [&](const auto& one) { return !prepared_.contains(one.first); });
+    const auto newest =
+        prepared_.empty() ? flushed_xid_ : std::max(flushed_xid_, *prepared_.rbegin());
+    world_.note("PostgreSQL crashes; next transaction {} (was {})", newest + 1, next_xid_);
+    next_xid_ = newest + 1;
+    ended_xid_ = written_xid_ = flushed_xid_ = newest;
+    end_sessions(back);
+}
+
+void Postgres::end_sessions(Clock::time_point back) {
+    back_ = back;
+    end_lives();
+    world_.note("all sessions end; PostgreSQL is away for {}", (back - world_.now()) / 1ms);
+}
+
+void Postgres::demote(Clock::time_point back) {
+    promoted_ = back;
+    end_lives();
+    world_.note("only a standby answers for {}", (back - world_.now()) / 1ms);
+}
+
+void Postgres::forget(const Process& process) {
+    for (auto* const client : clients_) {
+        if (&client->process() == &process) client->server_ended();
+    }
+}
+
+void Postgres::end_lives() {
+    ++life_;
+    on_incident("sessions end");
+    for (auto* const client : clients_) client->server_ended();
+}
+
+void Postgres::heal() {
+    faults = {};
+    back_ = promoted_ = locked_until_ = {};
+    cut_off_.clear();
+}
+
+bool Postgres::is_reachable(const Process& process) const {
+    if (!is_up()) return false;
+    const auto found = cut_off_.find(&process);
+    return found == cut_off_.end() || world_.now() >= found->second;
+}
+
+// --- the log
+
+void Postgres::write(Durability durability, std::function<void(Tables&)> change) {
+    const auto xid = next_xid_++;
+    change(tables_);
+    unflushed_.emplace_back(xid, std::move(change));
+    written_xid_ = std::max(written_xid_, xid);
+    ended_xid_ = std::max(ended_xid_, xid);
+    if (durability == Durability::flushed) flush();
+}
+
+void Postgres::flush() {
+    for (const auto& [xid, change] : unflushed_) change(disk_);
+    unflushed_.clear();
+    flushed_xid_ = written_xid_;
+}
+
+// --- statements
+
+outbox::Snapshot Postgres::snapshot() const {
+    const auto xmax = ended_xid_ + 1;
+    const auto xmin = running_.empty() ? xmax : std::min(xmax, running_.begin()->first);
+    std::string text = fmt::format("{}:{}:", xmin, xmax);
+    const char* separator = "";
+    for (const auto& [xid, rows] : running_) {
+        if (xid >= xmax) break;
+        text += separator + std::to_string(xid);
+        separator = ",";
+    }
+    return outbox::Snapshot::parse(text).value();
+}
+
+std::int16_t Postgres::lane_of(std::string_view key) const {
+    std::uint64_t hash = 14695981039346656037ULL;
+    for (const char letter : key)
+        hash = (hash ^ static_cast<unsigned char>(letter)) * 1099511628211ULL;
+    return static_cast<std::int16_t>((hash >> 16) % tables_.lanes.size());
+}
+
+std::vector<tests::FakeEvent> Postgres::window(
+    const std::vector<LaneId>& lanes, const outbox::Snapshot& cursor, const outbox::Snapshot& target
+) const {
+    std::vector<tests::FakeEvent> found;
+    for (const auto& [id, row] : committed_) {
+        if (cursor.sees(row.xid) || !target.sees(row.xid)) continue;
+        const auto lane = lane_of(row.key);
+        if (std::ranges::find(lanes, LaneId(lane)) == lanes.end()) continue;
+        tests::FakeEvent event;
+        event.id = id;
+        event.xid = row.xid;
+        event.size = static_cast<std::int64_t>(row.payload.size() + row.key.size());
+        event.lane = lane;
+        event.aggregate_id = row.key;
+        if (!row.topic.empty()) event.topic = row.topic;
+        event.payload = row.payload;
+        found.push_back(std::move(event));
+    }
+    std::ranges::sort(found, [](const auto& a, const auto& b) {
+        return std::tie(a.lane, a.id) < std::tie(b.lane, b.id);
+    });
+    return found;
+}
+
+std::vector<outbox::ClaimedLane> Postgres::claim(
+    const std::string& owner,
+    const std::vector<LaneId>& owned,
+    std::size_t limit,
+    std::chrono::milliseconds lease
+) {
+    std::vector<std::size_t> chosen;
+    for (std::size_t i = 0; i < tables_.lanes.size() && chosen.size() < limit; ++i) {
+        const auto& lane = tables_.lanes[i];
+        const bool is_forgotten =
+            lane.owner == owner &&
+            std::ranges::find(owned, LaneId(static_cast<std::int16_t>(i))) == owned.end();
+        if (lane.owner.empty() || lane.lease_ends < world_.now() || is_forgotten)
+            chosen.push_back(i);
+    }
+    std::vector<outbox::ClaimedLane> claimed;
+    if (chosen.empty()) return claimed;
+    write(Durability::flushed, [chosen, owner, until = world_.now() + lease](Tables& tables) {
+        for (const auto i : chosen) {
+            tables.lanes[i].owner = owner;
+            tables.lanes[i].lease_ends = until;
+            ++tables.lanes[i].epoch;
+        }
+    });
+    for (const auto i : chosen) {
+        const auto& lane = tables_.lanes[i];
+        const auto number = static_cast<std::int16_t>(i);
+        std::set<std::string> held;
+        for (const auto& [id, letter] : tables_.dead_letters) {
+            if (!letter.is_released && lane_of(letter.key) == number) held.insert(letter.key);
+        }
+        claimed.push_back(
+            {LaneId(number),
+             Epoch(lane.epoch),
+             lane.cursor,
+             lane.target,
+             lane.last,
+             {held.begin(), held.end()}}
+        );
+        world_.note("{} claims lane {} under epoch {}", owner, number, lane.epoch);
+    }
+    return claimed;
+}
+
+std::vector<LaneId> Postgres::renew(
+    const std::string& owner, const std::vector<LaneId>& lanes, std::chrono::milliseconds lease
+) {
+    std::vector<LaneId> renewed;
+    for (const auto id : lanes) {
+        const auto& lane = tables_.lanes[static_cast<std::size_t>(id.value())];
+        if (lane.owner == owner && lane.lease_ends >= world_.now()) renewed.push_back(id);
+    }
+    write(Durability::flushed, [renewed, until = world_.now() + lease](Tables& tables) {
+        for (const auto id : renewed)
+            tables.lanes[static_cast<std::size_t>(id.value())].lease_ends = until;
+    });
+    return renewed;
+}
+
+bool Postgres::is_current(const outbox::LaneProgress& progress) const {
+    return tables_.lanes[static_cast<std::size_t>(progress.lane.value())].epoch ==
+           progress.epoch.value();
+}
+
+namespace {
+
+void move(Postgres::Tables& tables, const outbox::LaneProgress& to) {
+    auto& lane = tables.lanes[static_cast<std::size_t>(to.lane.value())];
+    lane.cursor = to.cursor;
+    lane.target = to.target;
+    lane.last = to.last_id;
+}
+
+}  // namespace
+
+std::vector<LaneId> Postgres::advance(const std::vector<outbox::LaneProgress>& lanes) {
+    std::vector<outbox::LaneProgress> ours;
+    std::vector<LaneId> moved;
+    for (const auto& one : lanes) {
+        if (!is_current(one)) continue;
+        ours.push_back(one);
+        moved.push_back(one.lane);
+        world_.note(
+            "lane {} moves to {} {} {}",
+            one.lane.value(),
+            one.cursor.text(),
+            one.target ? one.target->text() : "-",
+            one.last_id.id()
+        );
+    }
+    if (ours.empty()) return moved;
+    for (const auto& one : ours) on_move(one);
+    write(Durability::written, [ours](Tables& tables) {
+        for (const auto& one : ours) move(tables, one);
+    });
+    return moved;
+}
+
+bool Postgres::park(
+    const outbox::LaneProgress& lane, const std::vector<outbox::ParkedEvent>& parked
+) {
+    if (!is_current(lane)) return false;
+    std::vector<std::pair<EventSeq, DeadLetter>> letters;
+    for (const auto& event : parked) {
+        const auto row = committed_.find(event.id.id());
+        if (row == committed_.end()) continue;
+        letters.emplace_back(
+            event.id, DeadLetter{row->second.key, event.attempts, event.error_class}
+        );
+    }
+    write(Durability::flushed, [letters, lane](Tables& tables) {
+        for (const auto& [id, letter] : letters) tables.dead_letters.try_emplace(id, letter);
+        move(tables, lane);
+    });
+    for (const auto& [id, letter] : letters) {
+        world_.note("event {} is parked: {}", id.id(), letter.error_class);
+        on_park(id, letter);
+    }
+    on_move(lane);
+    return true;
+}
+
+void Postgres::release(const std::string& owner) {
+    world_.note("{} gives its lanes back", owner);
+    write(Durability::flushed, [owner](Tables& tables) {
+        for (auto& lane : tables.lanes) {
+            if (lane.owner == owner) lane.owner.clear();
+        }
+    });
+}
+
+}  // namespace txstream::sim

@@ -1,0 +1,451 @@
+#include "tests/sim/storm.hpp"
+
+#include "base/assert.hpp"
+#include "relay/worker.hpp"
+#include "runtime/task_group.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace txstream::sim {
+
+namespace {
+
+constexpr std::int64_t kKeys = 10;
+constexpr int kWriters = 3;
+constexpr int kTransactionsOfWriter = 9;
+constexpr int kStrikes = 6;
+// More than a renewal of leases.
+constexpr Clock::duration kRest = 500ms;
+
+relay::WorkerOptions options_of(Random& random) {
+    relay::WorkerOptions options;
+    options.topic = kTopic;
+    options.seed = random.next();
+    options.gate = {
+        {.exponential = true, .base_delay = 10ms, .max_delay = 100ms, .multiplier = 2.0},
+        500ms,
+        200ms
+    };
+    options.delivery.lane.attempts_max = 2;
+    options.delivery.lane.pages_in_flight_max = static_cast<std::size_t>(1 + random.roll(4));
+    options.delivery.in_flight_bytes_max = random.roll(2) == 0 ? 4'000 : 100'000;
+    options.delivery.refused_retry_delay = 15ms;
+    options.delivery.topic_retry_delay = 150ms;
+    options.delivery.park_retry_delay = 20ms;
+    options.delivery.park_retry_delay_max = 200ms;
+    options.delivery.silence_max = 150ms;
+    options.delivery.reports_grace = 25ms;
+    options.limits.lease = 1s;
+    options.limits.page = {static_cast<std::size_t>(1 + random.roll(6)), 2'500, kEventBytesMax};
+    options.limits.poll_min = 4ms;
+    options.limits.poll_max = 40ms;
+    options.limits.acknowledge_interval = 10ms;
+    options.limits.claim_interval = 80ms;
+    options.limits.statement_timeout = 250ms;
+    return options;
+}
+
+}  // namespace
+
+/// A process with one worker or two.
+class Storm::Relay {
+public:
+    Relay(Storm& storm, Process& process, std::size_t workers)
+        : storm_(storm),
+          process_(process),
+          breaker_(
+              {.failure_threshold = 3, .success_threshold = 2, .reset_timeout = 120ms}, nullptr
+          ),
+          loads_(workers),
+          tasks_(process.executor()) {
+        relay::Ports ports;
+        ports.source = [&](auto) { return make_source(storm_.postgres_, process_); };
+        ports.keeper = [&](auto, std::string owner) {
+            return make_keeper(storm_.postgres_, process_, std::move(owner));
+        };
+        ports.publisher = [&](auto, relay::PublisherEvents events
+                          ) -> Result<std::unique_ptr<relay::Publisher>> {
+            return make_publisher(storm_.kafka_, process_, known_, std::move(events));
+        };
+        for (std::size_t i = 0; i < workers; ++i) {
+            auto options = options_of(storm_.world_.random);
+            options.number = i;
+            // Two relays with one worker each must be able to own all.
+            options.limits.lanes_max = kLanes / 2 + (workers == 1 ? kLanes / 2 : 0);
+            workers_.push_back(std::make_unique<relay::Worker>(
+                process_.executor(),
+                fmt::format("{}/{}", process_.name, i + 1),
+                ports,
+                breaker_,
+                blockages_,
+                metrics(),
+                std::move(options),
+                loads_[i],
+                [](auto) {}
+            ));
+            tasks_.spawn(workers_.back()->run());
+        }
+    }
+    ~Relay() { TXS_ASSERT(has_ended(), "a relay ends before its world"); }
+    Relay(const Relay&) = delete;
+    Relay& operator=(const Relay&) = delete;
+
+    Process& process() { return process_; }
+    bool is_dead() const { return process_.is_dead(); }
+    bool is_stopping() const { return is_stopping_; }
+    bool has_ended() const { return tasks_.size() == 0; }
+
+    void stop(Clock::duration limit) {
+        if (std::exchange(is_stopping_, true)) return;
+        storm_.world_.note("{} is asked to stop within {} ms", process_.name, limit / 1ms);
+        asio::post(process_.executor(), [this, deadline = Deadline::in(limit)] {
+            for (auto& worker : workers_) worker->stop(deadline);
+        });
+    }
+    /// kill -9: from here on nothing of it reaches the world. What runs on only takes it down.
+    void kill() {
+        storm_.world_.note("{} is killed", process_.name);
+        process_.state = Process::State::dead;
+        storm_.checks_.incident("a relay is killed");
+        storm_.postgres_.forget(process_);
+        for (auto& worker : workers_) worker->stop(Deadline::in(0s));
+        unwind();
+    }
+    /// Of a dead one, as far as it goes without time.
+    void unwind() {
+        while (process_.loop.poll_one() > 0) {
+        }
+    }
+    std::optional<std::int64_t> dies_after{};  ///< so many handlers more
+
+private:
+    // Counting costs more than what is simulated; nobody looks at it here.
+    static const relay::Metrics& metrics() {
+        static telemetry::Registry registry;
+        static const relay::Metrics all(registry);
+        return all;
+    }
+
+    Storm& storm_;
+    Process& process_;
+    std::shared_ptr<Kafka::Known> known_ = std::make_shared<Kafka::Known>();
+    relay::SharedBreaker breaker_;
+    relay::Blockages blockages_{nullptr};
+    std::vector<relay::Load> loads_;
+    std::vector<std::unique_ptr<relay::Worker>> workers_;
+    runtime::TaskGroup tasks_;
+    bool is_stopping_ = false;
+};
+
+Storm::Kinds Storm::kinds_of(std::uint64_t seed) {
+    switch (seed % 10) {
+        case 4:
+            return {.database = true};
+        case 5:
+            return {.brokers = true};
+        case 6:
+            return {.processes = true};
+        case 7:
+            return {.refusals = true};
+        case 8:
+            return {.refusals = true, .topics = true};
+        case 9:
+            return seed % 50 == 9 ? Kinds() : Kinds{.database = true, .processes = true};
+        default:
+            return {true, true, true, true, true};
+    }
+}
+
+Storm::Storm(Simulation::Options options)
+    : world_(options),
+      kinds_(kinds_of(options.seed)),
+      postgres_(world_, kLanes),
+      kafka_(world_),
+      checks_(world_, postgres_, kafka_),
+      outside_(world_.start("outside")),
+      people_(std::make_unique<runtime::TaskGroup>(outside_.executor())) {
+    auto& random = world_.random;
+    if (kinds_.database)
+        postgres_.faults = {
+            .lost_before = 0.004, .lost_after = 0.006, .times_out = 0.004, .slow = 0.006
+        };
+    if (kinds_.brokers)
+        kafka_.faults = {
+            .lost_request = 0.02,
+            .lost_answer = 0.03,
+            .late = 0.02,
+            .fatal = 0.01,
+            .transient = 0.01
+        };
+    if (kinds_.topics) kafka_.topic("side").exists = random.roll(2) == 0;
+    kafka_.topic("small").bytes_max = kEnvelopeBytes + 200;
+    kafka_.topic("small").tells_limit = random.roll(2) == 0;
+    if (random.roll(4) == 0) kafka_.limits.waiting_max = 400ms;
+    world_.after_handler = [this](Process& process) {
+        for (auto& relay : relays_) {
+            if (&relay->process() != &process || !relay->dies_after || relay->is_dead()) continue;
+            if (--*relay->dies_after <= 0) relay->kill();
+        }
+    };
+    if (kinds_.refusals && !kinds_.database && !kinds_.brokers && !kinds_.processes)
+        checks_.expect_punctuality();
+}
+
+Storm::~Storm() = default;
+
+void Storm::run() {
+    start_relay();
+    start_relay();
+    for (int i = 0; i < kWriters; ++i) people_->spawn(write());
+    people_->spawn(trouble());
+    if (!world_.until(60s, [&] { return people_->size() == 0; }))
+        world_.violated("the storm does not end");
+    heal();
+    if (!world_.until(kProgressMax, [&] { return checks_.is_settled(); }))
+        world_.violated("events are not delivered although all is well");
+    // A relay that is stopped before it knows that its session is gone leaves its lanes to their
+    // lease.
+    (void)world_.until(kRest, [] { return false; });
+    std::set<std::string> stopped_in_peace;
+    for (const auto& relay : relays_) {
+        if (!relay->is_dead() && !relay->is_stopping())
+            stopped_in_peace.insert(relay->process().name);
+    }
+    stop_relays();
+    checks_.finish();
+    for (const auto& lane : postgres_.tables().lanes) {
+        if (stopped_in_peace.contains(lane.owner.substr(0, lane.owner.find('/'))))
+            world_.violated("a lane still belongs to {}, which has ended", lane.owner);
+    }
+}
+
+Storm::Relay& Storm::start_relay() {
+    auto& process = world_.start(fmt::format("relay{}", ++relays_started_));
+    world_.note("{} starts", process.name);
+    const auto workers = static_cast<std::size_t>(1 + world_.random.roll(2));
+    return *relays_.emplace_back(std::make_unique<Relay>(*this, process, workers));
+}
+
+Storm::Relay* Storm::any_relay() {
+    std::vector<Relay*> alive;
+    for (auto& relay : relays_) {
+        if (!relay->is_dead() && !relay->is_stopping() &&
+            relay->process().state == Process::State::running)
+            alive.push_back(relay.get());
+    }
+    if (alive.empty()) return nullptr;
+    return alive[static_cast<std::size_t>(world_.random.roll(static_cast<std::int64_t>(alive.size())
+    ))];
+}
+
+void Storm::stop_relays() {
+    for (auto& relay : relays_) {
+        if (!relay->is_dead()) relay->stop(3s);
+    }
+    const auto have_ended = [&] {
+        return std::ranges::all_of(relays_, [](const auto& relay) {
+            if (relay->is_dead()) relay->unwind();
+            return relay->has_ended();
+        });
+    };
+    if (!world_.until(30s, have_ended)) {
+        world_.violated("a relay does not stop");
+        TXS_ASSERT(false, "a relay does not stop");
+    }
+}
+
+// --- writers
+
+Task<> Storm::write() {
+    auto& random = world_.random;
+    for (int i = 0; i < kTransactionsOfWriter; ++i) {
+        co_await transaction();
+        co_await wait(outside_.executor(), random.upto(random.roll(4) == 0 ? 200ms : 20ms));
+    }
+}
+
+// It takes its time, overlaps with others, is prepared or rolled back; no two hold the same key.
+Task<> Storm::transaction() {
+    auto& random = world_.random;
+    const auto number = ++transactions_;
+    const auto xid = postgres_.begin();
+    for (auto left = 1 + random.roll(3); left > 0; --left) {
+        auto key = fmt::format("k{}", random.roll(kKeys));
+        if (const auto [place, is_free] = locked_.try_emplace(key, number);
+            !is_free && place->second != number)
+            continue;
+        (void)postgres_.insert(xid, make_row(std::move(key)));
+        co_await wait(outside_.executor(), random.upto(random.roll(10) == 0 ? 150ms : 4ms));
+    }
+    while (is_quiet_) co_await wait(outside_.executor(), 2ms);
+    if (random.roll(8) == 0) {
+        postgres_.roll_back(xid);
+    } else {
+        if (random.roll(12) == 0 && postgres_.prepare(xid))
+            co_await wait(outside_.executor(), random.upto(400ms));
+        while (is_quiet_) co_await wait(outside_.executor(), 2ms);
+        (void)postgres_.commit(xid);
+    }
+    std::erase_if(locked_, [&](const auto& lock) { return lock.second == number; });
+}
+
+Row Storm::make_row(std::string key) {
+    auto& random = world_.random;
+    Row row;
+    row.key = std::move(key);
+    std::string padding;
+    std::string word = "fine";
+    if (random.roll(4) == 0) padding.assign(static_cast<std::size_t>(random.roll(150)), '.');
+    if (kinds_.topics && random.roll(20) == 0) row.topic = "side";
+    if (kinds_.refusals) {
+        if (random.roll(30) == 0) word = kPoison;
+        if (random.roll(30) == 0) padding.assign(kEventBytesMax, '+');
+        if (random.roll(10) == 0) row.topic = "small";
+        if (row.topic == "small" && random.roll(3) == 0) padding.assign(300, '-');
+    }
+    row.payload = fmt::format(R"({{"n":{},"is":"{}{}"}})", random.roll(1000), word, padding);
+    return row;
+}
+
+// --- trouble
+
+Task<> Storm::trouble() {
+    for (int i = 0; i < kStrikes; ++i) {
+        co_await wait(outside_.executor(), world_.random.upto(350ms));
+        // Ids that nobody leaves a trace of: the relays' snapshots know them, the log does not.
+        if (kinds_.database && world_.random.roll(8) == 0) {
+            is_quiet_ = true;
+            for (int burnt = 0; burnt < 40; ++burnt) postgres_.burn_id();
+            co_await wait(outside_.executor(), 60ms);
+            postgres_.crash(world_.now() + world_.random.upto(100ms));
+            is_quiet_ = false;
+        } else {
+            strike();
+        }
+    }
+}
+
+void Storm::strike() {
+    switch (world_.random.roll(4)) {
+        case 0:
+            if (kinds_.database) strike_database();
+            break;
+        case 1:
+            if (kinds_.brokers) strike_brokers();
+            break;
+        case 2:
+            if (kinds_.processes) strike_processes();
+            break;
+        default:
+            if (kinds_.topics) strike_topics();
+            break;
+    }
+}
+
+void Storm::strike_database() {
+    auto& random = world_.random;
+    auto* const relay = any_relay();
+    switch (random.roll(5)) {
+        case 0:
+            return postgres_.crash(world_.now() + random.upto(300ms));
+        case 1:
+            return postgres_.end_sessions(world_.now() + random.upto(200ms));
+        case 2:
+            return postgres_.demote(world_.now() + random.upto(300ms));
+        case 3:
+            world_.note("somebody locks the tables");
+            checks_.incident("a lock");
+            return postgres_.lock(world_.now() + random.upto(500ms));
+        default:
+            if (relay == nullptr) return;
+            world_.note("{} is cut off from PostgreSQL", relay->process().name);
+            checks_.incident("cut off");
+            return postgres_.cut_off(relay->process(), world_.now() + random.upto(1500ms));
+    }
+}
+
+void Storm::strike_brokers() {
+    auto& random = world_.random;
+    auto* const relay = any_relay();
+    switch (random.roll(3)) {
+        case 0:
+            world_.note("Kafka vanishes");
+            checks_.incident("Kafka vanishes");
+            return kafka_.vanish(world_.now() + random.upto(1s));
+        case 1:
+            world_.note("a partition has no leader");
+            checks_.incident("no leader");
+            kafka_.topic(kTopic).leader_back[static_cast<std::size_t>(random.roll(2))] =
+                world_.now() + random.upto(500ms);
+            return;
+        default:
+            if (relay == nullptr) return;
+            world_.note("{} is cut off from Kafka", relay->process().name);
+            checks_.incident("cut off");
+            return kafka_.cut_off(relay->process(), world_.now() + random.upto(1s));
+    }
+}
+
+void Storm::strike_processes() {
+    auto& random = world_.random;
+    auto* const relay = any_relay();
+    if (relay == nullptr) {
+        start_relay();
+        return;
+    }
+    switch (random.roll(5)) {
+        case 0:
+        case 1:
+            // In the middle of whatever it does then.
+            relay->dies_after = random.roll(150);
+            break;
+        case 2: {
+            world_.note("{} stands still", relay->process().name);
+            checks_.incident("a relay stands still");
+            relay->process().state = Process::State::paused;
+            world_.after(random.upto(random.roll(2) == 0 ? 2500ms : 300ms), [this, relay] {
+                if (relay->is_dead()) return;
+                world_.note("{} goes on", relay->process().name);
+                checks_.incident("a relay goes on");
+                relay->process().state = Process::State::running;
+            });
+            break;
+        }
+        case 3:
+            checks_.incident("a relay is stopped");
+            relay->stop(random.upto(400ms));
+            break;
+        default:
+            break;
+    }
+    if (random.roll(2) == 0) start_relay();
+}
+
+void Storm::strike_topics() {
+    auto& side = kafka_.topic("side");
+    checks_.incident("a topic changes");
+    if (world_.random.roll(2) == 0) {
+        side.exists = !side.exists;
+        world_.note("the topic side {}", side.exists ? "is made" : "is gone");
+    } else {
+        side.is_allowed = !side.is_allowed;
+        world_.note("the topic side is {}", side.is_allowed ? "ours" : "forbidden");
+    }
+}
+
+void Storm::heal() {
+    world_.note("peace");
+    postgres_.heal();
+    kafka_.heal();
+    int alive = 0;
+    for (auto& relay : relays_) {
+        if (relay->is_dead()) continue;
+        relay->dies_after.reset();
+        relay->process().state = Process::State::running;
+        alive += relay->is_stopping() ? 0 : 1;
+    }
+    for (; alive < 2; ++alive) start_relay();
+}
+
+}  // namespace txstream::sim
