@@ -194,6 +194,28 @@ bench: ## the benchmarks; figures go to var/bench/latest.json
 	@tools/build.sh release
 	@bench/run $(ARGS)
 
+# --- containers -------------------------------------------------------------------------------------------------------
+
+.PHONY: docker-build
+docker-build: ## the image txstream, with docker or podman; its bill of materials goes to build/container
+	@tools/containers.sh build $(ARGS)
+
+.PHONY: docker-run
+docker-run: ## txstream in a container on the host's network (ARGS='api', settings from .env)
+	@tools/containers.sh run $(ARGS)
+
+.PHONY: compose-up
+compose-up: ## compose.yaml: everything in containers, until it is healthy (ARGS='--profile observability')
+	@tools/containers.sh up $(ARGS)
+
+.PHONY: compose-down
+compose-down: ## end it; its volumes stay (ARGS=--volumes removes them)
+	@tools/containers.sh down $(ARGS)
+
+.PHONY: test-containers
+test-containers: ## build the image, run it and compose.yaml with podman and stand-ins for PostgreSQL and Kafka
+	@TXSTREAM_CONTAINERS=on tools/run_tests.sh --containers $(ARGS)
+
 # --- code -------------------------------------------------------------------------------------------------------------
 
 .PHONY: fmt
@@ -211,14 +233,7 @@ check: lint test-unit ## lint and the unit tests: what to run before a commit
 clean: ## stop-all, then remove var/ and build/
 	@tools/stack.sh clean
 
-# --- of the earlier system, not here yet ------------------------------------------------------------------------------
-
-.PHONY: docker-build docker-run
-docker-build: ## no image yet: says what to use instead
-	@echo "There is no container image yet. 'make build' makes the binary, 'make start-all' runs it with all it needs." >&2; exit 1
-
-docker-run: ## no image yet: says what to use instead
-	@echo "There is no container image yet. 'make start-all' runs txstream with PostgreSQL, Kafka and Prometheus, without containers." >&2; exit 1
+# --- of the earlier system -------------------------------------------------------------------------------------------
 
 .PHONY: kafka-ui-download kafka-ui-start kafka-ui-stop kafka-ui-clean
 kafka-ui-download: build ## nothing to download: the console is in the binary

@@ -1,8 +1,11 @@
 # A script, run at each build: writes OUT when git describes SOURCE otherwise than it says. See txs_version.cmake.
-set(revision "")
-# Without optional locks: to look must not get in the way of somebody who commits.
-execute_process(COMMAND git --no-optional-locks -C ${SOURCE} describe --always --dirty
-  OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+# An image is built without the repository: its Dockerfile says what was checked out.
+set(revision "$ENV{TXS_REVISION}")
+if(NOT revision)
+  # Without optional locks: to look must not get in the way of somebody who commits.
+  execute_process(COMMAND git --no-optional-locks -C ${SOURCE} describe --always --dirty
+    OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
 if(NOT revision)
   set(revision unknown)  # an archive without git
 endif()

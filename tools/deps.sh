@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages this project needs, if any is missing.
 #
-#   deps.sh [SET]...    sets: build, dev, run, unit, test (default: build, run, unit and test)
+#   deps.sh [SET]...    sets: build, dev, run, unit, test, containers (default: build, run, unit and test)
 #   deps.sh --list [SET]...
 #
 # Nothing is asked and nothing touched when all of them are there. Without root and without sudo it says what to
@@ -23,6 +23,8 @@ declare -A PACKAGES=(
     [unit]='python3-pytest python3-yaml prometheus prometheus-alertmanager'
     [test]='python3-pytest python3-venv python3-prometheus-client python3-yaml python3-psycopg2 python3-confluent-kafka pgbouncer nginx-light shellcheck wrk
         chromium python3-jsonschema'
+    # An engine that needs no daemon, with a runtime and a network that work anywhere, and what makes a base image of packages.
+    [containers]='podman buildah runc netavark aardvark-dns mmdebstrap default-jre-headless maven kcat python3-pytest python3-venv'
 )
 
 # Present only while we install; by its text we know one that a killed run of ours left behind.
@@ -34,8 +36,8 @@ main() {
     while (($#)); do
         case $1 in
             --list) list_only=1 ;;
-            build | dev | run | unit | test) sets+=("$1") ;;
-            *) die "unknown set $1; there are: build, dev, run, unit, test" ;;
+            build | dev | run | unit | test | containers) sets+=("$1") ;;
+            *) die "unknown set $1; there are: build, dev, run, unit, test, containers" ;;
         esac
         shift
     done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs the tests: `make test`, `make test-unit` and their relatives.
 #
-#   run_tests.sh [--unit | --deploy] [--preset NAME] [CTEST ARGUMENT]...
+#   run_tests.sh [--unit | --deploy | --containers] [--preset NAME] [CTEST ARGUMENT]...
 #   run_tests.sh --remove var/test-XXXXXX     what a killed run left behind (the next run does it by itself)
 #
 # Starts a private PostgreSQL and a private Kafka for this run, in a directory and on ports of their own, so that any
@@ -12,7 +12,7 @@
 #   TXSTREAM_BIN          the built binary
 #   TXSTREAM_ROOT         this checkout
 #
-# --unit and --deploy run the tests of that label, which need none of it, and start none of it. The last thing printed is
+# --unit, --deploy and --containers run the tests of that label, which need none of it, and start none of it. The last thing printed is
 # ctest's own summary, and its exit code is ours. No test that was asked for is left out: without its services the run fails before it begins.
 set -euo pipefail
 # shellcheck source=tools/lib.sh
@@ -26,7 +26,7 @@ main() {
     local bare='' preset=dev
     while (($#)); do
         case $1 in
-            --unit | --deploy) bare=${1#--} && shift ;;
+            --unit | --deploy | --containers) bare=${1#--} && shift ;;
             --remove) remove_run "$2" && return ;;
             --preset) preset=$2 && shift 2 ;;
             *) break ;;
@@ -38,9 +38,14 @@ main() {
     export TXSTREAM_ROOT=$TXS_ROOT TXSTREAM_BIN=$TXS_ROOT/build/$preset/txstream
     if [[ $bare ]]; then
         tools/deps.sh build unit
-        # Those of the other label make a Python of their own.
+        # Those of the other labels make a Python of their own; an image compiles for itself.
         [[ $bare == unit ]] || tools/deps.sh run
-        tools/build.sh "$preset"
+        if [[ $bare == containers ]]; then
+            tools/deps.sh containers
+            tools/build.sh --configure "$preset"
+        else
+            tools/build.sh "$preset"
+        fi
         run_ctest "$preset" -L "^$bare\$" "$@"
         return
     fi
