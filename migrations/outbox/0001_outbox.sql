@@ -50,8 +50,9 @@ CREATE TABLE txstream.outbox (
     content_type   text        NOT NULL DEFAULT 'application/json',
     metadata       json,
     headers        json,
-    -- A lane's pages go by it.
-    PRIMARY KEY (lane, id, xid),
+    -- A backlog is paged by it, all lanes together, so that it is read in the order in which it lies on disk. Both indexes
+    -- grow at their right edge: with the lane in front, each writer touches a leaf for each lane.
+    PRIMARY KEY (id, xid),
     CONSTRAINT one_payload CHECK (payload IS NULL OR payload_bytes IS NULL),
     -- The casts refuse what is no text (half a surrogate pair, \u0000); json alone keeps it as it was written. JSON null
     -- is how some client libraries say "none".
@@ -67,7 +68,7 @@ CREATE TABLE txstream.outbox (
     CONSTRAINT headers_have_at_most_65536_bytes CHECK (octet_length(headers::text) <= 65536)
 ) PARTITION BY RANGE (xid);
 
-CREATE INDEX outbox_lane_xid ON txstream.outbox (lane, xid);
+CREATE INDEX outbox_xid ON txstream.outbox (xid);
 
 DO $$
 DECLARE

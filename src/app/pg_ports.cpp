@@ -80,24 +80,18 @@ public:
     ) override {
         co_return co_await outbox::read_window(*session_, lanes, cursor, target, limit, deadline);
     }
-    Task<Result<std::map<LaneId, EventSeq>>> first_ids(
-        std::vector<LaneId> lanes,
-        outbox::Snapshot cursor,
-        outbox::Snapshot target,
-        std::chrono::milliseconds timeout
+    Task<Result<std::optional<EventSeq>>> first_id(
+        outbox::Snapshot cursor, outbox::Snapshot target, std::chrono::milliseconds timeout
     ) override {
         outbox::ScanStep step;
         step.timeout = timeout;
-        co_return co_await outbox::first_ids(*session_, lanes, cursor, target, step);
+        co_return co_await outbox::first_id(*session_, cursor, target, step);
     }
-    Result<> send_page(
-        LaneId lane,
-        const outbox::Snapshot& cursor,
-        const outbox::Snapshot& target,
-        EventSeq after,
-        outbox::PageLimit limit
-    ) override {
-        return outbox::send_page(*session_, lane, cursor, target, after, limit);
+    Task<Result<EventSeq>> highest_id(Deadline deadline) override {
+        return outbox::highest_id(*session_, deadline);
+    }
+    Result<> send_page(const outbox::PageQuery& query) override {
+        return outbox::send_page(*session_, query);
     }
     Task<Result<outbox::Events>> receive_page(Deadline deadline) override {
         return outbox::receive_page(*session_, deadline);

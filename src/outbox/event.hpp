@@ -38,7 +38,7 @@ inline constexpr std::size_t kSmallTextsBytesMax = 65536 + 4096 + 4096;
 /// Of an event in a page, beside its texts: about what it takes in memory.
 inline constexpr std::size_t kEventOverhead = 200;
 
-/// Events in the order of (lane, id, xid), sharing the server's buffer.
+/// Events in the order of (id, xid), sharing the server's buffer.
 class Events {
 public:
     Events() = default;

@@ -1,6 +1,8 @@
 #include "outbox/reader.hpp"
 
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,31 +30,36 @@
     " THEN size ELSE 0 END)::integer)"                   \
     " OVER (" order " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes_before"
 
-// MATERIALIZED and OFFSET 0 pin the plan: one index probe for each running transaction and lane,
-// then one for what is new. `xid = ANY($5)` instead let the planner read the whole range from the
-// oldest running transaction on.
-#define TXS_WINDOW                                                              \
-    "WITH w AS MATERIALIZED ("                                                  \
-    " (SELECT o.* FROM unnest($5::xid8[]) AS r(x) CROSS JOIN LATERAL"           \
-    "   (SELECT " TXS_EVENT_COLUMNS                                             \
-    "    FROM txstream.outbox WHERE lane = ANY($1::smallint[]) AND xid = r.x"   \
-    "    AND pg_visible_in_snapshot(xid, $4::pg_snapshot) OFFSET 0) o)"         \
-    " UNION ALL"                                                                \
-    " (SELECT " TXS_EVENT_COLUMNS                                               \
-    "  FROM txstream.outbox"                                                    \
-    "  WHERE lane = ANY($1::smallint[]) AND xid >= $2::xid8 AND xid < $3::xid8" \
-    "  AND pg_visible_in_snapshot(xid, $4::pg_snapshot))"                       \
+// A bit for each lane: one look, however many lanes there are, and before a text of the row is
+// touched.
+#define TXS_OF_OUR_LANES "get_bit($1::bytea, lane) = 1"
+
+// MATERIALIZED and OFFSET 0 pin the plan: one index probe for each running transaction, then one
+// for what is new. `xid = ANY($5)` instead let the planner read the whole range from the oldest
+// running transaction on.
+#define TXS_WINDOW                                                      \
+    "WITH w AS MATERIALIZED ("                                          \
+    " (SELECT o.* FROM unnest($5::xid8[]) AS r(x) CROSS JOIN LATERAL"   \
+    "   (SELECT " TXS_EVENT_COLUMNS                                     \
+    "    FROM txstream.outbox WHERE xid = r.x AND " TXS_OF_OUR_LANES    \
+    "    AND pg_visible_in_snapshot(xid, $4::pg_snapshot) OFFSET 0) o)" \
+    " UNION ALL"                                                        \
+    " (SELECT " TXS_EVENT_COLUMNS                                       \
+    "  FROM txstream.outbox"                                            \
+    "  WHERE xid >= $2::xid8 AND xid < $3::xid8 AND " TXS_OF_OUR_LANES  \
+    "  AND pg_visible_in_snapshot(xid, $4::pg_snapshot))"               \
     " LIMIT $6::bigint) "
 
 // The two comparisons of xid with the snapshots' bounds are for partition pruning only.
 #define TXS_PAGE(columns)                                                                       \
     "SELECT " columns                                                                           \
     " FROM txstream.outbox"                                                                     \
-    " WHERE lane = $1::smallint AND (id, xid) > ($4::bigint, $5::xid8)"                         \
+    " WHERE (id, xid) > ($4::bigint, $5::xid8) AND (id, xid) <= ($6::bigint, $7::xid8)"         \
     " AND xid >= pg_snapshot_xmin($3::pg_snapshot) AND xid < pg_snapshot_xmax($2::pg_snapshot)" \
+    " AND " TXS_OF_OUR_LANES                                                                    \
     " AND pg_visible_in_snapshot(xid, $2::pg_snapshot)"                                         \
     " AND NOT pg_visible_in_snapshot(xid, $3::pg_snapshot)"                                     \
-    " ORDER BY id, xid LIMIT $6::bigint"
+    " ORDER BY id, xid LIMIT $8::bigint"
 
 namespace txstream::outbox {
 
@@ -70,8 +77,7 @@ constexpr pg::Statement kSnapshot{
 };
 
 constexpr pg::Statement kWindow{
-    "txs_window",
-    TXS_WINDOW "SELECT " TXS_FETCHED_COLUMNS("$7::bigint") " FROM w ORDER BY lane, id, xid"
+    "txs_window", TXS_WINDOW "SELECT " TXS_FETCHED_COLUMNS("$7::bigint") " FROM w ORDER BY id, xid"
 };
 
 constexpr pg::Statement kWindowBySum{
@@ -79,43 +85,61 @@ constexpr pg::Statement kWindowBySum{
     TXS_WINDOW "SELECT " TXS_FETCHED_COLUMNS("$7::bigint") " FROM (SELECT w.*, " TXS_BYTES_BEFORE(
         "$7::bigint", ""
     ) " FROM w) b"
-      " WHERE bytes_before < $8::bigint ORDER BY lane, id, xid"
+      " WHERE bytes_before < $8::bigint ORDER BY id, xid"
 };
 
 constexpr pg::Statement kFirstOfRunning{
     "txs_first_of_running",
-    "SELECT min(o.id) FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
-    " (SELECT id FROM txstream.outbox WHERE lane = $1::smallint AND xid = r.x"
-    "  AND pg_visible_in_snapshot(xid, $3::pg_snapshot) OFFSET 0) o"
+    "SELECT min(o.id) FROM unnest($1::xid8[]) AS r(x) CROSS JOIN LATERAL"
+    " (SELECT id FROM txstream.outbox WHERE xid = r.x OFFSET 0) o"
 };
 
-// The index on (lane, xid) brings the rows in order of transactions; without OFFSET 0 min(id) walks
-// the lane by its ids to the first that fits. The second column is where
-// the next step begins, null after the last: with the transaction that the limit may have cut
-// through, or behind it when there was no other.
+// Also what the target does not see, and what is of other lanes: it is a bound. The index on (xid)
+// brings the rows in the order of transactions.
 constexpr pg::Statement kFirstId{
     "txs_first_id",
-    "SELECT least(n.first, CASE WHEN n.xids[1] = n.xids[$5::bigint::integer] THEN"
-    "   (SELECT min(id) FROM (SELECT id FROM txstream.outbox"
-    "     WHERE lane = $1::smallint AND xid = n.xids[1] OFFSET 0) o) END),"
-    "  CASE WHEN n.xids[1] = n.xids[$5::bigint::integer] THEN n.xids[1]::text::bigint + 1"
-    "   ELSE n.xids[$5::bigint::integer]::text::bigint END"
-    " FROM (SELECT min(id) AS first, array_agg(xid) AS xids FROM"
-    "  (SELECT id, xid FROM txstream.outbox"
-    "   WHERE lane = $1::smallint AND xid >= $2::xid8 AND xid < $3::xid8"
-    "   AND pg_visible_in_snapshot(xid, $4::pg_snapshot) ORDER BY xid LIMIT $5::bigint) w) n"
+    "SELECT first, xids[1]::text::bigint, xids[cardinality(xids)]::text::bigint,"
+    " coalesce(cardinality(xids), 0) FROM (SELECT min(id) AS first, array_agg(xid) AS xids FROM"
+    "  (SELECT id, xid FROM txstream.outbox WHERE xid >= $1::xid8 AND xid < $2::xid8"
+    "   ORDER BY xid LIMIT $3::bigint) w) n"
 };
 
-constexpr pg::Statement kPage{"txs_page", TXS_PAGE(TXS_FETCHED_COLUMNS("$7::bigint"))};
+// For a transaction that has more rows than a step. OFFSET 0: min(id) would walk the primary key
+// to the first that fits.
+constexpr pg::Statement kFirstIdOfOne{
+    "txs_first_id_of_one",
+    "SELECT min(id) FROM (SELECT id FROM txstream.outbox WHERE xid = $1::xid8 OFFSET 0) w"
+};
+
+constexpr pg::Statement kHighestId{"txs_highest_id", "SELECT max(id) FROM txstream.outbox"};
+
+constexpr pg::Statement kPage{"txs_page", TXS_PAGE(TXS_FETCHED_COLUMNS("$9::bigint"))};
 
 constexpr pg::Statement kPageBySum{
     "txs_page_by_sum",
-    "SELECT " TXS_FETCHED_COLUMNS("$7::bigint") " FROM (SELECT p.*, " TXS_BYTES_BEFORE(
-        "$7::bigint", "ORDER BY id, xid"
+    "SELECT " TXS_FETCHED_COLUMNS("$9::bigint") " FROM (SELECT p.*, " TXS_BYTES_BEFORE(
+        "$9::bigint", "ORDER BY id, xid"
     ) "  FROM (" TXS_PAGE(TXS_EVENT_COLUMNS
     ) ") p) b"
-      " WHERE bytes_before < $8::bigint ORDER BY id, xid"
+      " WHERE bytes_before < $10::bigint ORDER BY id, xid"
 };
+
+// The text of a bytea.
+std::string bits_of(std::span<const LaneId> lanes) {
+    constexpr std::size_t kLanesMax = 256;
+    std::array<unsigned char, kLanesMax / 8> bits{};
+    for (const auto lane : lanes) {
+        const auto bit = static_cast<std::size_t>(lane.value());
+        bits.at(bit / 8) |= static_cast<unsigned char>(1U << (bit % 8));
+    }
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string text = "\\x";
+    for (const auto byte : bits) {
+        text += kDigits[byte >> 4U];
+        text += kDigits[byte & 15U];
+    }
+    return text;
+}
 
 void add_limit(pg::Params& params, const PageLimit& limit) {
     params.add(limit.rows);
@@ -129,10 +153,9 @@ void add_limit(pg::Params& params, const PageLimit& limit) {
 pg::Params window_params(
     std::span<const LaneId> lanes, const Snapshot& cursor, const Snapshot& target
 ) {
-    pg::Params params;
-    params.add_integers(lanes, [](LaneId lane) { return lane.value(); });
-    params.add(std::to_string(cursor.xmax()));
-    params.add(std::to_string(target.xmax()));
+    auto params = pg::Params::of(
+        bits_of(lanes), std::to_string(cursor.xmax()), std::to_string(target.xmax())
+    );
     params.add(target.text());
     params.add_integers(cursor.running(), [](std::int64_t xid) { return xid; });
     return params;
@@ -183,14 +206,8 @@ Task<Result<Events>> read_window(
     co_return Events(std::move(rows));
 }
 
-namespace {
-
 Task<Result<std::optional<EventSeq>>> first_id(
-    pg::Connection& connection,
-    LaneId lane,
-    const Snapshot& cursor,
-    const Snapshot& target,
-    ScanStep step
+    pg::Connection& connection, const Snapshot& cursor, const Snapshot& target, ScanStep step
 ) {
     std::optional<EventSeq> first;
     const auto found = [&](const pg::Rows& rows) {
@@ -199,68 +216,55 @@ Task<Result<std::optional<EventSeq>>> first_id(
         first = first ? std::min(*first, id) : id;
     };
     if (!cursor.running().empty()) {
-        auto params = pg::Params::of(lane.value());
+        pg::Params params;
         params.add_integers(cursor.running(), [](std::int64_t xid) { return xid; });
-        params.add(target.text());
         const auto deadline = Deadline::in(step.timeout);
         TXS_CO_TRY(
             const auto rows, co_await connection.run(kFirstOfRunning, std::move(params), deadline)
         );
         found(rows);
     }
-    for (std::optional from = cursor.xmax(); from && *from < target.xmax();) {
-        TXS_CO_TRY(
-            const auto rows,
-            co_await connection.run(
-                kFirstId,
-                pg::Params::of(
-                    lane.value(),
-                    std::to_string(*from),
-                    std::to_string(target.xmax()),
-                    target.text(),
-                    step.rows
-                ),
-                Deadline::in(step.timeout)
-            )
-        );
+    for (auto from = cursor.xmax(); from < target.xmax();) {
+        auto params =
+            pg::Params::of(std::to_string(from), std::to_string(target.xmax()), step.rows);
+        const auto deadline = Deadline::in(step.timeout);
+        TXS_CO_TRY(const auto rows, co_await connection.run(kFirstId, std::move(params), deadline));
         found(rows);
-        from.reset();
-        if (!rows.is_null(0, 1)) from = rows.integer(0, 1);
+        if (rows.integer(0, 3) < static_cast<std::int64_t>(step.rows)) break;
+        // The limit may have cut through the last transaction: the next step begins with it.
+        const auto last = rows.integer(0, 2);
+        from = last;
+        if (rows.integer(0, 1) < last) continue;
+        auto one = pg::Params::of(std::to_string(last));
+        const auto until = Deadline::in(step.timeout);
+        TXS_CO_TRY(const auto rest, co_await connection.run(kFirstIdOfOne, std::move(one), until));
+        found(rest);
+        from = last + 1;
     }
     co_return first;
 }
 
-}  // namespace
-
-Task<Result<std::map<LaneId, EventSeq>>> first_ids(
-    pg::Connection& connection,
-    std::span<const LaneId> lanes,
-    const Snapshot& cursor,
-    const Snapshot& target,
-    ScanStep step
-) {
-    std::map<LaneId, EventSeq> all;
-    for (const auto lane : lanes) {
-        TXS_CO_TRY(const auto first, co_await first_id(connection, lane, cursor, target, step));
-        if (first) all.emplace(lane, *first);
-    }
-    co_return all;
+Task<Result<EventSeq>> highest_id(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kHighestId, pg::Params(), deadline));
+    // Its transaction may be any.
+    co_return rows.is_null(0, 0)
+        ? EventSeq()
+        : EventSeq(rows.integer(0, 0), std::numeric_limits<std::int64_t>::max());
 }
 
-Result<> send_page(
-    pg::Connection& connection,
-    LaneId lane,
-    const Snapshot& cursor,
-    const Snapshot& target,
-    EventSeq after,
-    PageLimit limit
-) {
+Result<> send_page(pg::Connection& connection, const PageQuery& query) {
     auto params = pg::Params::of(
-        lane.value(), target.text(), cursor.text(), after.id(), std::to_string(after.xid())
+        bits_of(query.lanes),
+        query.target.text(),
+        query.cursor.text(),
+        query.after.id(),
+        std::to_string(query.after.xid()),
+        query.up_to.id(),
+        std::to_string(query.up_to.xid())
     );
-    add_limit(params, limit);
+    add_limit(params, query.limit);
     return connection.send(
-        limit.count == PageLimit::Count::sum ? kPageBySum : kPage, std::move(params)
+        query.limit.count == PageLimit::Count::sum ? kPageBySum : kPage, std::move(params)
     );
 }
 

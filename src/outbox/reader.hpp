@@ -10,8 +10,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <optional>
 #include <span>
+#include <vector>
 
 // Snapshot cursor: reads the outbox without missing or repeating an event, however slow a writer
 // is.
@@ -38,8 +39,8 @@
 namespace txstream::outbox {
 
 /// Settings of a session that reads the outbox, one SQL script. Wrong plans cost a factor of ten
-/// and more (docs/adr/0006-partitioning.md): enable_sort=off is what keeps paging on the (lane, id,
-/// xid) index.
+/// and more (docs/adr/0006-partitioning.md): enable_sort=off is what keeps paging on the primary
+/// key.
 extern const char* const kReaderSettings;
 
 /// The snapshot of this moment. Fails with Code::rejected on a hot standby, whose snapshots hide
@@ -70,8 +71,8 @@ std::size_t whole_events(const Events& events, const PageLimit& limit);
 /// The limit cut the whole ones off: there may be more.
 bool is_cut(const Events& events, const PageLimit& limit);
 
-/// Events of the lanes that `target` sees and `cursor` does not, in order of (lane, id, xid). When
-/// they are cut, any may be missing: throw them away and page each lane.
+/// Events of the lanes that `target` sees and `cursor` does not, in order of (id, xid). When they
+/// are cut, any may be missing: throw them away and page the window.
 Task<Result<Events>> read_window(
     pg::Connection& connection,
     std::span<const LaneId> lanes,
@@ -83,34 +84,37 @@ Task<Result<Events>> read_window(
 
 /// One statement of a longer scan.
 struct ScanStep {
-    std::size_t rows = 100'000;  ///< a transaction that has more in one lane is taken as a whole
+    std::size_t rows = 100'000;  ///< a transaction that has more is taken as a whole
     std::chrono::milliseconds timeout{30000};
 };
 
-/// The lowest id of each lane's window; lanes without events are missing.
+/// An id that is not above the lowest of the window, in whatever lane; nothing where no event can
+/// be.
 ///
 /// Ids are in no order of transactions, so this takes one look at the whole window, which after a
 /// long outage has no bound that a statement could have: it goes in steps. (Ending the window
 /// earlier, at some transaction, would tear apart what was committed in an order: of two
 /// transactions that write a key one after the other, the later may have the lower xid.)
-Task<Result<std::map<LaneId, EventSeq>>> first_ids(
-    pg::Connection& connection,
-    std::span<const LaneId> lanes,
-    const Snapshot& cursor,
-    const Snapshot& target,
-    ScanStep step
+Task<Result<std::optional<EventSeq>>> first_id(
+    pg::Connection& connection, const Snapshot& cursor, const Snapshot& target, ScanStep step
 );
 
-/// The statement for the next page of a lane's window, above `after`: send it, then receive the
-/// page, so that the server reads while the caller publishes.
-Result<> send_page(
-    pg::Connection& connection,
-    LaneId lane,
-    const Snapshot& cursor,
-    const Snapshot& target,
-    EventSeq after,
-    PageLimit limit
-);
+/// An id that is not below any that a snapshot from before this call sees.
+Task<Result<EventSeq>> highest_id(pg::Connection& connection, Deadline deadline);
+
+/// A part of a window that is read in the order of (id, xid).
+struct PageQuery {
+    std::vector<LaneId> lanes;  ///< events of others are skipped by the server
+    Snapshot cursor;
+    Snapshot target;
+    EventSeq after;  ///< not included
+    EventSeq up_to;  ///< included
+    PageLimit limit;
+};
+
+/// The statement for a page: send it, then receive the page, so that the server reads while the
+/// caller publishes.
+Result<> send_page(pg::Connection& connection, const PageQuery& query);
 Task<Result<Events>> receive_page(pg::Connection& connection, Deadline deadline);
 
 }  // namespace txstream::outbox

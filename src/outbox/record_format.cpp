@@ -97,20 +97,19 @@ std::optional<std::chrono::microseconds> plausible_age(
 
 void append_wire_events(
     const Events& events,
-    std::size_t begin,
-    std::size_t end,
+    std::span<const std::uint32_t> which,
     std::string_view default_topic,
     std::string& arena,
     std::vector<WireEvent>& wire
 ) {
     TXS_ASSERT(arena.empty(), "an arena belongs to one page");
-    wire.reserve(wire.size() + (end - begin));
+    wire.reserve(wire.size() + which.size());
     std::size_t bytes = 0;
-    for (auto i = begin; i < end; ++i) bytes += envelope_bytes_max(events.at(i));
+    for (const auto i : which) bytes += envelope_bytes_max(events.at(i));
     arena.reserve(bytes);
     const char* const memory = arena.data();
     const auto since = [&](std::size_t start) { return std::string_view(arena).substr(start); };
-    for (auto i = begin; i < end; ++i) {
+    for (const auto i : which) {
         const auto event = events.at(i);
         WireEvent record;
         record.id = event.id;

@@ -39,7 +39,7 @@ struct WireEvent {
     std::size_t bytes() const noexcept;
 };
 
-/// Turns the events [begin, end) into records of the format `txstream`, the earlier system's:
+/// Turns these of the events into records of the format `txstream`, the earlier system's:
 ///
 ///     key     aggregate_id (or the event's own key)
 ///     headers event_type, aggregate_type, event_id, content-type, created_at?, then the event's
@@ -52,8 +52,7 @@ struct WireEvent {
 /// be touched as long as the records are used.
 void append_wire_events(
     const Events& events,
-    std::size_t begin,
-    std::size_t end,
+    std::span<const std::uint32_t> which,
     std::string_view default_topic,
     std::string& arena,
     std::vector<WireEvent>& wire

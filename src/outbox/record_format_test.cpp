@@ -23,7 +23,9 @@ struct Wire {
     std::vector<WireEvent> records;
 
     explicit Wire(const std::vector<FakeEvent>& fakes) : events(tests::fake_events(fakes)) {
-        append_wire_events(events, 0, events.size(), "txstream.events", arena, records);
+        std::vector<std::uint32_t> all(events.size());
+        std::iota(all.begin(), all.end(), 0U);
+        append_wire_events(events, all, "txstream.events", arena, records);
     }
 };
 

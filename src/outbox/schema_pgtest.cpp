@@ -98,8 +98,17 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
         must(wait(read_window(*session, all, cursor, target, tests::rows_at_most(10), soon())));
     ASSERT_EQ(events.size(), 1U);
     EXPECT_EQ(events.at(0).event_id, event);
-    must(wait(first_ids(*session, all, cursor, target, {})));
-    must(send_page(*session, events.lane(0), cursor, target, EventSeq(0), tests::rows_at_most(10)));
+    const auto first = must(wait(first_id(*session, cursor, target, {})));
+    const auto highest = must(wait(highest_id(*session, soon())));
+    must(send_page(
+        *session,
+        {.lanes = all,
+         .cursor = cursor,
+         .target = target,
+         .after = first->before(),
+         .up_to = highest,
+         .limit = tests::rows_at_most(10)}
+    ));
     EXPECT_EQ(must(wait(receive_page(*session, soon()))).size(), 1U);
     EXPECT_EQ(must(wait(renew_lanes(*session, "a", all, 60s, soon()))).size(), 32U);
     const auto mine = *std::ranges::find(lanes, events.lane(0), &ClaimedLane::lane);

@@ -50,8 +50,8 @@ public:
         );
         std::map<LaneId, std::vector<EventSeq>> ids;
         if (events.size() == limit_) {
-            const auto first = must(wait(first_ids(*session, all, cursor, target, {.rows = 3})));
-            for (const auto& [lane, id] : first) ids[lane] = pages(lane, cursor, target, id);
+            const auto first = must(wait(first_id(*session, cursor, target, {.rows = 3})));
+            ids = pages(all, cursor, target, *first);
         } else {
             for (std::size_t i = 0; i < events.size(); ++i)
                 ids[events.lane(i)].push_back(events.id(i));
@@ -67,18 +67,28 @@ public:
     std::size_t parked() const { return parked_; }
 
 private:
-    std::vector<EventSeq> pages(
-        LaneId lane, const Snapshot& cursor, const Snapshot& target, EventSeq first
+    std::map<LaneId, std::vector<EventSeq>> pages(
+        const std::vector<LaneId>& lanes,
+        const Snapshot& cursor,
+        const Snapshot& target,
+        EventSeq first
     ) {
-        std::vector<EventSeq> ids;
-        EventSeq after = first.before();
+        std::map<LaneId, std::vector<EventSeq>> ids;
+        PageQuery query{
+            .lanes = lanes,
+            .cursor = cursor,
+            .target = target,
+            .after = first.before(),
+            .up_to = must(wait(highest_id(*session, soon()))),
+            .limit = tests::rows_at_most(7)
+        };
         while (true) {
-            must(send_page(*session, lane, cursor, target, after, tests::rows_at_most(7)));
+            must(send_page(*session, query));
             const auto page = must(wait(receive_page(*session, soon())));
-            for (std::size_t i = 0; i < page.size(); ++i) ids.push_back(page.id(i));
+            for (std::size_t i = 0; i < page.size(); ++i) ids[page.lane(i)].push_back(page.id(i));
             ++paged_;
             if (page.size() < 7) return ids;
-            after = ids.back();
+            query.after = page.id(page.size() - 1);
         }
     }
     void finish(const ClaimedLane& lane, const Snapshot& target, const std::vector<EventSeq>& ids) {

@@ -219,17 +219,33 @@ std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() {
     return groups;
 }
 
-std::optional<LaneId> Delivery::lane_to_page() {
-    if (lanes_.empty() || is_in_doubt()) return std::nullopt;
+std::optional<Delivery::PageGroup> Delivery::group_to_page() {
+    if (is_in_doubt()) return std::nullopt;
     const auto now = Clock::now();
-    auto next = lanes_.upper_bound(last_paged_);
-    for (std::size_t i = 0; i < lanes_.size(); ++i, ++next) {
-        if (next == lanes_.end()) next = lanes_.begin();
-        const auto& lane = next->second;
-        if (!lane.machine.is_paging() || !lane.machine.has_room() || now < lane.held_until)
-            continue;
-        last_paged_ = next->first;
-        return next->first;
+    std::vector<PageGroup> groups;
+    for (const auto& [id, lane] : lanes_) {
+        const auto& machine = lane.machine;
+        if (!machine.is_paging()) continue;
+        auto group = std::ranges::find_if(groups, [&](const PageGroup& one) {
+            return one.after == machine.read_up_to() && one.cursor == machine.cursor() &&
+                   one.target == machine.target();
+        });
+        if (group == groups.end()) {
+            groups.push_back({machine.cursor(), machine.target(), machine.read_up_to(), {}, {}});
+            group = std::prev(groups.end());
+        }
+        if (machine.has_room() && now >= lane.held_until) group->lanes.push_back(id);
+    }
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        auto& group = groups[++groups_paged_ % groups.size()];
+        if (group.lanes.empty()) continue;
+        for (const auto& other : groups) {
+            if (other.after <= group.after || !(other.target == group.target) ||
+                !(other.cursor == group.cursor))
+                continue;
+            group.joins_at = std::min(group.joins_at.value_or(other.after), other.after);
+        }
+        return group;
     }
     return std::nullopt;
 }
@@ -241,21 +257,21 @@ LaneMachine& Delivery::machine(LaneId lane) {
 void Delivery::add_page(
     LaneId id,
     const outbox::Events& events,
-    std::size_t begin,
-    std::size_t end,
+    std::span<const std::uint32_t> which,
     const outbox::Snapshot& target,
+    EventSeq end,
     bool ends_window
 ) {
     auto& lane = lanes_.at(id);
     auto page = std::make_unique<Page>();
     page->number = lane.machine.add_page(
-        target, events.id(begin), events.id(end - 1), end - begin, ends_window
+        target, events.id(which.front()), events.id(which.back()), which.size(), end, ends_window
     );
     page->lane = &lane;
     page->look = lane.machine.looks();
     page->events = events;
     page->read_at = Clock::now();
-    append_wire_events(events, begin, end, dependencies_.topic, page->arena, page->wire);
+    append_wire_events(events, which, dependencies_.topic, page->arena, page->wire);
     page->open = page->wire.size();
     page->slots.reserve(page->wire.size());
     for (std::size_t i = 0; i < page->wire.size(); ++i) {

@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -123,16 +124,27 @@ public:
     };
     /// Caught-up lanes with room for a page, grouped by their cursor (the key is its text).
     std::map<std::string, PollGroup> lanes_to_poll();
-    /// The next lane with a page to read, each in its turn.
-    std::optional<LaneId> lane_to_page();
+    /// Lanes whose window is being paged from the same place on.
+    struct PageGroup {
+        outbox::Snapshot cursor;
+        outbox::Snapshot target;
+        EventSeq after;
+        std::vector<LaneId> lanes;
+        /// Where other lanes of ours are in the same window: these join them there.
+        std::optional<EventSeq> joins_at;
+    };
+    /// The next lanes with a page to read, each group in its turn. Lanes that must wait, for room
+    /// or for their topic, fall behind the others and are a group of their own until they join
+    /// them.
+    std::optional<PageGroup> group_to_page();
     LaneMachine& machine(LaneId lane);
-    /// Events [begin, end) of one lane were read; pump() hands them over.
+    /// These events of one lane were read, its window up to `end`; pump() hands them over.
     void add_page(
         LaneId lane,
         const outbox::Events& events,
-        std::size_t begin,
-        std::size_t end,
+        std::span<const std::uint32_t> which,
         const outbox::Snapshot& target,
+        EventSeq end,
         bool ends_window
     );
     bool has_room() const noexcept { return in_flight_bytes_ < limits_.in_flight_bytes_max; }
@@ -250,7 +262,7 @@ private:
     WorkerBlockages blockages_;
     std::map<LaneId, Lane> lanes_;
     std::unique_ptr<Publisher> publisher_;  // last: ended before what its records point into
-    LaneId last_paged_{-1};
+    std::size_t groups_paged_ = 0;
     std::size_t in_flight_bytes_ = 0;
     std::size_t in_flight_events_ = 0;
     std::size_t acknowledging_ = 0;  ///< lanes

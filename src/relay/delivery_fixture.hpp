@@ -38,9 +38,7 @@ protected:
             events.push_back(
                 {.id = first + std::int64_t(events.size()), .lane = lane, .aggregate_id = key}
             );
-        delivery_.add_page(
-            LaneId(lane), tests::fake_events(events), 0, events.size(), snapshot(20), true
-        );
+        add_page(delivery_, lane, events, snapshot(20));
     }
     std::optional<outbox::LaneProgress> acknowledge_all(std::int16_t lane = 0) {
         std::optional<outbox::LaneProgress> found;

@@ -266,7 +266,6 @@ bool Delivery::is_acknowledgement_urgent() const {
 std::vector<LaneMachine::Acknowledgement> Delivery::take_acknowledgements() {
     std::vector<LaneMachine::Acknowledgement> taken;
     for (auto& [id, lane] : lanes_) {
-        lane.machine.settle();
         if (!can_acknowledge(lane)) continue;
         auto next = lane.machine.next_acknowledgement();
         if (!next) continue;

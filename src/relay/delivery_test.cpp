@@ -107,7 +107,7 @@ TEST_F(DeliveryTest, ATopicThatTakesNothingHoldsItsLaneAndNobodyElse) {
     ASSERT_EQ(groups.size(), 1U);
     EXPECT_EQ(groups.begin()->second.lanes, std::vector<LaneId>{LaneId(2)});
     delivery_.machine(LaneId(1)).begin_paging(snapshot(20), EventSeq(1));
-    EXPECT_FALSE(delivery_.lane_to_page()) << "nor is it read page by page";
+    EXPECT_FALSE(delivery_.group_to_page()) << "nor is it read page by page";
     read(2, {"c"});
     hand_over();
     EXPECT_EQ(kafka_.keys(), Keys{"c"});
@@ -151,7 +151,7 @@ TEST_F(DeliveryTest, WhatWasSentBeforeATopicKnownToBeMissingIsStillAcknowledged)
     hand_over();
     EXPECT_EQ(kafka_.keys(), Keys{"a"});
     EXPECT_FALSE(delivery_.needs_restart());
-    EXPECT_EQ(delivery_.lane_to_page(), std::nullopt) << "its lane waits";
+    EXPECT_FALSE(delivery_.group_to_page()) << "its lane waits";
     kafka_.report(Outcome::acknowledged);
     expect_published_before(1, 11);
     EXPECT_TRUE(delivery_.is_idle());
@@ -261,7 +261,7 @@ TEST_F(DeliveryTest, InDoubtNothingIsReadBeforeTheOlderSessionAnswered) {
     for (const auto answered : std::vector<std::uint64_t>{0, 1}) {
         delivery_.trust(answered);
         EXPECT_EQ(delivery_.lanes_to_poll().empty(), answered == 0);
-        EXPECT_EQ(delivery_.lane_to_page().has_value(), answered == 1);
+        EXPECT_EQ(delivery_.group_to_page().has_value(), answered == 1);
     }
 }
 

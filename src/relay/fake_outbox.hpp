@@ -1,5 +1,6 @@
 #pragma once
 
+#include "relay/delivery.hpp"
 #include "relay/ports.hpp"
 #include "runtime/timer.hpp"
 #include "tests/support/fake_rows.hpp"
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,7 +25,20 @@ inline outbox::Snapshot snapshot(std::int64_t xmax) {
     return outbox::Snapshot::parse(text + ":" + text + ":").value();
 }
 
-/// One window of one lane, which answers at once.
+/// Events of one lane to the end of their window.
+inline void add_page(
+    Delivery& delivery,
+    std::int16_t lane,
+    const std::vector<tests::FakeEvent>& events,
+    const outbox::Snapshot& target
+) {
+    std::vector<std::uint32_t> all(events.size());
+    std::iota(all.begin(), all.end(), 0U);
+    const EventSeq last(events.back().id, events.back().xid);
+    delivery.add_page(LaneId(lane), tests::fake_events(events), all, target, last, true);
+}
+
+/// One window, which answers at once.
 class FakeSource final : public EventSource {
 public:
     std::vector<tests::FakeEvent> window;
@@ -31,8 +46,9 @@ public:
     int polls = 0;
     int sent = 0;  ///< requests for pages
     int received = 0;
-    bool breaks = false;     ///< asked for the snapshot the session ends, once
-    bool is_silent = false;  ///< asked for the snapshot it does not answer
+    std::vector<outbox::PageQuery> pages;  ///< that were asked for
+    bool breaks = false;                   ///< asked for the snapshot the session ends, once
+    bool is_silent = false;                ///< asked for the snapshot it does not answer
     std::function<void()> on_poll = [] {};
     std::function<void()> on_window = [] {};
     std::function<void()> on_send = [] {};
@@ -60,28 +76,33 @@ public:
         co_return now;
     }
     Task<Result<outbox::Events>> read_window(
-        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, outbox::PageLimit limit, Deadline
+        std::vector<LaneId> lanes,
+        outbox::Snapshot,
+        outbox::Snapshot,
+        outbox::PageLimit limit,
+        Deadline
     ) override {
         on_window();
-        co_return tests::fake_events(above(EventSeq(), limit));
+        outbox::PageQuery all{};
+        all.lanes = std::move(lanes);
+        all.limit = limit;
+        co_return tests::fake_events(between(all));
     }
-    Task<Result<std::map<LaneId, EventSeq>>> first_ids(
-        std::vector<LaneId>, outbox::Snapshot, outbox::Snapshot, std::chrono::milliseconds
+    Task<Result<std::optional<EventSeq>>> first_id(
+        outbox::Snapshot, outbox::Snapshot, std::chrono::milliseconds
     ) override {
-        std::map<LaneId, EventSeq> first;
-        for (const auto& event : window)
-            first.try_emplace(LaneId(event.lane), EventSeq(event.id, event.xid));
-        co_return first;
+        if (window.empty()) co_return std::nullopt;
+        co_return EventSeq(window.front().id, window.front().xid);
     }
-    Result<> send_page(
-        LaneId,
-        const outbox::Snapshot&,
-        const outbox::Snapshot&,
-        EventSeq after,
-        outbox::PageLimit limit
-    ) override {
+    Task<Result<EventSeq>> highest_id(Deadline) override {
         EXPECT_EQ(sent, received) << "one statement at a time";
-        page_ = above(after, limit);
+        if (window.empty()) co_return EventSeq();
+        co_return EventSeq(window.back().id, window.back().xid);
+    }
+    Result<> send_page(const outbox::PageQuery& query) override {
+        EXPECT_EQ(sent, received) << "one statement at a time";
+        page_ = between(query);
+        pages.push_back(query);
         ++sent;
         on_send();
         return {};
@@ -94,10 +115,15 @@ public:
     }
 
 private:
-    std::vector<tests::FakeEvent> above(EventSeq after, const outbox::PageLimit& limit) const {
+    std::vector<tests::FakeEvent> between(const outbox::PageQuery& query) const {
+        const auto& limit = query.limit;
         std::vector<tests::FakeEvent> found;
         for (const auto& event : window) {
-            if (EventSeq(event.id, event.xid) <= after || found.size() == limit.rows) continue;
+            const EventSeq id(event.id, event.xid);
+            const bool is_asked_for =
+                std::ranges::find(query.lanes, LaneId(event.lane)) != query.lanes.end();
+            if (!is_asked_for || id <= query.after || found.size() == limit.rows) continue;
+            if (query.up_to != EventSeq() && id > query.up_to) continue;
             found.push_back(event);
             const bool by_sum = limit.count == outbox::PageLimit::Count::sum;
             const auto most = by_sum ? limit.event_bytes : limit.share();

@@ -40,10 +40,10 @@ protected:
     /// One event of each lane, of number 10 less the lane's, from the cursors to one target.
     void hand_over(const std::vector<std::int16_t>& lanes, std::int64_t target = 20) {
         for (const auto lane : lanes) {
-            const auto events = tests::fake_events(
-                {{.id = 10 - lane, .lane = lane, .aggregate_id = std::to_string(target)}}
-            );
-            delivery_.add_page(LaneId(lane), events, 0, 1, snapshot(target), true);
+            const std::vector<tests::FakeEvent> events{
+                {.id = 10 - lane, .lane = lane, .aggregate_id = std::to_string(target)}
+            };
+            add_page(delivery_, lane, events, snapshot(target));
         }
         delivery_.pump();
     }

@@ -20,10 +20,7 @@ void LaneMachine::skip_to(const outbox::Snapshot& target) {
     TXS_ASSERT(!is_paging(), "a window that is being paged is not empty");
     ++looks_;
     read_ = {target, std::nullopt, EventSeq(0)};
-}
-
-void LaneMachine::settle() {
-    if (is_idle()) done_ = read_;
+    if (pages_.empty()) done_ = read_;
 }
 
 void LaneMachine::begin_paging(const outbox::Snapshot& target, EventSeq first) {
@@ -38,9 +35,10 @@ LaneMachine::PageNumber LaneMachine::add_page(
     EventSeq first,
     EventSeq last,
     std::size_t events,
+    EventSeq end,
     bool ends_window
 ) {
-    TXS_ASSERT(events > 0 && first <= last, "a page has events");
+    TXS_ASSERT(events > 0 && first <= last && last <= end, "a page has events");
     TXS_ASSERT(
         !is_paging() || (target == *read_.target && first > read_.last_id),
         "pages follow each other"
@@ -57,23 +55,33 @@ LaneMachine::PageNumber LaneMachine::add_page(
         read_ = {target, std::nullopt, EventSeq(0)};
     } else {
         read_.target = target;
-        read_.last_id = last;
+        read_.last_id = end;
     }
     page.after = read_;
     pages_.push_back(std::move(page));
     return pages_.back().number;
 }
 
+void LaneMachine::read_to(EventSeq end) {
+    TXS_ASSERT(is_paging() && end >= read_.last_id, "a window is read forwards");
+    pass({read_.cursor, read_.target, end});
+}
+
 void LaneMachine::end_window() {
     TXS_ASSERT(is_paging(), "no window is being paged");
-    read_ = {*read_.target, std::nullopt, EventSeq(0)};
-    if (pages_.empty()) {
-        done_ = read_;
-    } else if (acknowledging_ < pages_.size()) {
-        pages_.back().after = read_;
-    }
-    // Else the last page is being acknowledged as it is: the table keeps an exhausted window, whose
-    // next reader ends it.
+    pass({*read_.target, std::nullopt, EventSeq(0)});
+}
+
+// What has no events counts as acknowledged with the page before it, so that the lanes of a worker
+// share their positions. Not with one of an earlier window: its publication would tell of ids in
+// this one that are still to come.
+void LaneMachine::pass(Position to) {
+    const bool joins =
+        !pages_.empty() && acknowledging_ < pages_.size() && pages_.back().target == *read_.target;
+    read_ = std::move(to);
+    if (pages_.empty()) done_ = read_;
+    if (joins) pages_.back().after = read_;
+    // Else the table keeps a place before this one, whose next reader finds the same nothing.
 }
 
 LaneMachine::Admission LaneMachine::admit(PageNumber number, EventSeq id, std::string_view key) {
@@ -202,9 +210,12 @@ void LaneMachine::acknowledged() {
     }
     pages_.erase(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(acknowledging_));
     acknowledging_ = 0;
-    // The window turned out to end here only after the write had begun.
-    const auto& next = pages_.empty() ? read_.cursor : pages_.front().cursor;
-    if (done_.target && !(next == done_.cursor)) done_ = {*done_.target, std::nullopt, EventSeq(0)};
+    if (pages_.empty()) {
+        done_ = read_;
+    } else if (done_.target && !(pages_.front().cursor == done_.cursor)) {
+        // The window turned out to end here only after the write had begun.
+        done_ = {*done_.target, std::nullopt, EventSeq(0)};
+    }
 }
 
 void LaneMachine::restart() {

@@ -38,7 +38,7 @@ namespace txstream::relay {
 class LaneMachine {
 public:
     struct Limits {
-        std::size_t pages_in_flight_max = 4;
+        std::size_t pages_in_flight_max = 64;
         /// Refusals of one event, each of it alone, before it is parked: WORKER_MAX_RETRIES and the
         /// first try.
         int attempts_max = 4;
@@ -54,8 +54,8 @@ public:
     /// Up to where events have been read; a caught-up lane is polled from here.
     const outbox::Snapshot& cursor() const noexcept { return read_.cursor; }
     bool is_paging() const noexcept { return read_.target.has_value(); }
-    bool has_room() const noexcept { return pages_.size() < limits_.pages_in_flight_max; }
     bool is_idle() const noexcept { return pages_.empty() && !is_paging(); }
+    bool has_room() const noexcept { return pages_.size() < limits_.pages_in_flight_max; }
 
     /// How often the lane's events were looked for: each window that begins counts, also one
     /// without events.
@@ -64,9 +64,6 @@ public:
     /// Nothing of this lane lies between the cursor and `target`. The table may stay behind:
     /// whoever reads from there finds the same nothing.
     void skip_to(const outbox::Snapshot& target);
-    /// An idle lane counts as acknowledged up to where it was read. Called for all lanes of a
-    /// worker when it acknowledges some, so that their next publications share their snapshots.
-    void settle();
     /// The window up to `target` is larger than a page; it starts at `first`.
     void begin_paging(const outbox::Snapshot& target, EventSeq first);
     /// Where the next page starts; only while paging.
@@ -74,15 +71,19 @@ public:
     EventSeq read_up_to() const noexcept { return read_.last_id; }
 
     using PageNumber = std::uint64_t;
-    /// A page of `events` in order of id was read. `ends_window`: nothing is left up to `target`.
+    /// A page with `events` of this lane in order of id was read, the lane's window with it up to
+    /// `end`. `ends_window`: nothing is left up to `target`.
     PageNumber add_page(
         const outbox::Snapshot& target,
         EventSeq first,
         EventSeq last,
         std::size_t events,
+        EventSeq end,
         bool ends_window
     );
-    /// A page without events: the window ended exactly at the last one.
+    /// The window was read up to `end`, and nothing of this lane was there.
+    void read_to(EventSeq end);
+    /// The same, and nothing is left up to the target.
     void end_window();
 
     // Publishing, event by event in the order of the page.
@@ -168,6 +169,7 @@ private:
     };
 
     Page& page_at(PageNumber number);
+    void pass(Position to);
     bool joins_acknowledgement() const;
     void put_aside(Page& page, outbox::ParkedEvent event, std::string_view key);
 

@@ -43,7 +43,7 @@ void publish(
 
 TEST(LaneMachineTest, NothingIsAcknowledgedBeforeEachEventOfThePageIs) {
     auto lane = machine();
-    const auto page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(2), 2, true);
+    const auto page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(2), 2, EventSeq(2), true);
     publish(lane, page, 1, 1);
     EXPECT_FALSE(lane.next_acknowledgement());
     publish(lane, page, 2, 2);
@@ -59,8 +59,8 @@ TEST(LaneMachineTest, NothingIsAcknowledgedBeforeEachEventOfThePageIs) {
 
 TEST(LaneMachineTest, ALaterPageThatIsCompleteWaitsForTheEarlierOne) {
     auto lane = machine();
-    const auto first = lane.add_page(snapshot(20), EventSeq(1), EventSeq(1), 1, true);
-    const auto second = lane.add_page(snapshot(30), EventSeq(2), EventSeq(2), 1, true);
+    const auto first = lane.add_page(snapshot(20), EventSeq(1), EventSeq(1), 1, EventSeq(1), true);
+    const auto second = lane.add_page(snapshot(30), EventSeq(2), EventSeq(2), 1, EventSeq(2), true);
     publish(lane, second, 2, 2);
     EXPECT_FALSE(lane.next_acknowledgement());
     publish(lane, first, 1, 1);
@@ -76,7 +76,8 @@ TEST(LaneMachineTest, APagedWindowKeepsItsTargetUntilItEnds) {
     auto lane = machine();
     lane.begin_paging(snapshot(50), EventSeq(100));
     EXPECT_EQ(lane.read_up_to(), EventSeq(100).before());
-    const auto page = lane.add_page(snapshot(50), EventSeq(100), EventSeq(109), 10, false);
+    const auto page =
+        lane.add_page(snapshot(50), EventSeq(100), EventSeq(109), 10, EventSeq(109), false);
     publish(lane, page, 100, 109);
     const auto middle = lane.next_acknowledgement();
     ASSERT_TRUE(middle);
@@ -92,11 +93,15 @@ TEST(LaneMachineTest, APagedWindowKeepsItsTargetUntilItEnds) {
 TEST(LaneMachineTest, AWindowThatEndedDuringItsLastAcknowledgementIsOverAfterwards) {
     auto lane = machine();
     lane.begin_paging(snapshot(50), EventSeq(1));
-    publish(lane, lane.add_page(snapshot(50), EventSeq(1), EventSeq(2), 2, false), 1, 2);
+    publish(
+        lane, lane.add_page(snapshot(50), EventSeq(1), EventSeq(2), 2, EventSeq(2), false), 1, 2
+    );
     ASSERT_TRUE(lane.next_acknowledgement());
     lane.end_window();
     lane.acknowledged();
-    publish(lane, lane.add_page(snapshot(60), EventSeq(1), EventSeq(9), 9, true), 1, 9);
+    publish(
+        lane, lane.add_page(snapshot(60), EventSeq(1), EventSeq(9), 9, EventSeq(9), true), 1, 9
+    );
     const auto next = lane.next_acknowledgement();
     ASSERT_TRUE(next);
     EXPECT_EQ(next->publication.cursor, snapshot(50)) << "the old window must not be told twice";
@@ -105,17 +110,21 @@ TEST(LaneMachineTest, AWindowThatEndedDuringItsLastAcknowledgementIsOverAfterwar
 TEST(LaneMachineTest, AWindowThatEndedAfterItsLastAcknowledgementIsOver) {
     auto lane = machine();
     lane.begin_paging(snapshot(50), EventSeq(1));
-    publish(lane, lane.add_page(snapshot(50), EventSeq(1), EventSeq(2), 2, false), 1, 2);
+    publish(
+        lane, lane.add_page(snapshot(50), EventSeq(1), EventSeq(2), 2, EventSeq(2), false), 1, 2
+    );
     ASSERT_TRUE(lane.next_acknowledgement());
     lane.acknowledged();
     lane.end_window();
-    publish(lane, lane.add_page(snapshot(60), EventSeq(1), EventSeq(9), 9, true), 1, 9);
+    publish(
+        lane, lane.add_page(snapshot(60), EventSeq(1), EventSeq(9), 9, EventSeq(9), true), 1, 9
+    );
     EXPECT_EQ(lane.next_acknowledgement()->publication.cursor, snapshot(50));
 }
 
 TEST(LaneMachineTest, WhatLiesBehindAParkedEventOfItsKeyIsParkedToo) {
     auto lane = machine();
-    const auto page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(3), 3, true);
+    const auto page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(3), 3, EventSeq(3), true);
     ASSERT_EQ(lane.admit(page, EventSeq(1), "k"), Admission::publish);
     lane.park(page, EventSeq(1), "k", "MSG_SIZE_TOO_LARGE", "too large");
     EXPECT_EQ(lane.admit(page, EventSeq(2), "k"), Admission::parked);
@@ -129,7 +138,7 @@ TEST(LaneMachineTest, WhatLiesBehindAParkedEventOfItsKeyIsParkedToo) {
     EXPECT_EQ(done->parked[1].error_class, "held");
     EXPECT_EQ(done->publication.events, 1);
     lane.acknowledged();
-    const auto later = lane.add_page(snapshot(30), EventSeq(4), EventSeq(4), 1, true);
+    const auto later = lane.add_page(snapshot(30), EventSeq(4), EventSeq(4), 1, EventSeq(4), true);
     EXPECT_EQ(lane.admit(later, EventSeq(4), "k"), Admission::parked)
         << "held in later windows too";
 }
@@ -138,14 +147,14 @@ TEST(LaneMachineTest, KeysHeldInTheTableAreHeldFromTheStart) {
     auto found = claimed();
     found.held_keys = {"k"};
     LaneMachine lane(found, {});
-    const auto page = lane.add_page(snapshot(20), EventSeq(5), EventSeq(5), 1, true);
+    const auto page = lane.add_page(snapshot(20), EventSeq(5), EventSeq(5), 1, EventSeq(5), true);
     EXPECT_EQ(lane.admit(page, EventSeq(5), "k"), Admission::parked);
 }
 
 TEST(LaneMachineTest, ARefusedEventIsTriedAloneAndParkedAfterItsAttempts) {
     auto lane = machine({.pages_in_flight_max = 4, .attempts_max = 2});
     const auto read = [&] {
-        return lane.add_page(snapshot(20), EventSeq(1), EventSeq(3), 3, true);
+        return lane.add_page(snapshot(20), EventSeq(1), EventSeq(3), 3, EventSeq(3), true);
     };
     auto page = read();
     for (auto id = 1; id <= 3; ++id)
@@ -178,7 +187,7 @@ TEST(LaneMachineTest, ARefusedEventIsTriedAloneAndParkedAfterItsAttempts) {
 TEST(LaneMachineTest, OfARefusedBatchOnlyTheGuiltyIsParked) {
     auto lane = machine({.pages_in_flight_max = 4, .attempts_max = 1});
     const auto read = [&] {
-        return lane.add_page(snapshot(20), EventSeq(1), EventSeq(4), 4, true);
+        return lane.add_page(snapshot(20), EventSeq(1), EventSeq(4), 4, EventSeq(4), true);
     };
     const auto key = [](int id) { return "k" + std::to_string(id); };
     auto page = read();
@@ -208,10 +217,12 @@ TEST(LaneMachineTest, OfARefusedBatchOnlyTheGuiltyIsParked) {
 
 TEST(LaneMachineTest, ARestartReadsAgainFromTheLastAcknowledgement) {
     auto lane = machine();
-    publish(lane, lane.add_page(snapshot(20), EventSeq(1), EventSeq(1), 1, true), 1, 1);
+    publish(
+        lane, lane.add_page(snapshot(20), EventSeq(1), EventSeq(1), 1, EventSeq(1), true), 1, 1
+    );
     ASSERT_TRUE(lane.next_acknowledgement());
     lane.acknowledged();
-    const auto page = lane.add_page(snapshot(30), EventSeq(2), EventSeq(2), 1, true);
+    const auto page = lane.add_page(snapshot(30), EventSeq(2), EventSeq(2), 1, EventSeq(2), true);
     ASSERT_EQ(lane.admit(page, EventSeq(2), "k"), Admission::publish);
     lane.restart();
     EXPECT_EQ(lane.cursor(), snapshot(20));
@@ -220,20 +231,20 @@ TEST(LaneMachineTest, ARestartReadsAgainFromTheLastAcknowledgement) {
 
 TEST(LaneMachineTest, AParkingThatWasNotWrittenIsForgottenByARestart) {
     auto lane = machine();
-    auto page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(2), 2, true);
+    auto page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(2), 2, EventSeq(2), true);
     ASSERT_EQ(lane.admit(page, EventSeq(1), "k"), Admission::publish);
     lane.park(page, EventSeq(1), "k", "c", "e");
     ASSERT_TRUE(lane.holds("k"));
     lane.restart();
     EXPECT_FALSE(lane.holds("k"));
-    page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(2), 2, true);
+    page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(2), 2, EventSeq(2), true);
     EXPECT_EQ(lane.admit(page, EventSeq(1), "k"), Admission::publish);
 }
 
 TEST(LaneMachineTest, APageWithParkedEventsIsAcknowledgedAlone) {
     auto lane = machine();
-    const auto first = lane.add_page(snapshot(20), EventSeq(1), EventSeq(1), 1, true);
-    const auto second = lane.add_page(snapshot(30), EventSeq(2), EventSeq(2), 1, true);
+    const auto first = lane.add_page(snapshot(20), EventSeq(1), EventSeq(1), 1, EventSeq(1), true);
+    const auto second = lane.add_page(snapshot(30), EventSeq(2), EventSeq(2), 1, EventSeq(2), true);
     publish(lane, first, 1, 1);
     ASSERT_EQ(lane.admit(second, EventSeq(2), "k"), Admission::publish);
     lane.park(second, EventSeq(2), "k", "c", "e");
@@ -246,11 +257,44 @@ TEST(LaneMachineTest, APageWithParkedEventsIsAcknowledgedAlone) {
     EXPECT_EQ(next->parked.size(), 1U);
 }
 
+TEST(LaneMachineTest, WhatHasNoEventsOfTheLaneIsAcknowledgedWithThePageBeforeIt) {
+    auto lane = machine();
+    lane.begin_paging(snapshot(50), EventSeq(1));
+    lane.read_to(EventSeq(100));
+    const auto page =
+        lane.add_page(snapshot(50), EventSeq(101), EventSeq(102), 2, EventSeq(200), false);
+    lane.read_to(EventSeq(300));
+    publish(lane, page, 101, 102);
+    const auto told = lane.next_acknowledgement();
+    ASSERT_TRUE(told);
+    EXPECT_EQ(told->progress.last_id, EventSeq(300));
+    EXPECT_EQ(told->publication.first_id, EventSeq(101));
+    EXPECT_EQ(told->publication.last_id, EventSeq(102));
+    lane.read_to(EventSeq(400));
+    lane.acknowledged();
+    lane.restart();
+    EXPECT_EQ(lane.read_up_to(), EventSeq(400)) << "nothing lies in between";
+}
+
+TEST(LaneMachineTest, APageIsNotToldToHaveReachedIntoALaterWindow) {
+    auto lane = machine();
+    publish(
+        lane, lane.add_page(snapshot(20), EventSeq(7), EventSeq(9), 3, EventSeq(9), true), 7, 9
+    );
+    lane.begin_paging(snapshot(50), EventSeq(1));
+    lane.read_to(EventSeq(8));
+    const auto told = lane.next_acknowledgement();
+    ASSERT_TRUE(told);
+    EXPECT_EQ(told->publication.target, snapshot(20));
+    EXPECT_FALSE(told->progress.target);
+}
+
 TEST(LaneMachineTest, AnIdleLaneSettlesWhereItWasRead) {
     auto lane = machine();
     lane.skip_to(snapshot(40));
-    lane.settle();
-    publish(lane, lane.add_page(snapshot(50), EventSeq(1), EventSeq(1), 1, true), 1, 1);
+    publish(
+        lane, lane.add_page(snapshot(50), EventSeq(1), EventSeq(1), 1, EventSeq(1), true), 1, 1
+    );
     EXPECT_EQ(lane.next_acknowledgement()->publication.cursor, snapshot(40));
 }
 
@@ -332,6 +376,12 @@ private:
         return ids;
     }
 
+    /// Ids of other lanes that the page's statement has passed as well.
+    std::int64_t end_of_page(std::int64_t last, std::int64_t to) {
+        const auto more = window(lane_.cursor().xmax(), to, last);
+        return more.empty() ? roll(3) : roll(more.front() - last);
+    }
+
     void read() {
         if (!lane_.has_room()) return;
         const auto from = lane_.cursor().xmax();
@@ -346,6 +396,12 @@ private:
         }
         const auto to = lane_.target().xmax();
         auto ids = window(from, to, lane_.read_up_to().id());
+        if (!ids.empty() && roll(4) == 0) {
+            const auto gap = ids.front() - 1 - lane_.read_up_to().id();
+            return lane_.read_to(
+                EventSeq(lane_.read_up_to().id() + roll(gap + 1), lane_.read_up_to().xid())
+            );
+        }
         if (ids.empty()) return lane_.end_window();
         const bool ends = ids.size() < kPage;
         if (!ends) ids.resize(kPage);
@@ -354,7 +410,12 @@ private:
 
     void add(const std::vector<std::int64_t>& ids, std::int64_t to, bool ends) {
         const auto number = lane_.add_page(
-            snapshot(to), EventSeq(ids.front()), EventSeq(ids.back()), ids.size(), ends
+            snapshot(to),
+            EventSeq(ids.front()),
+            EventSeq(ids.back()),
+            ids.size(),
+            EventSeq(ids.back() + (ends ? 0 : end_of_page(ids.back(), to))),
+            ends
         );
         pages_.push_back({number, ids});
     }
@@ -431,7 +492,6 @@ private:
             lane_.acknowledged();
             return;
         }
-        lane_.settle();
         if (lane_.is_idle()) table_ = lane_.cursor().xmax();
         acknowledging_ = lane_.next_acknowledgement();
     }

@@ -45,19 +45,11 @@ public:
         Deadline deadline
     ) = 0;
     /// `timeout` is for each of its statements.
-    virtual Task<Result<std::map<LaneId, EventSeq>>> first_ids(
-        std::vector<LaneId> lanes,
-        outbox::Snapshot cursor,
-        outbox::Snapshot target,
-        std::chrono::milliseconds timeout
+    virtual Task<Result<std::optional<EventSeq>>> first_id(
+        outbox::Snapshot cursor, outbox::Snapshot target, std::chrono::milliseconds timeout
     ) = 0;
-    virtual Result<> send_page(
-        LaneId lane,
-        const outbox::Snapshot& cursor,
-        const outbox::Snapshot& target,
-        EventSeq after,
-        outbox::PageLimit limit
-    ) = 0;
+    virtual Task<Result<EventSeq>> highest_id(Deadline deadline) = 0;
+    virtual Result<> send_page(const outbox::PageQuery& query) = 0;
     virtual Task<Result<outbox::Events>> receive_page(Deadline deadline) = 0;
 };
 

@@ -17,6 +17,12 @@ constexpr auto kForever = Deadline::Clock::time_point::max();
 constexpr int kPauseOfPoll = 9;
 constexpr std::chrono::milliseconds kReconnectMin{100};
 constexpr std::chrono::milliseconds kReconnectMax{5000};
+// The lanes asked for may have no event for a long way: a page ends after so many ids, and after
+// more where the last one was empty. Skipping a row of another lane costs the server half a
+// microsecond.
+constexpr std::int64_t kSpan = 1'000'000;
+constexpr std::int64_t kSpanMax = 16 * kSpan;
+constexpr std::size_t kLanesMax = 256;
 
 }  // namespace
 
@@ -37,7 +43,9 @@ Reader::Reader(
       limits_(limits),
       random_(seed),
       pause_(limits.poll_min),
-      blockages_(delivery.blockages(1)) {
+      blockages_(delivery.blockages(1)),
+      span_(kSpan),
+      by_lane_(kLanesMax) {
 }
 
 void Reader::stop() {
@@ -112,7 +120,7 @@ Task<Result<bool>> Reader::step() {
         }
         // Before the pages just read are handed over: the server works while we do.
         if (delivery_.has_room() && !delivery_.needs_restart()) {
-            TXS_CO_TRY(const bool requested, request_page());
+            TXS_CO_TRY(const bool requested, co_await request_page());
             has_read = has_read || requested;
         }
         delivery_.pump();
@@ -197,15 +205,26 @@ void Reader::nothing_since(std::vector<LaneId> lanes, const outbox::Snapshot& ta
 void Reader::give_window(
     const outbox::Events& events, std::vector<LaneId> lanes, const outbox::Snapshot& target
 ) {
-    std::size_t begin = 0;
-    while (begin < events.size()) {
-        const auto lane = events.lane(begin);
-        auto end = begin + 1;
-        while (end < events.size() && events.lane(end) == lane) ++end;
-        if (std::erase(lanes, lane) > 0) delivery_.add_page(lane, events, begin, end, target, true);
-        begin = end;
+    sort_by_lane(events, events.size());
+    for (const auto lane : lanes) {
+        const auto& own = of_lane(lane);
+        if (own.empty()) {
+            delivery_.machine(lane).skip_to(target);
+        } else {
+            delivery_.add_page(lane, events, own, target, events.id(own.back()), true);
+        }
     }
-    for (const auto lane : lanes) delivery_.machine(lane).skip_to(target);
+}
+
+void Reader::sort_by_lane(const outbox::Events& events, std::size_t count) {
+    for (auto& lane : by_lane_) lane.clear();
+    for (std::size_t i = 0; i < count; ++i)
+        by_lane_.at(static_cast<std::size_t>(events.lane(i).value()))
+            .push_back(static_cast<std::uint32_t>(i));
+}
+
+const std::vector<std::uint32_t>& Reader::of_lane(LaneId lane) const {
+    return by_lane_.at(static_cast<std::size_t>(lane.value()));
 }
 
 // While a statement runs, lanes may be lost, and come back elsewhere.
@@ -222,14 +241,13 @@ Task<Result<bool>> Reader::begin_paging(
 ) {
     if (lanes.empty()) co_return false;
     TXS_CO_TRY(
-        const auto first,
-        co_await source_.first_ids(lanes, cursor, target, limits_.statement_timeout)
+        const auto first, co_await source_.first_id(cursor, target, limits_.statement_timeout)
     );
     if (delivery_.needs_restart() || delivery_.lives() != life_) co_return false;
     keep_those_at(lanes, cursor);
     for (const auto lane : lanes) {
-        if (const auto found = first.find(lane); found != first.end()) {
-            delivery_.machine(lane).begin_paging(target, found->second);
+        if (first) {
+            delivery_.machine(lane).begin_paging(target, *first);
         } else {
             delivery_.machine(lane).skip_to(target);
         }
@@ -239,36 +257,79 @@ Task<Result<bool>> Reader::begin_paging(
 
 // --- pages
 
-Result<bool> Reader::request_page() {
-    const auto lane = delivery_.lane_to_page();
-    if (!lane) return false;
-    const auto& machine = delivery_.machine(*lane);
-    const auto limit = page_limit();
-    TXS_CHECK(
-        source_.send_page(*lane, machine.cursor(), machine.target(), machine.read_up_to(), limit)
-    );
-    request_ = PageRequest{*lane, machine.epoch(), machine.rewinds(), limit};
-    return true;
+Task<Result<bool>> Reader::request_page() {
+    auto group = delivery_.group_to_page();
+    if (!group) co_return false;
+    TXS_CO_TRY(const auto end, co_await end_of(group->target));
+    PageRequest request;
+    for (const auto lane : group->lanes) {
+        if (!delivery_.owns(lane)) continue;
+        const auto& machine = delivery_.machine(lane);
+        if (!machine.is_paging() || machine.read_up_to() != group->after) continue;
+        request.lanes.push_back({lane, machine.epoch(), machine.rewinds()});
+    }
+    if (request.lanes.empty() || delivery_.needs_restart()) co_return false;
+    const auto reach = EventSeq(group->after.id() + span_, group->after.xid());
+    request.target = group->target;
+    request.limit = page_limit();
+    request.up_to = std::max(std::min({reach, end, group->joins_at.value_or(end)}), group->after);
+    request.is_last = request.up_to >= end;
+    outbox::PageQuery query{
+        .lanes = {},
+        .cursor = std::move(group->cursor),
+        .target = std::move(group->target),
+        .after = group->after,
+        .up_to = request.up_to,
+        .limit = request.limit
+    };
+    for (const auto& asked : request.lanes) query.lanes.push_back(asked.lane);
+    TXS_CO_CHECK(source_.send_page(query));
+    request_ = std::move(request);
+    co_return true;
+}
+
+// Asked for once in each window: without it the last page of lanes that others have left behind
+// would read on to the end of the table.
+Task<Result<EventSeq>> Reader::end_of(const outbox::Snapshot& target) {
+    if (!end_ || !(end_->target == target)) {
+        TXS_CO_TRY(const auto highest, co_await source_.highest_id(deadline()));
+        end_ = WindowEnd{target, highest};
+    }
+    co_return end_->id;
 }
 
 Task<Result<>> Reader::receive_page() {
     const auto request = *std::exchange(request_, std::nullopt);
     TXS_CO_TRY(const auto events, co_await source_.receive_page(deadline()));
-    if (!is_wanted(request) || delivery_.needs_restart()) co_return Result<>();
-    auto& machine = delivery_.machine(request.lane);
-    if (events.empty()) {
-        machine.end_window();
-        co_return Result<>();
-    }
+    if (delivery_.needs_restart()) co_return Result<>();
     // What was left out comes with the next page.
     const auto whole = sizes_left_out(events, request.limit)
                            ? outbox::whole_events(events, request.limit)
                            : events.size();
-    if (whole == 0) co_return Result<>();
-    const bool ends_window = !outbox::is_cut(events, request.limit);
-    const auto target = machine.target();
-    delivery_.add_page(request.lane, events, 0, whole, target, ends_window);
+    const bool is_cut = outbox::is_cut(events, request.limit);
+    if (is_cut && whole == 0) co_return Result<>();
+    span_ = events.empty() ? std::min(2 * span_, kSpanMax) : kSpan;
+    give_page(events, whole, request, is_cut);
     co_return Result<>();
+}
+
+void Reader::give_page(
+    const outbox::Events& events, std::size_t whole, const PageRequest& request, bool is_cut
+) {
+    const auto end = is_cut ? events.id(whole - 1) : request.up_to;
+    const bool ends_window = !is_cut && request.is_last;
+    sort_by_lane(events, whole);
+    for (const auto& asked : request.lanes) {
+        if (!is_wanted(asked)) continue;
+        const auto& own = of_lane(asked.lane);
+        if (!own.empty()) {
+            delivery_.add_page(asked.lane, events, own, request.target, end, ends_window);
+        } else if (ends_window) {
+            delivery_.machine(asked.lane).end_window();
+        } else {
+            delivery_.machine(asked.lane).read_to(end);
+        }
+    }
 }
 
 outbox::PageLimit Reader::page_limit() const {
@@ -289,10 +350,11 @@ bool Reader::sizes_left_out(const outbox::Events& events, const outbox::PageLimi
     return false;
 }
 
-bool Reader::is_wanted(const PageRequest& request) const {
-    if (!delivery_.owns(request.lane)) return false;
-    const auto& machine = delivery_.machine(request.lane);
-    return machine.epoch() == request.epoch && machine.rewinds() == request.rewinds;
+// Lanes may have been lost meanwhile, or have gone back.
+bool Reader::is_wanted(const PageRequest::Lane& asked) const {
+    if (!delivery_.owns(asked.lane)) return false;
+    const auto& machine = delivery_.machine(asked.lane);
+    return machine.epoch() == asked.epoch && machine.rewinds() == asked.rewinds;
 }
 
 Task<Result<>> Reader::drop_request() {

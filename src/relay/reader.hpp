@@ -13,9 +13,11 @@ namespace txstream::relay {
 
 /// Reads the windows of a worker's lanes and gives their pages to Delivery.
 ///
-/// All caught-up lanes are polled with one statement; a lane whose window is larger than a page is
-/// paged on its own, each such lane in its turn. The statement for the next page is sent before the
-/// events of this one are handed over, so that the server reads while we publish.
+/// All caught-up lanes are polled with one statement. A window that is larger than a page is paged
+/// in the order of ids, all lanes together, so that the server reads its table as it lies on disk;
+/// what fell behind (a lane claimed later, one that had to wait) is read on its own until it has
+/// caught up with the others. The statement for the next page is sent before the events of this one
+/// are handed over, so that the server reads while we publish.
 class Reader {
 public:
     using Clock = Deadline::Clock;
@@ -39,10 +41,16 @@ public:
 
 private:
     struct PageRequest {
-        LaneId lane;
-        Epoch epoch;
-        std::uint64_t rewinds;
+        struct Lane {
+            LaneId lane;
+            Epoch epoch;
+            std::uint64_t rewinds;
+        };
+        std::vector<Lane> lanes;
+        outbox::Snapshot target;
         outbox::PageLimit limit;
+        EventSeq up_to;
+        bool is_last = false;  ///< nothing of the window lies behind `up_to`
     };
 
     Task<Result<bool>> step();
@@ -58,8 +66,14 @@ private:
     void give_window(
         const outbox::Events& events, std::vector<LaneId> lanes, const outbox::Snapshot& target
     );
-    Result<bool> request_page();
+    Task<Result<bool>> request_page();
     Task<Result<>> receive_page();
+    void give_page(
+        const outbox::Events& events, std::size_t whole, const PageRequest& request, bool is_cut
+    );
+    const std::vector<std::uint32_t>& of_lane(LaneId lane) const;
+    void sort_by_lane(const outbox::Events& events, std::size_t count);
+    Task<Result<EventSeq>> end_of(const outbox::Snapshot& target);
     Task<Result<>> drop_request();
     Task<> restart_delivery();
     Task<> recover(const Error& error);
@@ -68,7 +82,7 @@ private:
     bool sizes_left_out(const outbox::Events& events, const outbox::PageLimit& limit);
     void plan_next_poll(Clock::time_point begun, bool found);
     Deadline deadline() const { return Deadline::in(limits_.statement_timeout); }
-    bool is_wanted(const PageRequest& request) const;
+    bool is_wanted(const PageRequest::Lane& asked) const;
 
     Delivery& delivery_;
     DeliveryGate& gate_;
@@ -87,6 +101,14 @@ private:
     WorkerBlockages blockages_;
     unsigned database_failures_ = 0;
     bool are_large_ = false;  ///< events, so that shares of a page do not do
+    /// A window whose end is known.
+    struct WindowEnd {
+        outbox::Snapshot target;
+        EventSeq id;
+    };
+    std::optional<WindowEnd> end_;
+    std::int64_t span_;                                ///< of the next page, in ids
+    std::vector<std::vector<std::uint32_t>> by_lane_;  ///< the events of the answer in hand
 };
 
 }  // namespace txstream::relay

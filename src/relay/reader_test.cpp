@@ -25,9 +25,9 @@ protected:
         EXPECT_TRUE(until([&] { return tasks_.size() == 0; }));
     }
 
-    void claim(std::int64_t epoch) {
+    void claim(std::int64_t epoch, std::int16_t lane = 1) {
         outbox::ClaimedLane claimed{};
-        claimed.lane = LaneId(1);
+        claimed.lane = LaneId(lane);
         claimed.epoch = Epoch(epoch);
         claimed.cursor = snapshot(10);
         delivery_.add_lane(claimed, Reader::Clock::now() + 1h);
@@ -90,6 +90,65 @@ protected:
     };
     runtime::TaskGroup tasks_{loop_.get_executor()};
 };
+
+TEST_F(ReaderTest, LanesArePagedTogetherInTheOrderOfIds) {
+    claim(1, 2);
+    claim(1, 3);
+    write(3);
+    for (auto& event : source_.window) event.lane = event.id % 2 == 0 ? 1 : 2;
+    ASSERT_TRUE(until([&] { return kafka_.sent.size() == 15; }));
+    ASSERT_GE(source_.pages.size(), 3U);
+    for (std::int64_t page = 0; page < 3; ++page) {
+        const auto& asked = source_.pages[static_cast<std::size_t>(page)];
+        EXPECT_EQ(asked.lanes, (std::vector{LaneId(1), LaneId(2), LaneId(3)}));
+        EXPECT_EQ(asked.after, page == 0 ? EventSeq(1, 3).before() : EventSeq(5 * page, 3));
+    }
+    for (const auto lane : {LaneId(1), LaneId(2), LaneId(3)})
+        EXPECT_EQ(delivery_.machine(lane).cursor(), snapshot(20));
+    kafka_.report(Outcome::acknowledged);
+    for (const auto& one : delivery_.take_acknowledgements()) {
+        EXPECT_EQ(one.progress.cursor, snapshot(20)) << "one place for all";
+        delivery_.acknowledged(one);
+    }
+}
+
+TEST_F(ReaderTest, ALaneThatFellBehindIsReadOnItsOwnUntilItIsWhereTheOthersAre) {
+    claim(1, 2);
+    kafka_.unknown_topic_of = "3";
+    write(4);
+    for (auto& event : source_.window) event.lane = event.id % 2 == 0 ? 1 : 2;
+    ASSERT_TRUE(until([&] {
+        return source_.received >= 4 && !delivery_.machine(LaneId(1)).is_paging();
+    }));
+    EXPECT_TRUE(delivery_.machine(LaneId(2)).is_paging()) << "it waits for event 3's topic";
+    kafka_.report(Outcome::acknowledged);
+    for (const auto& one : delivery_.take_acknowledgements()) delivery_.acknowledged(one);
+    kafka_.unknown_topic_of.clear();
+    Keys came;
+    ASSERT_TRUE(until([&] {
+        for (const auto& key : kafka_.keys()) came.push_back(key);
+        kafka_.report(Outcome::acknowledged);
+        wakeup_.notify();
+        return !delivery_.machine(LaneId(2)).is_paging();
+    }));
+    for (const auto& key : kafka_.keys()) came.push_back(key);
+    EXPECT_EQ(came, (Keys{"3", "5", "7", "9", "11", "13", "15", "17", "19"}));
+    EXPECT_EQ(source_.pages.back().lanes, std::vector{LaneId(2)});
+    EXPECT_EQ(delivery_.machine(LaneId(2)).cursor(), delivery_.machine(LaneId(1)).cursor());
+}
+
+TEST_F(ReaderTest, APageEndsAfterSoManyIdsWhereNoneIsFound) {
+    write(2);
+    source_.window.back().id = 40'000'000;
+    ASSERT_TRUE(until([&] { return kafka_.sent.size() == 10; }));
+    std::int64_t reach = 1'000'000;
+    for (std::size_t page = 2; page < source_.pages.size(); ++page) {
+        const auto& asked = source_.pages[page];
+        EXPECT_LE(asked.up_to.id() - asked.after.id(), reach);
+        reach = std::min<std::int64_t>(2 * reach, 16'000'000);
+    }
+    EXPECT_LT(source_.pages.size(), 9U) << "1, 2, 4, 8, 16 million";
+}
 
 // An answer that nobody takes keeps the server's snapshot, and with it what vacuum would remove.
 TEST_F(ReaderTest, AnAnswerUnderWayIsTakenAlsoWhileNothingMayBeSent) {

@@ -46,9 +46,7 @@ protected:
             event.id = ++last_id_;
             event.lane = 1;
         }
-        delivery_.add_page(
-            LaneId(1), tests::fake_events(events), 0, events.size(), snapshot(20), true
-        );
+        add_page(delivery_, 1, events, snapshot(20));
         ASSERT_TRUE(gate_.may_send(Delivery::Clock::now()));
         delivery_.pump();
     }

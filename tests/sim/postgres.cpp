@@ -3,7 +3,7 @@
 #include "base/assert.hpp"
 
 #include <algorithm>
-#include <tuple>
+#include <limits>
 
 namespace txstream::sim {
 
@@ -155,6 +155,20 @@ std::int16_t Postgres::lane_of(std::string_view key) const {
     return static_cast<std::int16_t>((hash >> 16) % tables_.lanes.size());
 }
 
+EventSeq Postgres::highest_id() const {
+    constexpr auto kAnyXid = std::numeric_limits<std::int64_t>::max();
+    return committed_.empty() ? EventSeq() : EventSeq(committed_.rbegin()->first, kAnyXid);
+}
+
+std::optional<EventSeq> Postgres::first_id(
+    const outbox::Snapshot& cursor, const outbox::Snapshot& target
+) const {
+    for (const auto& [id, row] : committed_) {
+        if (row.xid < target.xmax() && !cursor.sees(row.xid)) return EventSeq(id);
+    }
+    return std::nullopt;
+}
+
 std::vector<tests::FakeEvent> Postgres::window(
     const std::vector<LaneId>& lanes, const outbox::Snapshot& cursor, const outbox::Snapshot& target
 ) const {
@@ -173,9 +187,6 @@ std::vector<tests::FakeEvent> Postgres::window(
         event.payload = row.payload;
         found.push_back(std::move(event));
     }
-    std::ranges::sort(found, [](const auto& a, const auto& b) {
-        return std::tie(a.lane, a.id) < std::tie(b.lane, b.id);
-    });
     return found;
 }
 

@@ -117,7 +117,13 @@ public:
 
     outbox::Snapshot snapshot() const;
     std::int16_t lane_of(std::string_view key) const;
-    /// In the order of (lane, id, xid).
+    /// Not below the id of any event that a snapshot sees.
+    EventSeq highest_id() const;
+    /// Not above the id of any event of the window, in whatever lane.
+    std::optional<EventSeq> first_id(
+        const outbox::Snapshot& cursor, const outbox::Snapshot& target
+    ) const;
+    /// In the order of (id, xid).
     std::vector<tests::FakeEvent> window(
         const std::vector<LaneId>& lanes,
         const outbox::Snapshot& cursor,

@@ -197,33 +197,27 @@ public:
             return page(postgres.window(lanes, cursor, target), limit);
         });
     }
-    Task<Result<std::map<LaneId, EventSeq>>> first_ids(
-        std::vector<LaneId> lanes,
-        outbox::Snapshot cursor,
-        outbox::Snapshot target,
-        std::chrono::milliseconds timeout
+    Task<Result<std::optional<EventSeq>>> first_id(
+        outbox::Snapshot cursor, outbox::Snapshot target, std::chrono::milliseconds timeout
     ) override {
-        using First = std::map<LaneId, EventSeq>;
-        return run<First>("first ids", Kind::reads, Deadline::in(timeout), [=](Postgres& postgres) {
-            First first;
-            for (const auto& event : postgres.window(lanes, cursor, target))
-                first.try_emplace(LaneId(event.lane), EventSeq(event.id, event.xid));
-            return first;
+        using First = std::optional<EventSeq>;
+        return run<First>("the first id", Kind::reads, Deadline::in(timeout), [=](Postgres& it) {
+            return it.first_id(cursor, target);
         });
     }
-    Result<> send_page(
-        LaneId lane,
-        const outbox::Snapshot& cursor,
-        const outbox::Snapshot& target,
-        EventSeq after,
-        outbox::PageLimit limit
-    ) override {
+    Task<Result<EventSeq>> highest_id(Deadline deadline) override {
+        return run<EventSeq>("the highest id", Kind::reads, deadline, [](Postgres& postgres) {
+            return postgres.highest_id();
+        });
+    }
+    Result<> send_page(const outbox::PageQuery& query) override {
         page_ = send<outbox::Events>("a page", Kind::reads, [=](Postgres& postgres) {
-            auto events = postgres.window({lane}, cursor, target);
+            auto events = postgres.window(query.lanes, query.cursor, query.target);
             std::erase_if(events, [&](const auto& event) {
-                return EventSeq(event.id, event.xid) <= after;
+                const EventSeq id(event.id, event.xid);
+                return id <= query.after || id > query.up_to;
             });
-            return page(std::move(events), limit);
+            return page(std::move(events), query.limit);
         });
         return {};
     }
