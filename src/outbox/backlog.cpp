@@ -1,85 +1,75 @@
 #include "outbox/backlog.hpp"
 
+#include "outbox/waiting_sql.hpp"
+
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace txstream::outbox {
 
 namespace {
 
-// What no cursor covers, index range by index range; $1 bounds each of them. A lane that is being
-// paged has published its window up to last_id: what lies behind is counted by id, and what came
-// late with a lower id by xid.
-//
-// Columns: snapshot, time, published and parked, parked, late ones, of the ones in order: those
-// that wait, scanned, first and last id; the lane's newest id.
+// $1 bounds each walk, over all positions. Columns: snapshot, time; of the lane: published and
+// parked, parked, those that came late, of those in order how many wait; of the walk over its
+// position: whether $1 ended it, first and last id; the newest id of all.
 constexpr pg::Statement kFirst{
     "txs_backlog_first",
-    "SELECT pg_current_snapshot()::text, now(), l.published + l.parked, l.parked, late.n, w.n,"
-    " w.scanned, coalesce(w.low, 0), coalesce(w.high, 0), coalesce("
-    "  (SELECT o.id FROM txstream.outbox o WHERE o.lane = l.lane ORDER BY o.id DESC LIMIT 1), 0)"
-    " FROM txstream.lanes l CROSS JOIN LATERAL ("
-    "  SELECT count(*) FILTER (WHERE NOT pg_visible_in_snapshot(s.xid, l.cursor)) AS n,"
-    "   count(*) AS scanned, min(s.id) AS low, max(s.id) AS high FROM ("
-    "    (SELECT o.id, o.xid FROM txstream.outbox o WHERE l.target IS NOT NULL AND o.lane = l.lane"
-    "      AND (o.id, o.xid) > (l.last_id, l.last_xid) ORDER BY o.id, o.xid LIMIT $1)"
-    "    UNION ALL"
-    "    (SELECT o.id, o.xid FROM txstream.outbox o WHERE l.target IS NULL AND o.lane = l.lane"
-    "      AND o.xid >= pg_snapshot_xmax(l.cursor) ORDER BY o.xid LIMIT $1)) s) w"
-    " CROSS JOIN LATERAL (SELECT count(*) AS n FROM ("
-    "  (SELECT 1 FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.cursor))) AS r(x)"
-    "    CROSS JOIN LATERAL (SELECT 1 FROM txstream.outbox o WHERE l.target IS NULL"
-    "     AND o.lane = l.lane AND o.xid = r.x LIMIT $1) o)"
-    "  UNION ALL"
-    "  (SELECT 1 FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.target))) AS r(x)"
-    "    CROSS JOIN LATERAL (SELECT o.id, o.xid FROM txstream.outbox o WHERE l.target IS NOT NULL"
-    "     AND o.lane = l.lane AND o.xid = r.x LIMIT $1) o"
-    "    WHERE (o.id, o.xid) <= (l.last_id, l.last_xid))"
-    "  UNION ALL"
-    "  (SELECT 1 FROM (SELECT o.id, o.xid FROM txstream.outbox o WHERE l.target IS NOT NULL"
-    "     AND o.lane = l.lane AND o.xid >= pg_snapshot_xmax(l.target) ORDER BY o.xid LIMIT $1) o"
-    "    WHERE (o.id, o.xid) <= (l.last_id, l.last_xid))) t) late"
-    " ORDER BY l.lane"
+    "WITH" TXS_POSITIONS("true"
+    ) ", n AS MATERIALIZED (SELECT greatest($1::bigint / greatest(count(*), 1), 1) AS most FROM p),"
+      " walked AS MATERIALIZED (SELECT p.lanes, s.lane, count(*) AS rows, min(s.id) AS low,"
+      "   max(s.id) AS high, count(*) FILTER (WHERE " TXS_WAITS_BEHIND
+      ") AS waiting FROM p CROSS JOIN LATERAL " TXS_BEHIND(
+          "o.lane, o.id, o.xid", "(SELECT most FROM n)"
+      ) " s GROUP BY p.lanes, s.lane),"
+        " walks AS (SELECT lanes, sum(rows) AS rows, min(low) AS low, max(high) AS high"
+        "  FROM walked GROUP BY lanes),"
+        " late AS (SELECT s.lane, count(*) AS waiting FROM p CROSS JOIN LATERAL " TXS_LATE(
+            "o.lane, o.id, o.xid", "(SELECT most FROM n)"
+        ) " s WHERE " TXS_WAITS_LATE
+          " GROUP BY s.lane)"
+          " SELECT pg_current_snapshot()::text, now(), c.published + c.parked, c.parked,"
+          " coalesce(late.waiting, 0), coalesce(walked.waiting, 0),"
+          " coalesce(walks.rows >= (SELECT most FROM n), false), coalesce(walks.low, 0),"
+          " coalesce(walks.high, 0),"
+          " coalesce((SELECT id FROM txstream.outbox ORDER BY id DESC LIMIT 1), 0)"
+          " FROM txstream.lanes c"
+          " LEFT JOIN walks ON c.lane = ANY (walks.lanes)"
+          " LEFT JOIN walked ON walked.lanes = walks.lanes AND walked.lane = c.lane"
+          " LEFT JOIN late ON late.lane = c.lane ORDER BY c.lane"
 };
 
-// $1 the xmax of the earlier snapshot, $2 its running transactions. OFFSET 0 keeps it one range of
-// the (lane, xid) index for each lane; as a join, the planner walked the newest partition's whole
-// index for the xids in it.
+// $1 the xmax of the earlier snapshot, $2 its running transactions. OFFSET 0 keeps the latter one
+// probe of the index on (xid) each.
 constexpr pg::Statement kNext{
     "txs_backlog_next",
     "SELECT pg_current_snapshot()::text, now(), l.published + l.parked, l.parked,"
-    " (SELECT count(*) FROM (SELECT 1 FROM txstream.outbox WHERE lane = l.lane"
-    "   AND xid >= $1::xid8 OFFSET 0) o)"
-    " + (SELECT count(*) FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
-    "     (SELECT 1 FROM txstream.outbox WHERE lane = l.lane AND xid = r.x OFFSET 0) o)"
-    " FROM txstream.lanes l ORDER BY l.lane"
+    " coalesce(n.appended, 0)"
+    " FROM txstream.lanes l LEFT JOIN (SELECT lane, count(*) AS appended FROM ("
+    "  SELECT lane FROM txstream.outbox WHERE xid >= $1::xid8"
+    "  UNION ALL SELECT o.lane FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
+    "   (SELECT lane FROM txstream.outbox WHERE xid = r.x OFFSET 0) o) o GROUP BY lane) n"
+    "  ON n.lane = l.lane ORDER BY l.lane"
 };
 
 // A writer may set created_at, and its clock may be wrong. A time that cannot be true only says
 // that there is an event.
 //
-// The first event that is not published: of a lane that is paged the next one by id, of the others
-// the one of the oldest transaction behind the cursor. Neither looks at what is published.
+// The first event of each position that is not published. $1 lanes or NULL: those that have one, or
+// the walk goes on to its bound, $2. Where it found nothing the second column is true.
 constexpr pg::Statement kOldest{
     "txs_backlog_oldest",
-    "SELECT min(w.created_at) FILTER (WHERE w.created_at BETWEEN now() - interval '30 days'"
-    "  AND now() + interval '1 minute'),"
-    " coalesce(bool_or(w.created_at NOT BETWEEN now() - interval '30 days'"
-    "  AND now() + interval '1 minute'), false), now()"
-    " FROM txstream.lanes l"
-    " CROSS JOIN LATERAL ("
-    "  (SELECT o.created_at FROM txstream.outbox o WHERE l.target IS NOT NULL"
-    "    AND o.lane = l.lane AND (o.id, o.xid) > (l.last_id, l.last_xid) AND "
-    "pg_visible_in_snapshot(o.xid, l.target)"
-    "    AND NOT pg_visible_in_snapshot(o.xid, l.cursor) ORDER BY o.id, o.xid LIMIT 1)"
-    "  UNION ALL"
-    "  (SELECT o.created_at FROM txstream.outbox o WHERE l.target IS NULL"
-    "    AND o.lane = l.lane AND o.xid >= pg_snapshot_xmax(l.cursor) ORDER BY o.xid LIMIT 1)"
-    "  UNION ALL"
-    "  (SELECT o.created_at FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.cursor))) AS r(x)"
-    "    CROSS JOIN LATERAL (SELECT created_at FROM txstream.outbox WHERE l.target IS NULL"
-    "     AND lane = l.lane AND xid = r.x LIMIT 1) o)"
-    " ) w"
+    "WITH" TXS_POSITIONS("$1::smallint[] IS NULL OR lane = ANY ($1)"
+    ) " SELECT min(w.created_at) FILTER (WHERE w.created_at BETWEEN now() - interval '30 days'"
+      "  AND now() + interval '1 minute'),"
+      " coalesce(bool_or(w.created_at IS NULL OR w.created_at NOT BETWEEN"
+      "  now() - interval '30 days' AND now() + interval '1 minute'), false), now()"
+      " FROM p LEFT JOIN LATERAL ((SELECT s.created_at FROM " TXS_BEHIND(
+          "o.lane, o.id, o.xid, o.created_at", "$2::bigint"
+      ) " s WHERE " TXS_WAITS_BEHIND
+        " LIMIT 1) UNION ALL (SELECT s.created_at FROM " TXS_RUNNING(
+            "o.lane, o.id, o.xid, o.created_at", "$2::bigint"
+        ) " s WHERE " TXS_WAITS_LATE ")) w ON true"
 };
 
 // $1: one more than are counted. What the planner knows of the table's size stands for the rest.
@@ -102,6 +92,10 @@ constexpr pg::Statement kSizes{
     "  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
     "  WHERE i.inhparent = 'txstream.outbox'::regclass) p"
 };
+
+// Events of all lanes. The first that waits of a lane lies far behind its cursor where the cursor
+// has not moved for long.
+constexpr std::int64_t kOldestWalkMax = 100'000;
 
 double to_unix(std::chrono::sys_time<std::chrono::microseconds> time) {
     return std::chrono::duration<double>(time.time_since_epoch()).count();
@@ -162,9 +156,10 @@ Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline
 }
 
 Task<Result<>> BacklogMeter::count_all(pg::Connection& connection, Deadline deadline) {
-    const auto lanes = static_cast<std::int64_t>(std::max<std::size_t>(lanes_.size(), 32));
-    const auto limit = std::max<std::int64_t>(limits_.counted_max / lanes, 1);
-    TXS_CO_TRY(const auto rows, co_await connection.run(kFirst, pg::Params::of(limit), deadline));
+    TXS_CO_TRY(
+        const auto rows,
+        co_await connection.run(kFirst, pg::Params::of(limits_.counted_max), deadline)
+    );
     if (rows.size() == 0) co_return fail(Code::corrupt, "txstream.lanes is empty");
     TXS_CO_TRY(seen_, Snapshot::parse(rows.bytes(0, 0)));
     now_ = to_unix(rows.time(0, 1));
@@ -174,7 +169,7 @@ Task<Result<>> BacklogMeter::count_all(pg::Connection& connection, Deadline dead
     lanes_.assign(rows.size(), {});
     for (std::size_t i = 0; i < rows.size(); ++i) {
         auto pending = rows.integer(i, 5);
-        if (rows.integer(i, 6) >= limit) {
+        if (rows.boolean(i, 6)) {
             is_estimate_ = true;
             pending = static_cast<std::int64_t>(estimated_pending(
                 static_cast<std::uint64_t>(pending),
@@ -212,7 +207,12 @@ Task<Result<std::int64_t>> BacklogMeter::count_new(pg::Connection& connection, D
 
 Task<Result<double>> BacklogMeter::oldest_pending(pg::Connection& connection, Deadline deadline)
     const {
-    TXS_CO_TRY(const auto oldest, co_await connection.run(kOldest, {}, deadline));
+    std::vector<std::int16_t> lanes;
+    for (std::size_t i = 0; i < lanes_.size(); ++i)
+        if (lanes_[i].appended > lanes_[i].settled) lanes.push_back(static_cast<std::int16_t>(i));
+    pg::Params params;
+    params.add_integers(lanes, std::identity()).add(kOldestWalkMax);
+    TXS_CO_TRY(const auto oldest, co_await connection.run(kOldest, std::move(params), deadline));
     const bool is_known = !oldest.is_null(0, 0);
     const bool is_any_unknown = oldest.boolean(0, 1);
     const double known = is_known ? to_unix(oldest.time(0, 0)) : 0;
@@ -259,7 +259,9 @@ Task<Result<TableSizes>> table_sizes(pg::Connection& connection, Deadline deadli
 Task<Result<std::optional<std::chrono::seconds>>> oldest_pending_age(
     pg::Connection& connection, Deadline deadline
 ) {
-    TXS_CO_TRY(const auto rows, co_await connection.run(kOldest, {}, deadline));
+    pg::Params params;
+    params.add(std::nullopt).add(kOldestWalkMax / 10);
+    TXS_CO_TRY(const auto rows, co_await connection.run(kOldest, std::move(params), deadline));
     if (rows.is_null(0, 0)) co_return std::nullopt;
     const auto age = rows.time(0, 2) - rows.time(0, 0);
     co_return std::max(std::chrono::round<std::chrono::seconds>(age), std::chrono::seconds(0));

@@ -29,24 +29,24 @@ struct Backlog {
     double oldest_pending = 0;
 };
 
-/// What was counted of one lane that has more than was counted: `events` of the first `scanned`
-/// ones wait, whose ids go from `first` to `last`; the lane's newest is `newest`. Ids of all lanes
-/// come from one sequence, so a stretch of ids holds about as many of a lane as the next.
+/// What was counted of one lane that has more than was counted: `events` wait among those whose ids
+/// go from `first` to `last`; the newest of all is `newest`. Ids of all lanes come from one
+/// sequence, so a stretch of ids holds about as many of a lane as the next.
 std::uint64_t estimated_pending(
     std::uint64_t events, std::int64_t first, std::int64_t last, std::int64_t newest
 ) noexcept;
 
 /// Knows how many events wait, without counting the table again and again.
 ///
-/// The first measure() counts what the lanes' cursors do not cover, up to a limit for each lane;
-/// above it, it estimates. Later ones count only what has become visible since the one before, so
+/// The first measure() counts what the lanes' cursors do not cover, up to a limit; above it, it
+/// estimates. Later ones count only what has become visible since the one before, so
 /// each event is counted once in its life; what was published or parked meanwhile is known from the
 /// lanes' own counters. Both are read by one statement, in one snapshot. An estimate is made again
 /// every Limits::estimate_age, until all can be counted. One owner; the sessions may change.
 class BacklogMeter {
 public:
     struct Limits {
-        /// Over all lanes, in equal parts.
+        /// Events that are walked over, in equal parts for each position at which lanes are.
         std::int64_t counted_max = 320'000;
         std::int64_t parked_counted_max = 100'000;
         std::chrono::milliseconds estimate_age{60'000};
@@ -90,7 +90,7 @@ private:
 };
 
 /// How old the oldest event is that is not published, by the server's clock. Nothing when there is
-/// none, or when its created_at cannot be true. Cheap: looks at one event of each lane.
+/// none, or when its created_at cannot be true. Cheap: looks at the next event of each position.
 Task<Result<std::optional<std::chrono::seconds>>> oldest_pending_age(
     pg::Connection& connection, Deadline deadline
 );

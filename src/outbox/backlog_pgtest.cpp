@@ -1,5 +1,9 @@
 #include "outbox/backlog.hpp"
+#include "outbox/situation.hpp"
 #include "tests/support/outbox_database.hpp"
+
+#include <cstdio>
+#include <random>
 
 namespace txstream::outbox {
 namespace {
@@ -144,6 +148,64 @@ TEST_F(BacklogPgTest, WhatIsParkedCountsUntilItIsOver) {
     ASSERT_EQ(backlog.parked_by_event_type.size(), 1U);
     EXPECT_EQ(backlog.parked_by_event_type[0].first, "E");
     EXPECT_EQ(backlog.parked_by_event_type[0].second, 2U);
+}
+
+// A position is the cursor, the target and the last event; lanes may each have another one.
+TEST_F(BacklogPgTest, LanesAtAnyPositionsAreCountedAsTheViewTellsThem) {
+    const char* given = std::getenv("TXS_TEST_SEED");
+    const auto seed = given ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
+    std::printf("TXS_TEST_SEED=%u\n", seed);
+    std::mt19937 random(seed);
+    const auto below = [&](std::size_t end) {
+        return std::uniform_int_distribution<std::size_t>(0, end - 1)(random);
+    };
+    std::vector<std::unique_ptr<pg::Connection>> writers;
+    while (writers.size() < 3) writers.push_back(connect());
+    std::vector<std::string> snapshots;
+    for (int i = 0; i < 60; ++i) {
+        auto& writer = *writers[below(3)];
+        if (below(2) == 0) script(writer, writer.in_transaction() ? "COMMIT" : "BEGIN");
+        script(
+            writer,
+            "SELECT txstream.publish('T', 'k' || n % 40, 'E', '{}') FROM generate_series(" +
+                std::to_string(below(40)) + ", " + std::to_string(below(80)) + ") n"
+        );
+        snapshots.push_back(snapshot());
+    }
+    for (auto& writer : writers)
+        if (writer->in_transaction()) script(*writer, "COMMIT");
+    // Positions that some lanes share, and windows in which lanes are at different events.
+    for (int lane = 0; lane < 32; ++lane) {
+        const auto at = below(5) * 10;
+        const auto number = std::to_string(lane);
+        script(
+            *superuser_,
+            "UPDATE txstream.lanes SET cursor = '" + snapshots[at] + "'" +
+                (below(2) == 0 ? ""
+                               : ", target = '" + snapshots[at + 5 + below(2) * 4] +
+                                     "', (last_id, last_xid) = (SELECT id, xid FROM"
+                                     " txstream.outbox ORDER BY random() LIMIT 1)") +
+                " WHERE lane = " + number
+        );
+    }
+    std::vector<std::uint64_t> expected;
+    for (const auto& count : rows("SELECT count(e.id)::text FROM txstream.lanes l LEFT JOIN"
+                                  " txstream.events e ON e.lane = l.lane AND e.status = 'pending'"
+                                  " GROUP BY l.lane ORDER BY l.lane"))
+        expected.push_back(std::stoull(count));
+    const auto backlog = measured();
+    EXPECT_FALSE(backlog.is_estimate);
+    EXPECT_EQ(backlog.pending_by_lane, expected);
+    std::vector<LaneId> lanes;
+    for (std::int16_t lane = 0; lane < 32; ++lane) lanes.emplace_back(lane);
+    const auto waiting = must(wait(count_waiting(*superuser_, lanes, 10'000, soon())));
+    EXPECT_TRUE(waiting.is_exact);
+    EXPECT_EQ(waiting.events, backlog.pending);
+    EXPECT_EQ(
+        std::to_string(waiting.keys),
+        one("SELECT count(DISTINCT aggregate_id)::text FROM txstream.events WHERE"
+            " status = 'pending'")
+    );
 }
 
 class LargeBacklogPgTest : public BacklogPgTest {

@@ -1,5 +1,7 @@
 #include "outbox/situation.hpp"
 
+#include "outbox/waiting_sql.hpp"
+
 #include <utility>
 
 namespace txstream::outbox {
@@ -12,8 +14,7 @@ constexpr pg::Statement kSituation{
     "SELECT clock_timestamp(), pg_is_in_recovery(),"
     " (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only'),"
     " l.lanes, l.owned, l.ever, l.unowned_since, l.advanced_at,"
-    " (SELECT max(e.created_at) FROM txstream.lanes l CROSS JOIN LATERAL (SELECT o.created_at"
-    "  FROM txstream.outbox o WHERE o.lane = l.lane ORDER BY o.xid DESC LIMIT 1) e),"
+    " (SELECT created_at FROM txstream.outbox ORDER BY xid DESC LIMIT 1),"
     " i.refused_at IS NOT NULL, i.refused_at, coalesce(i.refused_why, '')"
     " FROM (SELECT count(*) AS lanes, count(*) FILTER (WHERE owner IS NOT NULL"
     "   AND lease_ends_at >= clock_timestamp()) AS owned, bool_or(epoch > 0) AS ever,"
@@ -24,26 +25,25 @@ constexpr pg::Statement kSituation{
 
 constexpr pg::Statement kRole{"txs_role", "SELECT current_user::text"};
 
-// What no cursor covers, index range by index range (backlog.cpp): none of them walks over what is
-// published.
+// $1 lanes, $2 how many events of each are counted: of all lanes as many are walked over, since a
+// lane has about its share of them.
 constexpr pg::Statement kWaiting{
     "txs_waiting",
-    "SELECT count(*)::bigint, count(DISTINCT w.key)::bigint, coalesce(bool_or(w.place >= $2), "
-    "false)"
-    " FROM txstream.lanes l CROSS JOIN LATERAL ("
-    "  SELECT s.key, row_number() OVER () AS place FROM ("
-    "   (SELECT coalesce(o.key, o.aggregate_id) AS key FROM txstream.outbox o"
-    "     WHERE l.target IS NULL AND o.lane = l.lane AND o.xid >= pg_snapshot_xmax(l.cursor)"
-    "     ORDER BY o.xid LIMIT $2)"
-    "   UNION ALL"
-    "   (SELECT coalesce(o.key, o.aggregate_id) FROM txstream.outbox o WHERE l.target IS NOT NULL"
-    "     AND o.lane = l.lane AND (o.id, o.xid) > (l.last_id, l.last_xid)"
-    "     AND NOT pg_visible_in_snapshot(o.xid, l.cursor) ORDER BY o.id, o.xid LIMIT $2)"
-    "   UNION ALL"
-    "   (SELECT o.key FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.cursor))) AS r(x)"
-    "     CROSS JOIN LATERAL (SELECT coalesce(key, aggregate_id) AS key FROM txstream.outbox"
-    "      WHERE l.target IS NULL AND lane = l.lane AND xid = r.x LIMIT $2) o)"
-    "  ) s LIMIT $2) w WHERE l.lane = ANY($1::smallint[])"
+    "WITH" TXS_POSITIONS("lane = ANY ($1::smallint[])"
+    ) ", n AS MATERIALIZED (SELECT $2::bigint * count(*) AS walked,"
+      "  $2::bigint * cardinality($1) AS counted FROM l)"
+      " SELECT least(count(*) FILTER (WHERE w.waits), n.counted),"
+      "  least(count(DISTINCT w.key) FILTER (WHERE w.waits), n.counted),"
+      "  coalesce(bool_or(w.place >= n.walked), false)"
+      "   OR count(*) FILTER (WHERE w.waits) >= n.counted"
+      " FROM n LEFT JOIN (p CROSS JOIN LATERAL ("
+      "  SELECT s.key, " TXS_WAITS_BEHIND
+      " AS waits, row_number() OVER () AS place FROM " TXS_BEHIND(
+          "o.lane, o.id, o.xid, coalesce(o.key, o.aggregate_id) AS key", "(SELECT walked FROM n)"
+      ) " s UNION ALL SELECT s.key, " TXS_WAITS_LATE
+        " AS waits, row_number() OVER () FROM " TXS_LATE(
+            "o.lane, o.id, o.xid, coalesce(o.key, o.aggregate_id) AS key", "(SELECT walked FROM n)"
+        ) " s) w) ON true GROUP BY n.counted"
 };
 
 constexpr pg::Statement kParked{

@@ -35,8 +35,8 @@ Task<Result<Situation>> read_situation(pg::Connection& connection, Deadline dead
 /// The role whose rights count, to name it where they do not suffice.
 Task<Result<std::string>> role_of(pg::Connection& connection, Deadline deadline);
 
-/// How many events wait in these lanes, and of how many keys, counting `events_max` of each lane at
-/// most.
+/// How many events wait in these lanes, and of how many keys: `events_max` for each lane at most,
+/// among as many of all lanes.
 struct Waiting {
     std::uint64_t events = 0;
     std::uint64_t keys = 0;
