@@ -19,9 +19,9 @@ using outbox::EventState;
 
 constexpr std::chrono::milliseconds kListKept{1000};
 constexpr std::chrono::milliseconds kDetailKept{1000};
-/// For each order of a page so many events of its lane are looked through, on either side of its
-/// time. Beyond it the state of its event is not known.
-constexpr std::size_t kNearMax = 500;
+/// For each order of a page so many events are looked through, on either side of its time. Beyond
+/// it the state of its event is not known.
+constexpr std::size_t kNearMax = 4'000;
 
 http::Response no_orders() {
     return problem(

@@ -14,8 +14,8 @@ public:
     static constexpr std::chrono::seconds kTime{8};
     /// Records that are read to find one.
     static constexpr std::size_t kRecordsMax = 50'000;
-    /// Events of the key's lane on either side of the time that the record names.
-    static constexpr std::size_t kEventsMax = 5'000;
+    /// Events on either side of the time that the record names.
+    static constexpr std::size_t kEventsMax = 20'000;
 
     RecordLinksApi(Context& context, MessagesApi& messages)
         : context_(context), messages_(messages) {}

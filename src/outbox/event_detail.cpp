@@ -10,16 +10,13 @@ namespace txstream::outbox {
 
 namespace {
 
-// The lane is not part of an event's name: one probe of each, by the id alone, since the xid would
-// offer the planner all events of a large transaction. Of an event whose row retention has dropped
-// the dead letter tells all. $1, $2: id, xid.
+// Of an event whose row retention has dropped the dead letter tells all. $1, $2: id, xid.
 #define TXS_FOUND                                                                              \
     "(SELECT f.* FROM ("                                                                       \
-    "  SELECT true AS is_in_outbox, e.* FROM txstream.lanes x CROSS JOIN LATERAL"              \
-    "   (SELECT lane, id, xid, created_at, size, event_id, aggregate_type, aggregate_id,"      \
-    "     event_type, topic, key, payload, payload_bytes, content_type, metadata, headers"     \
-    "    FROM txstream.outbox WHERE lane = x.lane AND id = $1::bigint OFFSET 0) e"             \
-    "   WHERE e.xid = $2::xid8"                                                                \
+    "  SELECT true AS is_in_outbox, lane, id, xid, created_at, size, event_id,"                \
+    "   aggregate_type, aggregate_id, event_type, topic, key, payload, payload_bytes,"         \
+    "   content_type, metadata, headers FROM txstream.outbox"                                  \
+    "   WHERE id = $1::bigint AND xid = $2::xid8"                                              \
     "  UNION ALL"                                                                              \
     "  SELECT false, d.lane, d.id, d.xid, d.created_at, " TXS_DEAD_LETTER_SIZE                 \
     ", d.event_id, d.aggregate_type, d.aggregate_id, d.event_type, d.topic, d.key, d.payload," \
@@ -75,19 +72,19 @@ const pg::Statement kPublication{
     " LIMIT 1"
 };
 
-// $1, $2 the event, $3 its lane, $4 its key, $5 how many on each side, $6 among how many.
+// $1, $2 the event, $3 its key, $4 how many on each side, $5 among how many.
 #define TXS_SIDE(beyond, order)                                                        \
     "(SELECT w.id, w.xid FROM (SELECT id, xid, key, aggregate_id FROM txstream.outbox" \
-    "  WHERE lane = $3::smallint AND (id, xid) " beyond                                \
+    "  WHERE (id, xid) " beyond                                                        \
     " ($1::bigint, $2::xid8)"                                                          \
     "  ORDER BY id " order ", xid " order                                              \
-    " LIMIT $6::bigint) w WHERE coalesce(w.key, w.aggregate_id) = $4::text LIMIT $5::bigint)"
+    " LIMIT $5::bigint) w WHERE coalesce(w.key, w.aggregate_id) = $3::text LIMIT $4::bigint)"
 const pg::Statement kNeighbours{
     "txs_event_neighbours",
     "SELECT " TXS_EVENT_ROW " FROM (" TXS_SIDE("<", "DESC") " UNION ALL " TXS_SIDE(
         ">=", "ASC"
-    ) ") n JOIN txstream.outbox o ON o.lane = $3::smallint AND o.id = n.id"
-      " AND o.xid = n.xid" TXS_EVENT_JOINS " ORDER BY o.id, o.xid"
+    ) ") n JOIN txstream.outbox o ON o.id = n.id AND o.xid = n.xid" TXS_EVENT_JOINS
+      " ORDER BY o.id, o.xid"
 };
 
 // By the lane's index of what is held, whose rows are few beside all dead letters: the place may
@@ -203,7 +200,6 @@ Task<Result<EventDetail>> event_detail(
             pg::Params::of(
                 seq.id(),
                 xid,
-                lane,
                 detail.event.key,
                 // The event itself is the first of those that are not before it.
                 limits.neighbours + 1,

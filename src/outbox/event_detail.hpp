@@ -54,8 +54,8 @@ struct DetailLimits {
     /// The payload of a larger event is not read at all: its length is known only when it is.
     std::size_t event_bytes_max = std::size_t{16} << 20;
     std::size_t neighbours = 5;  ///< before it, and after it
-    std::size_t neighbour_rows_max =
-        1000;  ///< events of its lane, on each side, among which they are
+    /// Events of all lanes, on each side, among which they are.
+    std::size_t neighbour_rows_max = 10'000;
 };
 
 /// Code::not_found with an empty text.

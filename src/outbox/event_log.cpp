@@ -5,8 +5,6 @@
 
 namespace txstream::outbox {
 
-// No index has the ids of all lanes: the newest are among the newest of each.
-//
 // An event's size is stored with it, so what is left out is not even decompressed. Only the
 // metadata of an event without a JSON payload are not in it, since no record holds them: their
 // length is asked for, unless they are too large even compressed. "shown" is what an event would
@@ -22,10 +20,8 @@ const pg::Statement kNewestEvents{
     "   row_number() OVER in_order AS place,"
     "   sum(octet_length(c.aggregate_id) + coalesce(octet_length(c.error_message), 0)"
     "    + CASE WHEN c.shown <= $4::bigint THEN c.shown ELSE 0 END) OVER in_order AS bytes"
-    "  FROM (SELECT o.lane, o.id, o.xid FROM txstream.lanes l CROSS JOIN LATERAL"
-    "    (SELECT lane, id, xid FROM txstream.outbox WHERE lane = l.lane"
-    "     ORDER BY id DESC, xid DESC LIMIT $1::bigint + $2::bigint) o"
-    "   ORDER BY o.id DESC, o.xid DESC LIMIT $1::bigint OFFSET $2::bigint) newest"
+    "  FROM (SELECT id, xid FROM txstream.outbox"
+    "   ORDER BY id DESC, xid DESC LIMIT $1::bigint OFFSET $2::bigint) newest"
     "  CROSS JOIN LATERAL (SELECT e.event_id AS id, e.aggregate_type, e.aggregate_id,"
     "    e.event_type, CASE e.status WHEN 'parked' THEN 'failed' WHEN 'replaying' THEN 'pending'"
     "     WHEN 'replayed' THEN 'published' ELSE e.status END AS status,"
@@ -35,8 +31,7 @@ const pg::Statement kNewestEvents{
     "    CASE WHEN e.payload_json IS NOT NULL THEN e.size"
     "     WHEN pg_column_size(e.metadata) > $4::bigint THEN pg_column_size(e.metadata)"
     "     ELSE coalesce(octet_length(e.metadata::text), 0) END AS shown"
-    "   FROM txstream.events e WHERE e.lane = newest.lane AND e.id = newest.id"
-    "     AND e.xid = newest.xid) c"
+    "   FROM txstream.events e WHERE e.id = newest.id AND e.xid = newest.xid) c"
     "  WINDOW in_order AS (ORDER BY newest.id DESC, newest.xid DESC)) listed"
     " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC, seq_xid DESC",
     pg::Planning::each_time

@@ -47,8 +47,8 @@ struct LoggedPage {
     bool is_cut = false;  ///< by bytes_max: the next page begins behind the events that are here
 };
 
-/// The newest events, by id. Finds at most limit + offset ids of each lane, however large the table
-/// is, and brings no more than bytes_max out of the database, or one event of event_bytes_max.
+/// The newest events, by id. Walks over limit + offset ids, however large the table is, and brings
+/// no more than bytes_max out of the database, or one event of event_bytes_max.
 Task<Result<LoggedPage>> newest_events(
     pg::Connection& connection, LogWindow window, Deadline deadline
 );

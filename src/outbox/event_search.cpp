@@ -1,6 +1,7 @@
 #include "outbox/event_search.hpp"
 
 #include "outbox/event_times.hpp"
+#include "outbox/waiting_sql.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -15,21 +16,18 @@ constexpr EventSeq kNewest(std::numeric_limits<std::int64_t>::max(), 0);
 
 constexpr pg::Statement kLanes{
     "txs_search_lanes",
-    "SELECT l.lane, coalesce(l.lane = txstream.lane_of($1::text), false), (SELECT id"
-    "  FROM txstream.outbox WHERE lane = l.lane ORDER BY id DESC LIMIT 1)"
-    " FROM txstream.lanes l ORDER BY l.lane"
+    "SELECT lane, coalesce(lane = txstream.lane_of($1::text), false) FROM txstream.lanes"
+    " ORDER BY lane"
 };
 
-// Of each lane how many events may be pending, at most about $2.
-constexpr pg::Statement kMaybePending{
+// Of each lane how many events lie behind its position, at most about $2.
+const pg::Statement kMaybePending{
     "txs_search_maybe_pending",
-    "SELECT l.lane, (SELECT count(*) FROM (SELECT 1 FROM txstream.outbox WHERE lane = l.lane"
-    "   AND xid >= pg_snapshot_xmax(l.cursor) LIMIT $2::bigint) o)"
-    " + (SELECT count(*) FROM (SELECT 1 FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.cursor))) AS "
-    "r(x)"
-    "   CROSS JOIN LATERAL (SELECT 1 FROM txstream.outbox WHERE lane = l.lane AND xid = r.x"
-    "    LIMIT $2::bigint) o LIMIT $2::bigint) o)"
-    " FROM txstream.lanes l WHERE l.lane = ANY ($1::smallint[])"
+    "WITH" TXS_POSITIONS("lane = ANY ($1::smallint[])"
+    ) " SELECT unnest(p.lanes), n.events FROM p CROSS JOIN LATERAL (SELECT count(*) AS events FROM"
+      " (SELECT 1 FROM " TXS_BEHIND("o.id", "$2::bigint") " s UNION ALL SELECT 1 FROM " TXS_LATE(
+          "o.id", "$2::bigint"
+      ) " s) e) n"
 };
 
 // The statements of a step. Their parameters: $1, $2 the place (id, xid) below which it looks; $3
@@ -52,72 +50,61 @@ constexpr pg::Statement kMaybePending{
 #define TXS_WALKED                                                                          \
     "lane, id, xid, created_at, event_id, aggregate_type, aggregate_id, event_type, topic," \
     " key, size, " TXS_TRACEPARENT
-#define TXS_ABOVE_CUT(row) "coalesce((" row ".id, " row ".xid) >= (SELECT id, xid FROM cut), true)"
-#define TXS_HITS                                                                               \
-    " hits AS MATERIALIZED (SELECT o.* FROM walked o JOIN txstream.lanes l ON l.lane = o.lane" \
-    "  WHERE " TXS_ABOVE_CUT("o"                                                               \
-    ) " AND " TXS_WANTED                                                                       \
-      " AND ($15::text[] IS NULL OR " TXS_EVENT_STATE(                                         \
-          "(SELECT d.state FROM txstream.dead_letters d WHERE d.id = o.id AND d.xid = o.xid"   \
-          " AND d.event_id = o.event_id)"                                                      \
-      ) " = ANY ($15)) ORDER BY o.id DESC, o.xid DESC LIMIT $3::bigint)"
+#define TXS_HITS(source)                                                                   \
+    " hits AS MATERIALIZED (SELECT o.* FROM " source                                       \
+    " o JOIN txstream.lanes l ON l.lane = o.lane"                                          \
+    "  WHERE ($16::smallint[] IS NULL OR o.lane = ANY ($16)) AND " TXS_WANTED              \
+    " AND ($15::text[] IS NULL OR " TXS_EVENT_STATE(                                       \
+        "(SELECT d.state FROM txstream.dead_letters d WHERE d.id = o.id AND d.xid = o.xid" \
+        " AND d.event_id = o.event_id)"                                                    \
+    ) " = ANY ($15)) ORDER BY o.id DESC, o.xid DESC LIMIT $3::bigint)"
 // Rows, and in each: how much was walked over, and down to the last row; the oldest time of it; the
-// cut, where a limit ended the walk, and the id below which the next step looks. Without rows one
-// of nulls that says the latter.
-#define TXS_FOUND(row, joins, bottom)                                                \
-    " SELECT r.*, s.walked, s.to_last, s.back_to, c.id, c.xid, " bottom              \
-    " FROM"                                                                          \
-    " (SELECT count(*) AS walked, min(created_at) AS back_to,"                       \
-    "  count(*) FILTER (WHERE id >= (SELECT min(h.id) FROM hits h)) AS to_last"      \
-    "  FROM walked w WHERE " TXS_ABOVE_CUT("w"                                       \
-    ) ") s"                                                                          \
-      " LEFT JOIN cut c ON true LEFT JOIN LATERAL (SELECT " row " FROM hits o" joins \
-      ") r ON true ORDER BY r.id DESC, r.xid DESC"
+// cut, where a limit ended the walk. Without rows one of nulls that says the latter.
+#define TXS_FOUND(row, joins, back_to)                                             \
+    " SELECT r.*, s.walked, s.to_last, s.back_to, c.id, c.xid FROM"                \
+    " (SELECT count(*) AS walked, " back_to                                        \
+    " AS back_to,"                                                                 \
+    "  count(*) FILTER (WHERE id >= (SELECT min(h.id) FROM hits h)) AS to_last"    \
+    "  FROM walked) s"                                                             \
+    " LEFT JOIN cut c ON true LEFT JOIN LATERAL (SELECT " row " FROM hits o" joins \
+    ") r ON true ORDER BY r.id DESC, r.xid DESC"
 constexpr int kWalked = 16;
 constexpr int kWalkedToLast = 17;
 constexpr int kBackTo = 18;
 constexpr int kCutId = 19;
 constexpr int kCutXid = 20;
-constexpr int kBottom = 21;
 
-// $16 the lanes, $17 how many ids a step covers, $18 the id below which nothing is wanted.
-// Ids are given once, so a step finds no more rows than it covers ids; where they are not, and in
-// one lane, $4 ends the walk of a lane: all lanes are then known down to the cut only.
+// $16 lanes or NULL, $17 the id below which nothing is wanted. The primary key alone says where the
+// walk ends, so that of the events on the way only those are formed that are found.
 const pg::Statement kWalk{
     "txs_search_walk",
-    "WITH top AS (SELECT max(n.id) AS id FROM unnest($16::smallint[]) AS l(lane) CROSS JOIN LATERAL"
-    "  (SELECT id FROM txstream.outbox WHERE lane = l.lane AND (id, xid) < ($1::bigint, $2::xid8)"
-    "   ORDER BY id DESC, xid DESC LIMIT 1) n),"
-    " span AS (SELECT greatest(id - $17::bigint, $18::bigint - 1) AS bottom FROM top),"
-    " walked AS MATERIALIZED (SELECT w.* FROM unnest($16::smallint[]) AS l(lane)"
-    "  CROSS JOIN LATERAL (SELECT " TXS_WALKED
-    ", row_number() OVER (ORDER BY id DESC, xid DESC) AS place"
-    "   FROM txstream.outbox WHERE lane = l.lane AND (id, xid) < ($1::bigint, $2::xid8)"
-    "   AND id > (SELECT bottom FROM span) ORDER BY id DESC, xid DESC LIMIT $4::bigint) w),"
-    " cut AS (SELECT id, xid FROM walked WHERE place = $4::bigint"
-    "  ORDER BY id DESC, xid DESC LIMIT 1)," TXS_HITS TXS_FOUND(
-        TXS_EVENT_ROW, TXS_EVENT_JOINS, "(SELECT bottom FROM span)"
-    ),
+    "WITH walked AS MATERIALIZED (SELECT id, xid FROM txstream.outbox"
+    "  WHERE (id, xid) < ($1::bigint, $2::xid8) AND id >= $17::bigint"
+    "  ORDER BY id DESC, xid DESC LIMIT $4::bigint),"
+    " cut AS MATERIALIZED (SELECT id, xid FROM walked OFFSET $4::bigint - 1 LIMIT 1)," TXS_HITS(
+        "(SELECT " TXS_WALKED " FROM txstream.outbox WHERE (id, xid) < ($1::bigint, $2::xid8)"
+        "  AND (id, xid) >= (coalesce((SELECT id FROM cut), $17::bigint),"
+        "   coalesce((SELECT xid FROM cut), '0'::xid8)))"
+    )
+        TXS_FOUND(
+            TXS_EVENT_ROW,
+            TXS_EVENT_JOINS,
+            "(SELECT created_at FROM txstream.outbox WHERE id >= (SELECT min(id) FROM walked)"
+            " ORDER BY id, xid LIMIT 1)"
+        ),
     pg::Planning::each_time
 };
 
-// $16 lanes of which $4 events hold all that is behind the cursor.
+// $16 lanes; of each position $4 events hold all that is behind it.
 const pg::Statement kPending{
     "txs_search_pending",
-    "WITH walked AS MATERIALIZED (SELECT w.*"
-    "  FROM txstream.lanes l CROSS JOIN LATERAL ("
-    "   (SELECT " TXS_WALKED
-    " FROM txstream.outbox WHERE lane = l.lane"
-    "     AND xid >= pg_snapshot_xmax(l.cursor) ORDER BY xid LIMIT $4::bigint)"
-    "   UNION ALL"
-    "   (SELECT o.* FROM unnest(ARRAY(SELECT pg_snapshot_xip(l.cursor))) AS r(x)"
-    "     CROSS JOIN LATERAL (SELECT " TXS_WALKED
-    " FROM txstream.outbox WHERE lane = l.lane"
-    "      AND xid = r.x LIMIT $4::bigint) o)) w"
-    "  WHERE l.lane = ANY ($16::smallint[]) AND (w.id, w.xid) < ($1::bigint, $2::xid8)),"
-    " cut AS (SELECT NULL::bigint AS id, NULL::xid8 AS xid)," TXS_HITS TXS_FOUND(
-        TXS_EVENT_ROW, TXS_EVENT_JOINS, "NULL::bigint"
-    ),
+    "WITH" TXS_POSITIONS("lane = ANY ($16::smallint[])"
+    ) ", walked AS MATERIALIZED (SELECT w.* FROM p CROSS JOIN LATERAL " TXS_WAITING(
+          TXS_WALKED, "$4::bigint"
+      ) " w WHERE (w.id, w.xid) < ($1::bigint, $2::xid8)),"
+        " cut AS (SELECT NULL::bigint AS id, NULL::xid8 AS xid)," TXS_HITS("walked") TXS_FOUND(
+            TXS_EVENT_ROW, TXS_EVENT_JOINS, "min(created_at)"
+        ),
     pg::Planning::each_time
 };
 
@@ -138,7 +125,7 @@ const pg::Statement kDead{
         TXS_DEAD_LETTER_ROW,
         " JOIN txstream.dead_letters d ON d.id = o.id AND d.xid = o.xid AND d.event_id = "
         "o.event_id",
-        "NULL::bigint"
+        "min(created_at)"
     ),
     pg::Planning::each_time
 };
@@ -197,6 +184,11 @@ private:
     void bound_by_id();
     void take(std::vector<Slice> slices);
 
+    /// NULL: all.
+    void add_lanes(pg::Params& params, const std::vector<std::int16_t>& lanes) const {
+        lanes.size() == all_lanes_ ? params.add(std::nullopt)
+                                   : params.add_integers(lanes, std::identity());
+    }
     pg::Params params(std::size_t walked_max, const std::vector<EventState>& states) const;
     Slice slice_of(const pg::Rows& rows) const;
 
@@ -205,7 +197,6 @@ private:
     Deadline deadline_;
     std::size_t all_lanes_ = 0;
     std::vector<std::int16_t> lanes_;         ///< to be searched
-    LaneId newest_lane_;                      ///< of these, that of the newest event
     std::vector<std::int16_t> short_, long_;  ///< of these: with few that are pending, with many
     EventSeq before_ = kNewest;
     std::int64_t lowest_ = std::numeric_limits<std::int64_t>::min() + 1;
@@ -243,21 +234,15 @@ Slice Search::slice_of(const pg::Rows& rows) const {
     slice.walked_to_last = static_cast<std::size_t>(rows.integer(0, kWalkedToLast));
     for (std::size_t i = 0; i < rows.size() && !rows.is_null(i, 0); ++i)
         slice.rows.push_back(event_row_at(rows, i));
-    if (!rows.is_null(0, kCutId)) {
+    if (!rows.is_null(0, kCutId))
         slice.edge = EventSeq(rows.integer(0, kCutId), rows.integer(0, kCutXid));
-    } else if (!rows.is_null(0, kBottom) && rows.integer(0, kBottom) >= lowest_) {
-        slice.edge = EventSeq(rows.integer(0, kBottom) + 1, 0);
-    }
     return slice;
 }
 
 Task<Result<Slice>> Search::walk(const std::vector<std::int16_t>& lanes, bool only_pending) {
-    const auto rows_max =
-        lanes.size() * 4 < all_lanes_ ? limits().narrow_step_rows : limits().step_rows;
-    auto values = params(rows_max, only_pending ? std::vector{pending} : filter().states);
-    values.add_integers(lanes, std::identity());
-    // Of few lanes as many events are in a wider range of ids.
-    values.add(rows_max * all_lanes_ / lanes.size()).add(lowest_);
+    auto values = params(limits().step_rows, only_pending ? std::vector{pending} : filter().states);
+    add_lanes(values, lanes);
+    values.add(lowest_);
     TXS_CO_TRY(const auto rows, co_await connection_.run(kWalk, std::move(values), deadline_));
     co_return slice_of(rows);
 }
@@ -273,8 +258,7 @@ Task<Result<Slice>> Search::dead() {
     std::vector<EventState> states;
     std::ranges::copy_if(filter().states, std::back_inserter(states), is_dead);
     auto values = params(limits().step_rows, states);
-    lanes_.size() == all_lanes_ ? values.add(std::nullopt)
-                                : values.add_integers(lanes_, std::identity());
+    add_lanes(values, lanes_);
     add_texts_or_null(values, filter().error_classes);
     TXS_CO_TRY(const auto rows, co_await connection_.run(kDead, std::move(values), deadline_));
     co_return slice_of(rows);
@@ -287,16 +271,11 @@ Task<Result<>> Search::choose_lanes() {
     const auto& key = is_by_aggregate ? filter().aggregate : filter().key;
     TXS_CO_TRY(const auto rows, co_await connection_.run(kLanes, pg::Params::of(key), deadline_));
     all_lanes_ = rows.size();
-    std::optional<std::int64_t> newest;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const auto lane = static_cast<std::int16_t>(rows.integer(i, 0));
         const bool is_named = filter().lanes.empty() ||
                               std::ranges::find(filter().lanes, lane) != filter().lanes.end();
-        if (!is_named || (key && !rows.boolean(i, 1))) continue;
-        lanes_.push_back(lane);
-        if (rows.is_null(i, 2) || rows.integer(i, 2) <= newest) continue;
-        newest = rows.integer(i, 2);
-        newest_lane_ = LaneId(lane);
+        if (is_named && (!key || rows.boolean(i, 1))) lanes_.push_back(lane);
     }
     if (lanes_.size() < all_lanes_) found_.lanes = lanes_;
     co_return Result<>();
@@ -314,18 +293,14 @@ Task<Result<>> Search::bound_by_time() {
     if (filter().created_from) {
         TXS_CO_TRY(
             const auto from,
-            co_await ids_at(
-                connection_, newest_lane_, *filter().created_from - limits().clock_slack, deadline_
-            )
+            co_await ids_at(connection_, *filter().created_from - limits().clock_slack, deadline_)
         );
         if (from) lowest_ = from->first;
     }
     if (filter().created_to) {
         TXS_CO_TRY(
             const auto to,
-            co_await ids_at(
-                connection_, newest_lane_, *filter().created_to + limits().clock_slack, deadline_
-            )
+            co_await ids_at(connection_, *filter().created_to + limits().clock_slack, deadline_)
         );
         if (to) before_ = std::min(before_, EventSeq(to->behind, 0));
     }

@@ -9,23 +9,19 @@ namespace txstream::outbox {
 
 // Searching events for people, newest first.
 //
-// The outbox has two indexes, by (lane, id, xid) and by (lane, xid), and no more for the sake of a
-// page: writers would pay. What these, and those of the dead letters, can find is exact: an id,
-// what is pending, what is parked. All else walks from the newest event back, a named number of
-// events and no longer than a named time, says how far it looked, and goes on from there when
-// asked.
+// The outbox has two indexes, by (id, xid) and by (xid), and no more for the sake of a page:
+// writers would pay. What these, and those of the dead letters, can find is exact: an id, what is
+// pending, what is parked. All else walks from the newest event back, a named number of events and
+// no longer than a named time, says how far it looked, and goes on from there when asked.
 
 struct SearchLimits {
-    std::size_t rows = 50;          ///< of a page
-    std::size_t step_rows = 5'000;  ///< events that one statement walks over
-    /// The same where few lanes are searched: of one lane nearly each event is on a page of its
-    /// own.
-    std::size_t narrow_step_rows = 1'000;
-    std::size_t walked_max = 200'000;      ///< events that one search walks over
+    std::size_t rows = 50;                 ///< of a page
+    std::size_t step_rows = 10'000;        ///< events that one statement walks over
+    std::size_t walked_max = 1'000'000;    ///< events that one search walks over, of all lanes
     std::chrono::milliseconds time{1000};  ///< after it no further statement begins
-    /// Of each lane so many that are pending are read by their transactions; where more are, nearly
-    /// all of the lane's newest are, and are walked over.
-    std::size_t pending_rows = 300;
+    /// So many events of all lanes behind a position are read from there on; where more are, nearly
+    /// all of the newest of its lanes wait, and are walked over.
+    std::size_t pending_rows = 5'000;
     /// How far a writer's clock may be from the order of ids.
     std::chrono::seconds clock_slack{60};
 };

@@ -22,7 +22,7 @@ constexpr SearchLimits kSmall{
     .step_rows = 40,
     .walked_max = 90,
     .time = 1min,
-    .pending_rows = 4,
+    .pending_rows = 60,
     .clock_slack = 150s
 };
 

@@ -6,76 +6,73 @@ namespace txstream::outbox {
 
 namespace {
 
-// The steps of a search by halves for the first id from which on events of `lane` are not before
-// `time`: each looks at the events behind the middle. An id that no event has counts as the next
-// one's, so gaps cost nothing.
-#define TXS_HALVES(lane_, time_)                                                           \
-    "WITH RECURSIVE halves(low, high, steps) AS ("                                         \
-    " (SELECT f.id, n.id + 1, 0"                                                           \
-    "  FROM (SELECT id FROM txstream.outbox WHERE lane = " lane_                           \
-    "   ORDER BY id LIMIT 1) f,"                                                           \
-    "  (SELECT id FROM txstream.outbox WHERE lane = " lane_                                \
-    "   ORDER BY id DESC LIMIT 1) n)"                                                      \
-    " UNION ALL"                                                                           \
-    " SELECT CASE WHEN p.is_before THEN p.id + 1 ELSE h.low END,"                          \
-    "  CASE WHEN p.is_before THEN h.high ELSE h.middle END, h.steps + 1"                   \
-    " FROM (SELECT low, high, low + (high - low) / 2 AS middle, steps FROM halves"         \
-    "   WHERE low < high AND steps < 100) h"                                               \
-    " CROSS JOIN LATERAL (SELECT min(r.id) AS id,"                                         \
-    "   percentile_disc(0.5) WITHIN GROUP (ORDER BY r.created_at) < " time_                \
-    "   AS is_before FROM (SELECT id, created_at FROM txstream.outbox WHERE lane = " lane_ \
-    "    AND id >= h.middle ORDER BY id LIMIT 3) r) p)"                                    \
+// The steps of a search by halves for the first id from which on events are not before `time`: each
+// looks at the events behind the middle. An id that no event has counts as the next one's, so gaps
+// cost nothing.
+#define TXS_SAMPLE "31"
+#define TXS_HALVES(time_)                                                          \
+    "WITH RECURSIVE halves(low, high, steps) AS ("                                 \
+    " (SELECT f.id, n.id + 1, 0"                                                   \
+    "  FROM (SELECT id FROM txstream.outbox ORDER BY id LIMIT 1) f,"               \
+    "  (SELECT id FROM txstream.outbox ORDER BY id DESC LIMIT 1) n)"               \
+    " UNION ALL"                                                                   \
+    " SELECT CASE WHEN p.is_before THEN p.id + 1 ELSE h.low END,"                  \
+    "  CASE WHEN p.is_before THEN h.high ELSE h.middle END, h.steps + 1"           \
+    " FROM (SELECT low, high, low + (high - low) / 2 AS middle, steps FROM halves" \
+    "   WHERE low < high AND steps < 100) h"                                       \
+    " CROSS JOIN LATERAL (SELECT min(r.id) AS id,"                                 \
+    "   percentile_disc(0.5) WITHIN GROUP (ORDER BY r.created_at) < " time_        \
+    "   AS is_before FROM (SELECT id, created_at FROM txstream.outbox"             \
+    "    WHERE id >= h.middle ORDER BY id LIMIT " TXS_SAMPLE                       \
+    ") r) p)"                                                                      \
     " SELECT low AS id FROM halves ORDER BY steps DESC LIMIT 1"
 
-// The middle one of three may be on the other side than the first.
+// The first half of a sample may be on the other side than its middle.
 constexpr pg::Statement kIdsAt{
     "txs_ids_at",
-    "SELECT s.id, (SELECT id FROM txstream.outbox WHERE lane = $1::smallint AND id >= s.id"
-    "  ORDER BY id OFFSET 1 LIMIT 1) FROM (" TXS_HALVES("$1::smallint", "$2::timestamptz") ") s"
+    "SELECT s.id, (SELECT id FROM txstream.outbox WHERE id >= s.id"
+    "  ORDER BY id OFFSET " TXS_SAMPLE " / 2 LIMIT 1) FROM (" TXS_HALVES("$1::timestamptz") ") s"
 };
 
 // Forwards first: an event is written after what tells of its time.
-#define TXS_NEAR(beyond, order)                                                        \
-    "(SELECT * FROM (SELECT * FROM txstream.outbox WHERE lane = t.lane AND id " beyond \
-    " s.id"                                                                            \
-    "  ORDER BY id " order ", xid " order                                              \
-    " LIMIT $4::bigint) w WHERE coalesce(w.key, w.aggregate_id) = t.key"               \
+#define TXS_NEAR(beyond, order)                                          \
+    "(SELECT * FROM (SELECT * FROM txstream.outbox WHERE id " beyond     \
+    " s.id"                                                              \
+    "  ORDER BY id " order ", xid " order                                \
+    " LIMIT $4::bigint) w WHERE coalesce(w.key, w.aggregate_id) = t.key" \
     "  AND (t.event_id IS NULL OR w.event_id = t.event_id) LIMIT 1)"
 
 const pg::Statement kNear{
     "txs_events_near",
     "SELECT " TXS_EVENT_ROW
-    ", t.place FROM (SELECT u.*, txstream.lane_of(u.key) AS lane FROM unnest($1::text[],"
+    ", t.place FROM (SELECT u.* FROM unnest($1::text[],"
     "  $2::timestamptz[], $3::uuid[]) WITH ORDINALITY AS u(key, about, event_id, place)) t"
-    " CROSS JOIN LATERAL (" TXS_HALVES(
-        "t.lane", "t.about"
+    " CROSS JOIN LATERAL (" TXS_HALVES("t.about"
     ) ") s"
       " CROSS JOIN LATERAL (SELECT * FROM (" TXS_NEAR(">=", "ASC") " UNION ALL " TXS_NEAR(
           "<", "DESC"
       ) ") b LIMIT 1) o" TXS_EVENT_JOINS
 };
 
-constexpr std::size_t kNearMax = 2000;
+constexpr std::size_t kNearMax = 20'000;
 
 const pg::Statement kOfKey{
     "txs_events_of_key",
     "SELECT " TXS_EVENT_ROW
-    " FROM (SELECT * FROM (SELECT * FROM txstream.outbox WHERE lane = $3::smallint"
-    "   AND (id, xid) >= ($1::bigint, $2::xid8) ORDER BY id, xid LIMIT 1000) w"
-    "  WHERE coalesce(w.key, w.aggregate_id) = $4::text LIMIT 50) o" TXS_EVENT_JOINS
+    " FROM (SELECT * FROM (SELECT * FROM txstream.outbox"
+    "   WHERE (id, xid) >= ($1::bigint, $2::xid8) ORDER BY id, xid LIMIT 20000) w"
+    "  WHERE coalesce(w.key, w.aggregate_id) = $3::text LIMIT 50) o" TXS_EVENT_JOINS
     " ORDER BY o.id, o.xid"
 };
 
 }  // namespace
 
 Task<Result<std::optional<IdsAt>>> ids_at(
-    pg::Connection& connection, LaneId lane, Time time, Deadline deadline
+    pg::Connection& connection, Time time, Deadline deadline
 ) {
     TXS_CO_TRY(
         const auto rows,
-        co_await connection.run(
-            kIdsAt, pg::Params::of(lane.value(), timestamptz_text(time)), deadline
-        )
+        co_await connection.run(kIdsAt, pg::Params::of(timestamptz_text(time)), deadline)
     );
     if (rows.empty()) co_return std::nullopt;
     const auto first = rows.integer(0, 0);
@@ -119,7 +116,6 @@ Task<Result<std::vector<EventRow>>> events_of_key(
             pg::Params::of(
                 found.front()->seq.id(),
                 std::to_string(found.front()->seq.xid()),
-                found.front()->lane.value(),
                 trails.front().key
             ),
             deadline

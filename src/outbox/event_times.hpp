@@ -8,22 +8,19 @@
 namespace txstream::outbox {
 
 // Finding events by time. No index has created_at: writers would pay for it. But ids grow about
-// with it, and so the primary key of a lane can be searched by halves, about 24 probes of three
-// events each in ten millions. The middle one of the three decides: one clock that is wrong
-// misleads nothing, unless its writer fills the lane.
+// with it, and so the primary key can be searched by halves, about 24 probes of 31 neighbouring
+// events each in ten millions. The middle one of them decides: a few clocks that are wrong mislead
+// nothing.
 
 /// Where a time lies among the ids.
 struct IdsAt {
     std::int64_t first;   ///< no event with a lower id has this time, or a later one
     std::int64_t behind;  ///< all from here on have it, or a later one
 };
-/// Nothing for a lane without events.
-Task<Result<std::optional<IdsAt>>> ids_at(
-    pg::Connection& connection, LaneId lane, Time time, Deadline deadline
-);
+/// Nothing where there are no events.
+Task<Result<std::optional<IdsAt>>> ids_at(pg::Connection& connection, Time time, Deadline deadline);
 
-/// An event is looked for by its key, among so many of its lane that are next to the time, on
-/// either side.
+/// An event is looked for by its key, among so many that are next to the time, on either side.
 struct Trail {
     std::string key;
     Time about;
@@ -37,8 +34,8 @@ Task<Result<std::vector<std::optional<EventRow>>>> events_near(
     Deadline deadline
 );
 
-/// The event that the trail leads to, and those of its key that follow it among the next thousand
-/// of their lane; by id.
+/// The event that the trail leads to, and those of its key that follow it among the next 20,000 of
+/// all; by id.
 Task<Result<std::vector<EventRow>>> events_of_key(
     pg::Connection& connection, Trail trail, Deadline deadline
 );

@@ -115,8 +115,7 @@ constexpr pg::Statement kPark{
     "   o.created_at, p.attempts, p.error_class, p.error"
     "  FROM moved, unnest($16::bigint[], $17::text[], $18::integer[], $19::text[], $20::text[])"
     "    AS p(id, xid, attempts, error_class, error)"
-    "  JOIN txstream.outbox o ON o.lane = ($1::smallint[])[1] AND o.id = p.id"
-    "    AND o.xid = p.xid::xid8"
+    "  JOIN txstream.outbox o ON o.id = p.id AND o.xid = p.xid::xid8"
     // The same event, parked by a write whose answer was lost; since then an operator may have
     // decided about it.
     "  ON CONFLICT (id, xid, event_id) DO NOTHING)"
