@@ -5,10 +5,13 @@
 //
 // Prints, for each, the median and the longest of its rounds in milliseconds, and what it found. A
 // search makes one step, so that a line is at most a few short statements and one long one.
+#include "outbox/backlog.hpp"
 #include "outbox/dead_letter_groups.hpp"
 #include "outbox/event_detail.hpp"
+#include "outbox/event_log.hpp"
 #include "outbox/event_search.hpp"
 #include "outbox/event_times.hpp"
+#include "outbox/situation.hpp"
 #include "pg/connection.hpp"
 #include "runtime/task_group.hpp"
 
@@ -87,6 +90,7 @@ private:
         );
     }
     Task<> rest(EventSeq middle, std::string key);
+    Task<> looks();
     Task<std::string> text(std::string sql) {
         const auto rows = must(
             co_await connection_.run({"bench", sql.c_str(), pg::Planning::each_time}, {}, soon())
@@ -105,8 +109,7 @@ Task<> Bench::rest(EventSeq middle, std::string key) {
         " FROM txstream.dead_letters) ORDER BY id LIMIT 1"
     );
     const auto when = co_await text(
-        "SELECT extract(epoch FROM created_at)::bigint::text FROM txstream.outbox WHERE lane = 7"
-        " AND id = " +
+        "SELECT extract(epoch FROM created_at)::bigint::text FROM txstream.outbox WHERE id = " +
         std::to_string(middle.id())
     );
     const auto detail = [&](EventSeq seq) -> Task<std::string> {
@@ -145,18 +148,61 @@ Task<> Bench::rest(EventSeq middle, std::string key) {
     });
 }
 
+// What is asked again and again: by the overview, the API and the relay that measures.
+Task<> Bench::looks() {
+    for (const std::size_t offset : {std::size_t{0}, std::size_t{10'000}}) {
+        co_await measure(
+            "the newest 100 events behind " + std::to_string(offset),
+            [&]() -> Task<std::string> {
+                const auto page = must(co_await outbox::newest_events(
+                    connection_, {.limit = 100, .offset = offset, .bytes_max = 1U << 20U}, soon()
+                ));
+                co_return std::to_string(page.events.size());
+            }
+        );
+    }
+    co_await measure("situation", [&]() -> Task<std::string> {
+        co_return std::to_string(must(co_await outbox::read_situation(connection_, soon())).lanes) +
+            " lanes";
+    });
+    std::vector<LaneId> lanes;
+    for (std::int16_t lane = 0; lane < 32; ++lane) lanes.emplace_back(lane);
+    co_await measure("what waits, 1,000 events of each lane", [&]() -> Task<std::string> {
+        const auto found = must(co_await outbox::count_waiting(connection_, lanes, 1'000, soon()));
+        co_return std::to_string(found.events) + " of " + std::to_string(found.keys) + " keys";
+    });
+    const std::vector one{LaneId(7)};
+    co_await measure("what waits, 1,000 events of one lane", [&]() -> Task<std::string> {
+        const auto found = must(co_await outbox::count_waiting(connection_, one, 1'000, soon()));
+        co_return std::to_string(found.events) + " of " + std::to_string(found.keys) + " keys";
+    });
+    outbox::BacklogMeter meter;
+    const auto backlog = [&]() -> Task<std::string> {
+        const auto found = must(co_await meter.measure(connection_, soon()));
+        co_return std::to_string(found.pending) + (found.is_estimate ? ", estimated" : "");
+    };
+    co_await measure("backlog, nothing is known", [&] {
+        meter.forget();
+        return backlog();
+    });
+    co_await measure("backlog, later", backlog);
+    co_await measure("age of the oldest", [&]() -> Task<std::string> {
+        const auto age = must(co_await outbox::oldest_pending_age(connection_, soon()));
+        co_return age ? std::to_string(age->count()) + " s" : "none";
+    });
+}
+
 Task<> Bench::run() {
     const auto middle = co_await text(
-        "SELECT id || '.' || xid FROM txstream.outbox WHERE lane = 7 AND id > (SELECT max(id) / 2"
-        " FROM txstream.outbox WHERE lane = 7) ORDER BY id LIMIT 1"
+        "SELECT id || '.' || xid FROM txstream.outbox WHERE id > (SELECT max(id) / 2"
+        " FROM txstream.outbox) ORDER BY id LIMIT 1"
     );
     const auto event_id = co_await text(
-        "SELECT event_id::text FROM txstream.outbox WHERE lane = 7 AND id = " +
+        "SELECT event_id::text FROM txstream.outbox WHERE id = " +
         middle.substr(0, middle.find('.'))
     );
     const auto key = co_await text(
-        "SELECT aggregate_id FROM txstream.outbox WHERE lane = 7 AND id = " +
-        middle.substr(0, middle.find('.'))
+        "SELECT aggregate_id FROM txstream.outbox WHERE id = " + middle.substr(0, middle.find('.'))
     );
     for (const auto& q :
          {std::string(),
@@ -185,6 +231,7 @@ Task<> Bench::run() {
         co_await search(q);
     co_await search("type:Nothing", 100'000);
     co_await rest(outbox::parse_event_ref(middle).value(), key);
+    co_await looks();
     std::printf("longest: %.1f ms\n", longest_);
 }
 

@@ -171,7 +171,7 @@ def test_rights_are_those_of_the_roles_whatever_the_defaults_of_the_database_are
 
 
 CHANGES = [
-    ("DROP INDEX txstream.outbox_lane_xid", "missing: index txstream.outbox_lane_xid: CREATE INDEX"),
+    ("DROP INDEX txstream.outbox_xid", "missing: index txstream.outbox_xid: CREATE INDEX"),
     ("DROP VIEW txstream.outbox_compat", "missing: view txstream.outbox_compat"),
     ("DROP FUNCTION txstream.lane_of", "missing: function txstream.lane_of(text)"),
     ("CREATE FUNCTION txstream.publish(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'", "not of ours, remove it: function"),
