@@ -3,6 +3,7 @@
 #include "console/event_json.hpp"
 #include "outbox/event_detail.hpp"
 #include "outbox/event_times.hpp"
+#include "outbox/record_format.hpp"
 #include "telemetry/log.hpp"
 
 #include <fmt/format.h>
@@ -125,6 +126,46 @@ Json dead_letter_facts(const EventDetail& detail) {
     };
 }
 
+/// The record's value as it is sent, with what the caller may see of payload and metadata.
+Json value_json(const EventDetail& detail, const Masks* masks) {
+    const bool is_masked = masks != nullptr && !masks->empty();
+    const bool is_whole = detail.payload.size() == detail.payload_size &&
+                          detail.metadata.size() == detail.metadata_size;
+    // Nothing: a tombstone, or a payload that is too large to be read.
+    if (!detail.has_payload || (detail.payload.empty() && detail.payload_size > 0)) return nullptr;
+    std::optional<std::string> payload = detail.payload;
+    std::optional<std::string> metadata = detail.metadata;
+    if (is_masked) {
+        if (is_whole) payload = masks->apply(detail.payload);
+        if (is_whole && !detail.metadata.empty()) metadata = masks->apply(detail.metadata);
+        // What cannot be masked in part is hidden.
+        if (!is_whole || !payload || !metadata) {
+            auto hidden = bytes("", 0, detail.payload_size);
+            hidden["is_masked"] = true;
+            return hidden;
+        }
+    }
+    outbox::Event event;
+    event.event_id = detail.event.event_id;
+    event.aggregate_type = detail.event.aggregate_type;
+    event.aggregate_id = detail.event.aggregate_id;
+    event.event_type = detail.event.event_type;
+    event.payload = *payload;
+    event.payload_is_json = detail.is_json;
+    event.metadata = *metadata;
+    event.created_at = detail.event.created_at;
+    std::string value;
+    outbox::append_record_value(event, value);
+    // Beginnings of payload and metadata stand for the whole: the size is that of the whole.
+    const auto size =
+        is_masked ? value.size()
+                  : value.size() + detail.payload_size - detail.payload.size() +
+                        (detail.is_json ? detail.metadata_size - detail.metadata.size() : 0);
+    auto json = bytes(value, kPayloadShownMax, size);
+    if (is_masked) json["is_masked"] = true;
+    return json;
+}
+
 Json detail_json(const EventDetail& detail, const Masks* masks, std::string_view topic) {
     auto headers = Json::array();
     for (const auto& [name, value] : detail.headers)
@@ -138,6 +179,7 @@ Json detail_json(const EventDetail& detail, const Masks* masks, std::string_view
         {"event", event_row(event, topic)},
         {"payload",
          detail.has_payload ? payload(detail.payload, detail.payload_size, masks) : Json(nullptr)},
+        {"value", value_json(detail, masks)},
         {"content_type", detail.content_type},
         {"headers", std::move(headers)},
         {"metadata",

@@ -82,6 +82,16 @@ bool is_reserved(std::string_view name) {
 
 }  // namespace
 
+void append_record_value(const Event& event, std::string& out) {
+    if (!event.payload_is_json || event.payload_is_null) {
+        out += event.payload;
+        return;
+    }
+    std::string created_at;
+    if (domain::has_rfc3339(event.created_at)) domain::append_rfc3339(created_at, event.created_at);
+    append_envelope(event, created_at, out);
+}
+
 std::size_t WireEvent::bytes() const noexcept {
     return key.size() + value.size() + event_id.size() + event_type.size() + aggregate_type.size() +
            content_type.size() + created_at_text.size() + extra_headers.size();

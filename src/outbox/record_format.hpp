@@ -58,6 +58,10 @@ void append_wire_events(
     std::vector<WireEvent>& wire
 );
 
+/// The value of one event's record in the same form; of a tombstone nothing. For people: of a
+/// payload that is cut off, what comes before the cut is what is sent.
+void append_record_value(const Event& event, std::string& out);
+
 /// The context in which the event was created, as its header `traceparent` says. For lines of the
 /// log: it looks through the headers.
 std::optional<telemetry::TraceContext> trace_of(const WireEvent& event);

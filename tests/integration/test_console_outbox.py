@@ -73,6 +73,7 @@ def test_an_order_is_followed_to_its_record_and_back(world):
     assert message["event_id"] == event["event"]["event_id"]
     # What the console shows of headers is what was sent; a relay that was held up has added why.
     assert [one for one in message["headers"] if not one["name"].startswith("txstream-")] == event["headers"]
+    assert message["value"] == event["value"]
     back = get(console, f"/records/{topic.name}/{record['partition']}/{record['offset']}/event")
     assert back["event"]["ref"] == ref and back["reason"] is None
     assert get(console, f"/records/{topic.name}/{record['partition']}/999/event")["event"] is None
@@ -129,6 +130,8 @@ def test_the_cause_of_parked_events_is_found_and_what_waits_behind_it(world):
     parked = get(console, f"/events/{ref}")
     assert [one["step"] for one in parked["timeline"]] == ["committed", "parked"]
     assert parked["payload"]["size"] == "50009" and not parked["payload"]["truncated"]
+    value = json.loads(parked["value"]["data"])
+    assert value["event_id"] == huge and value["event_data"] == {"x": "y" * 50_000}
     assert get(console, f"/events/{ref}/record")["reason"]
 
     status, headers, text = ask(console, f"/events/{ref}/payload")
@@ -153,8 +156,11 @@ def test_a_viewer_does_not_see_what_is_masked(world):
     shown = get(console, f"/events/{plain}")["payload"]
     assert shown["is_masked"] and json.loads(shown["data"]) == {"secret": "•••", "open": 2}
     assert json.loads(ask(console, f"/events/{plain}/payload")[2]) == {"secret": "•••", "open": 2}
-    hidden = get(console, f"/events/{binary}")["payload"]
-    assert hidden["is_masked"] and hidden["data"] == "" and hidden["truncated"]
+    value = get(console, f"/events/{plain}")["value"]
+    assert value["is_masked"] and json.loads(value["data"])["event_data"] == {"secret": "•••", "open": 2}
+    for part in ("payload", "value"):
+        hidden = get(console, f"/events/{binary}")[part]
+        assert hidden["is_masked"] and hidden["data"] == "" and hidden["truncated"]
     assert ask(console, f"/events/{binary}/payload")[0] == 403
     exported = ask(console, "/dead-letters/export")[2]
     assert len(exported.splitlines()) == 2
