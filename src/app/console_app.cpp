@@ -135,7 +135,8 @@ public:
                properties_of(config_),
                settings_of(config_),
                make_orders_port(),
-               access_}
+               access_,
+               dependencies.metrics.console}
           ),
           server_(
               loop_.get_executor(),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/service.hpp"
+#include "console/metrics.hpp"
 #include "http/metrics.hpp"
 #include "orders/metrics.hpp"
 #include "otlp/metrics.hpp"
@@ -33,6 +34,7 @@ struct Metrics {
     telemetry::Registry registry;
     telemetry::ProcessMetrics process{registry};
     http::Metrics http{registry};
+    console::Metrics console{registry};
     pg::Metrics statements{registry};
     otlp::Metrics traces{registry};
     std::optional<Api> api;

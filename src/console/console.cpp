@@ -48,7 +48,8 @@ public:
               offload_,
               std::move(dependencies.kafka_properties),
               cache_,
-              settings_
+              settings_,
+              dependencies.metrics
           },
           session_(context_, dependencies.access),
           messages_(context_),

@@ -23,6 +23,7 @@ public:
         Settings settings;
         std::unique_ptr<OrdersPort> orders;  ///< null: the database has none
         http::Access& access;                ///< exchanges the tokens of links
+        const Metrics& metrics;
     };
 
     explicit Console(Dependencies dependencies);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "console/cache.hpp"
+#include "console/metrics.hpp"
 #include "console/settings.hpp"
 #include "kafka/producer.hpp"
 #include "pg/pool.hpp"
@@ -29,6 +30,7 @@ struct Context {
     std::function<Result<kafka::Properties>()> kafka_properties;
     Cache& cache;
     const Settings& settings;
+    const Metrics& metrics;
 };
 
 }  // namespace txstream::console

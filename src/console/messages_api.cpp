@@ -209,7 +209,7 @@ Task<Result<ScanPage>> MessagesApi::read_page(
     MessageQuery query, RecordLook look, std::size_t limit, Deadline deadline
 ) {
     close_idle_later();
-    co_return co_await offload_.run(
+    auto page = co_await offload_.run(
         [readers = readers_, query = std::move(query), look = std::move(look), limit, deadline](
         ) -> Result<ScanPage> {
             TXS_TRY(auto reader, readers->lease());
@@ -238,6 +238,12 @@ Task<Result<ScanPage>> MessagesApi::read_page(
         },
         deadline
     );
+    if (page) {
+        std::int64_t searched = 0;
+        for (const auto& covered : page->covered) searched += covered.to - covered.from;
+        context_.metrics.searched(static_cast<std::uint64_t>(searched));
+    }
+    co_return page;
 }
 
 // ---- one record

@@ -139,7 +139,8 @@ Result<Chunk> read_chunk(
 
 /// The feeds by topic. Belongs to the console's thread, and outlives the api as long as streams do.
 struct TailApi::Feeds : std::enable_shared_from_this<Feeds> {
-    explicit Feeds(asio::any_io_executor of) : executor(std::move(of)) {}
+    Feeds(asio::any_io_executor of, const Metrics& counted)
+        : executor(std::move(of)), metrics(counted) {}
 
     TailFeed& feed(
         const std::string& topic,
@@ -174,6 +175,7 @@ struct TailApi::Feeds : std::enable_shared_from_this<Feeds> {
     }
 
     asio::any_io_executor executor;
+    const Metrics& metrics;
     std::map<std::string, std::unique_ptr<TailFeed>> active;
     std::map<std::string, std::uint64_t> ids_of;
     /// Whose threads have yet to disconnect; joined when they have.
@@ -190,6 +192,7 @@ struct TailApi::Stream {
           wakeup(std::make_shared<runtime::Wakeup>(feeds->executor)),
           positions(begin) {
         ++feeds->streams;
+        feeds->metrics.tails(1);
         auto wake = [executor = feeds->executor, weak = std::weak_ptr(wakeup)] {
             asio::post(executor, [weak] {
                 if (const auto waiting = weak.lock()) waiting->notify();
@@ -203,6 +206,7 @@ struct TailApi::Stream {
     }
     ~Stream() {
         --feeds->streams;
+        feeds->metrics.tails(-1);
         feeds->leave(topic, tail.get());
     }
     Stream(const Stream&) = delete;
@@ -218,12 +222,15 @@ struct TailApi::Stream {
     std::vector<Item> gaps;      ///< known before it began
     TailQueue::Progress before;  ///< what it read before it was live
     std::uint64_t received_then = 0;
+    std::uint64_t skipped_then = 0;
     Clock::time_point progress_then = Clock::now() - kProgress;
     Clock::time_point heartbeat_at = Clock::now() + kHeartbeat;
 };
 
 TailApi::TailApi(Context& context, MessagesApi& messages)
-    : context_(context), messages_(messages), feeds_(std::make_shared<Feeds>(context.executor)) {
+    : context_(context),
+      messages_(messages),
+      feeds_(std::make_shared<Feeds>(context.executor, context.metrics)) {
 }
 
 TailApi::~TailApi() = default;
@@ -393,6 +400,7 @@ Task<bool> TailApi::catch_up(http::BodyWriter& body, Stream& stream) {
             continue;
         }
         for (const auto& item : chunk->items) append_item(text, item, stream.positions);
+        count(stream, chunk->items, stream.before.skipped);
         for (const auto& [partition, position] : chunk->positions) {
             left -= position - stream.positions[partition];
             stream.positions[partition] = position;
@@ -420,6 +428,15 @@ Task<bool> TailApi::catch_up(http::BodyWriter& body, Stream& stream) {
     co_return text.empty() || co_await body.write(text);
 }
 
+void TailApi::count(
+    Stream& stream, const std::vector<TailQueue::Item>& items, std::uint64_t skipped
+) const {
+    const auto sent = std::ranges::count(items, Item::Kind::record, &Item::kind);
+    context_.metrics.sent(static_cast<std::uint64_t>(sent));
+    context_.metrics.skipped(skipped - stream.skipped_then);
+    stream.skipped_then = skipped;
+}
+
 Task<bool> TailApi::send(http::BodyWriter& body, Stream& stream) {
     auto& queue = *stream.tail->queue;
     const auto now = Clock::now();
@@ -429,6 +446,7 @@ Task<bool> TailApi::send(http::BodyWriter& body, Stream& stream) {
     for (const auto& item : items) append_item(text, item, stream.positions);
     stream.positions = std::move(drained);
     const auto live = queue.progress();
+    count(stream, items, stream.before.skipped + live.skipped);
     if (now >= stream.progress_then + kProgress && !live.is_in_trouble) {
         const auto received = stream.before.received + live.received;
         const std::chrono::duration<double> span = now - stream.progress_then;

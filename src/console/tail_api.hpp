@@ -46,6 +46,9 @@ private:
     Task<> run(http::BodyWriter& body, std::shared_ptr<Stream> stream);
     Task<bool> catch_up(http::BodyWriter& body, Stream& stream);
     Task<bool> send(http::BodyWriter& body, Stream& stream);
+    /// `skipped` is the stream's total.
+    void count(Stream& stream, const std::vector<TailQueue::Item>& items, std::uint64_t skipped)
+        const;
 
     Context& context_;
     MessagesApi& messages_;

@@ -71,6 +71,8 @@ def test_a_search_finds_the_one_record_with_an_exact_number_and_says_what_it_rea
     assert (scan["scanned"], scan["total"], scan["matched"], scan["stopped"]) == ("3001", "3001", "1", "end")
     assert [(one["from"], one["to"], one["gaps"]) for one in scan["partitions"]] == [
         ("0", "1000", "0"), ("0", "1001", "0"), ("0", "1000", "0")]
+    counted = console.metrics()
+    assert (counted["txstream_console_searches_total"], counted["txstream_console_searched_offsets_total"]) == (1, 3001)
     assert page(console, topic, filter="json.price>2998.0999")["scan"]["matched"] == "2"
     newest = page(console, topic, limit=1)
     assert newest["scan"]["stopped"] == "limit" and int(newest["scan"]["scanned"]) < 100
@@ -78,6 +80,8 @@ def test_a_search_finds_the_one_record_with_an_exact_number_and_says_what_it_rea
     assert status == 400
     assert (json.loads(text)["field"], json.loads(text)["column"]) == ("filter", 11)
     assert get(console, topic, cursor=newest["next_cursor"], filter="null")[0] == 400
+    refused = json.loads(get(console, topic, filter="json.price>>1")[2])
+    assert (refused["field"], refused["column"]) == ("filter", 11) and "quote" in refused["detail"]
 
 
 def test_all_pages_together_are_the_topic_in_every_mode_also_with_transactions(world, seed):

@@ -134,6 +134,11 @@ def test_of_a_burst_every_record_is_counted_and_each_is_shown_or_named_by_a_gap(
     blocked.reads.set()
     eventually(lambda: without_doubles(blocked.records) | blocked.skipped_places() == every, "all is shown or named")
     assert blocked.gaps
+    counted = console.metrics()
+    tails = (everything, few, blocked)
+    assert counted["txstream_console_tails"] == 3
+    assert counted["txstream_console_tail_records_sent_total"] == sum(len(tail.records) for tail in tails)
+    assert counted["txstream_console_tail_records_skipped_total"] == sum(len(tail.skipped_places()) for tail in tails)
     assert {group.id for group in client.list_groups(timeout=30)} == before
     assert console.stop() == 0
     for tail in (everything, few, blocked):
