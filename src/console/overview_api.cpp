@@ -29,6 +29,9 @@ constexpr std::size_t kSlots = 16;
 constexpr std::size_t kChangesMax = 2000;
 constexpr std::size_t kIncidents = 50;
 constexpr std::int64_t kParkedCountedMax = 10'000;
+// Where there are more dead letters, each look at them costs milliseconds: as often as the relay.
+constexpr std::uint64_t kParkedCheapMax = 1'000;
+constexpr auto kParkedAge = 10s;
 constexpr std::int64_t kWaitingCountedMax = 1'000;
 // Of each lane, where it is not known how much waits.
 constexpr std::int64_t kWaitingInLaneMax = 128;
@@ -210,6 +213,12 @@ Moment local_now() {
     return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
 }
 
+std::uint64_t events_of(const outbox::Parked& parked) {
+    std::uint64_t events = 0;
+    for (const auto& one : parked.classes) events += one.events;
+    return events;
+}
+
 /// Topics of which a relay says that Kafka refuses them, and the one of this console.
 std::set<std::string> topics_of(const OverviewState& state) {
     std::set<std::string> topics{state.topic};
@@ -282,7 +291,12 @@ Task<Result<>> OverviewApi::look_at_database() {
     state_.now = state_.situation.now;
     TXS_CO_TRY(state_.members, co_await outbox::read_members(*session, kMembersMax, deadline));
     TXS_CO_TRY(state_.history, co_await outbox::read_newest_history(*session, kSlots, deadline));
-    TXS_CO_TRY(state_.parked, co_await outbox::read_parked(*session, kParkedCountedMax, deadline));
+    if (events_of(state_.parked) <= kParkedCheapMax || Clock::now() - parked_at_ >= kParkedAge) {
+        TXS_CO_TRY(
+            state_.parked, co_await outbox::read_parked(*session, kParkedCountedMax, deadline)
+        );
+        parked_at_ = Clock::now();
+    }
     TXS_CO_CHECK(co_await look_at_what_waits(*session));
     if (Clock::now() - changes_at_ >= kIncidentsAge) {
         TXS_CO_TRY(

@@ -44,6 +44,7 @@ private:
     OverviewState state_;
     std::vector<outbox::HistoryChange> changes_;
     std::chrono::steady_clock::time_point changes_at_{};
+    std::chrono::steady_clock::time_point parked_at_{};
     std::chrono::steady_clock::time_point kafka_at_{};
     bool is_asking_kafka_ = false;
     runtime::Wakeup kafka_asked_;
