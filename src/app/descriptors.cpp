@@ -31,8 +31,7 @@ DescriptorPlan plan_descriptors(std::size_t limit, const Config& config, const R
         plan.reserved += config.relay.workers * kWorker;
         if (config.metrics.enabled) plan.reserved += kMetricsConnectionsMax + refused + 1;
     }
-    if (roles.console)
-        plan.reserved += kConsoleConnectionsMax + kConsoleRefusedMax + kConsole;
+    if (roles.console) plan.reserved += kConsoleConnectionsMax + kConsoleRefusedMax + kConsole;
     if (roles.api) {
         plan.reserved += config.database.connections_max + refused;
         const auto left = limit > plan.reserved ? limit - plan.reserved : 0;

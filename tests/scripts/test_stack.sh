@@ -428,7 +428,7 @@ test_the_console_starts_alone_and_gives_way_to_the_whole() {
     says "$link"
     exits 0 make kafka-ui-stop
     says 'the console stopped'
-    ! port_is_taken "$CONSOLE_PORT"
+    (! port_is_taken "$CONSOLE_PORT")
     exits 0 make kafka-ui-stop
     says 'the console is not running'
     exits 0 make console

@@ -120,9 +120,8 @@ public:
     /// Not below the id of any event that a snapshot sees.
     EventSeq highest_id() const;
     /// Not above the id of any event of the window, in whatever lane.
-    std::optional<EventSeq> first_id(
-        const outbox::Snapshot& cursor, const outbox::Snapshot& target
-    ) const;
+    std::optional<EventSeq> first_id(const outbox::Snapshot& cursor, const outbox::Snapshot& target)
+        const;
     /// In the order of (id, xid).
     std::vector<tests::FakeEvent> window(
         const std::vector<LaneId>& lanes,
