@@ -97,8 +97,9 @@ make_kafka() {
     context=$(mktemp -d "$HOME_DIR/kafka-XXXXXX")
     cp "$HERE"/standins/kafka/* "$context/"
     cp -r "$jars" "$context/jars"
-    # Its configuration lies in /etc; the links to it are followed.
-    cp -rL "${java%/bin/java}" "$context/java"
+    # Its configuration lies in /etc; the links to it are followed. That to the sources, where they are not installed, leads nowhere.
+    mkdir "$context/java"
+    tar -C "${java%/bin/java}" --dereference --exclude=./lib/src.zip -c . | tar -C "$context/java" -x
     build_plain "$KAFKA" "$context"
     rm -rf "$context"
 }
