@@ -135,6 +135,9 @@ class ConsoleCost:
             figures |= self.soak()
         return figures
 
+    def console_drain(self):
+        return self.drain_with_overview()
+
     def make_coordinator(self):
         """A first group, alone: librdkafka's admin requests for many groups wait in vain while the broker makes its topic of offsets."""
         import confluent_kafka
