@@ -17,7 +17,8 @@ NAME = "console.test"
 # Pages that need PostgreSQL, Kafka, or both to have anything to show.
 STATIC = [("overview", "/"), ("outbox", "/outbox"), ("dead-letters", "/dead-letters"), ("orders", "/orders"), ("topics", "/topics"),
           ("messages", "/messages"), ("brokers", "/brokers"), ("groups", "/groups"), ("relays", "/relays")]
-FIRST_PAINT_MS = 300
+# On a machine where an empty page takes as long as this; a busy one takes longer for both.
+FIRST_PAINT_MS, BLANK_PAINT_MS = 300, 60
 LIMIT = 400
 
 
@@ -120,10 +121,11 @@ def test_every_page_of_a_full_system_in_both_themes_and_widths(console, tmp_path
     console.fill()
     found = tour(tmp_path, {"base": base(console.serve), "world": "full", "pages": full_pages(console), "full": True, "first_paints": 5})
     paints = found["first_paint_ms"]
-    print(f"first paint: median {statistics.median(paints):.0f} ms of {[round(one) for one in paints]}")
+    blank = min(found["blank_paint_ms"])
+    print(f"first paint: median {statistics.median(paints):.0f} ms of {[round(one) for one in paints]}, of an empty page {blank:.0f} ms")
     # The fastest: what else this machine does is no property of the page.
-    if min(paints) > FIRST_PAINT_MS:
-        found["faults"].append(f"first paint after {paints} ms")
+    if min(paints) > FIRST_PAINT_MS * max(1.0, blank / BLANK_PAINT_MS):
+        found["faults"].append(f"first paint after {paints} ms, of an empty page after {blank} ms")
     judge(found)
 
 

@@ -58,7 +58,7 @@ def test_a_console_that_speaks_tls_and_wants_tokens_is_asked_without_one(world, 
     tokens.chmod(0o600)
     process = world.start("console", world.database(), world.topic(), ready=False, CONSOLE_TLS_CERT_FILE=str(certificate),
                           CONSOLE_TLS_KEY_FILE=str(key), CONSOLE_TOKENS_FILE=str(tokens), CONSOLE_HOST="0.0.0.0")
-    eventually(lambda process=process, role=role: check(process, "--ready").returncode == 0, "the console is ready")
+    eventually(lambda: check(process, "--ready").returncode == 0, "the console is ready")
 
 
 def test_a_configuration_that_cannot_be_asked_about_is_a_failed_check_and_nothing_else():

@@ -1,7 +1,7 @@
 // Every page of a running console, in both themes and two widths: tour.mjs PLAN.json
 //
 // PLAN: {"base", "world", "token", "shots": directory or null, "pages": [{"name", "path", "says": text or null}], "full": bool}
-// Prints one JSON object: {"faults": [...], "axe": {impact: count}, "pages": n, "first_paint_ms": [...]}
+// Prints one JSON object: {"faults": [...], "axe": {impact: count}, "pages": n, "first_paint_ms": [...], "blank_paint_ms": [...]}
 import { mkdirSync, readFileSync } from "node:fs";
 
 import { audit, launch, openTab, overflow, resize, setTheme, visit } from "./browser.mjs";
@@ -9,7 +9,7 @@ import { audit, launch, openTab, overflow, resize, setTheme, visit } from "./bro
 const plans = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const LOOKS = { full: [["light", 1280], ["dark", 1280], ["dark", 390], ["light", 390]], short: [["light", 1280], ["dark", 390]] };
 const TABS = 2;
-const found = { faults: [], axe: {}, looks: 0, first_paint_ms: [], visited: [], notes: new Set() };
+const found = { faults: [], axe: {}, looks: 0, first_paint_ms: [], blank_paint_ms: [], visited: [], notes: new Set() };
 
 /** One visit; the looks change without a reload, so each costs a redraw and an audit. */
 async function look(tab, plan, page) {
@@ -69,10 +69,24 @@ async function firstPaint(browser, plan) {
   return ms;
 }
 
+/** What a page without anything takes at the same moment: the browser's share, and what else the machine does. */
+async function blankPaint(browser) {
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  await page.goto("data:text/html,<p>nothing</p>");
+  await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length > 0);
+  const ms = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
+  await context.close();
+  return ms;
+}
+
 const browser = await launch();
 try {
   for (const plan of plans) {
-    for (let round = 0; round < (plan.first_paints ?? 0); round += 1) found.first_paint_ms.push(await firstPaint(browser, plan));
+    for (let round = 0; round < (plan.first_paints ?? 0); round += 1) {
+      found.blank_paint_ms.push(await blankPaint(browser));
+      found.first_paint_ms.push(await firstPaint(browser, plan));
+    }
     await runPlan(browser, plan);
   }
 } finally {
