@@ -59,7 +59,7 @@ def test_with_a_standby_among_the_hosts_all_sessions_find_the_server_that_takes_
 def test_a_lock_on_what_the_relay_writes_multiplies_no_records(world):
     """Twice the lease long: statements end on the server, sessions and lanes are kept, and nothing is sent again."""
     database, topic = world.database(), world.topic()
-    relay = world.start("relay", database, topic, WORKER_LEASE="3s")
+    relay = world.start("relay", database, topic, WORKER_LEASE="5s")
     topic.read_ids(append(database, 20))
     claims = len(relay.logs("claimed lanes"))
     with contextlib.closing(database.connect()) as blocker:
@@ -68,7 +68,7 @@ def test_a_lock_on_what_the_relay_writes_multiplies_no_records(world):
         committed = append(database, 200, first=20)
         topic.read_ids(committed)
         blocked = time.monotonic()
-        eventually(lambda: time.monotonic() - blocked > 6, "the lock lasts")
+        eventually(lambda: time.monotonic() - blocked > 10, "the lock lasts")
         refused = [entry for entry in relay.logs() if entry.get("error_type") in ("55P03", "57014")]
         assert refused, "the server ends the statement"
     eventually(lambda: database.one("SELECT count(*) FROM txstream.events WHERE status = 'pending'") == 0, "all is acknowledged")
