@@ -108,16 +108,29 @@ TEST_F(MembersPgTest, TheDeadAreRemovedAfterADayOrWhenTheyAreTooMany) {
     EXPECT_EQ(read().size(), 100U) << "as many as were asked for";
 }
 
+// By the server's own count. Not by the table's size: whatever has a snapshot at that moment (the
+// server's own ANALYZE of a catalogue) keeps old versions, and a page that is full of them makes an
+// entry for the next one.
 TEST_F(MembersPgTest, RenewingARowMakesNoIndexEntries) {
-    script(*superuser_, "ALTER TABLE txstream.members SET (autovacuum_enabled = off)");
-    const auto session = connect("SET ROLE txstream_relay");
-    for (int i = 0; i < 200; ++i) {
+    constexpr int kRenewals = 200;
+    auto session = connect("SET ROLE txstream_relay");
+    for (int i = 0; i <= kRenewals; ++i) {
         auto one = member("a");
         one.published = i;
         must(wait(write_member(*session, one, soon())));
     }
-    EXPECT_LE(std::stoi(one("SELECT pg_relation_size('txstream.members')::text")), 2 * 8192);
-    EXPECT_EQ(one("SELECT pg_relation_size('txstream.members_pkey')::text"), "16384");
+    session.reset();  // it reports what it did when it ends
+    const auto counted = [&](const char* what) {
+        return std::stoi(
+            one(std::string("SELECT pg_stat_get_tuples_") + what +
+                "('txstream.members'::regclass)::text")
+        );
+    };
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (counted("updated") < kRenewals && std::chrono::steady_clock::now() < end) {
+    }
+    ASSERT_EQ(counted("updated"), kRenewals);
+    EXPECT_GE(counted("hot_updated"), kRenewals * 9 / 10);
 }
 
 }  // namespace
