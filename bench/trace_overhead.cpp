@@ -20,6 +20,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -116,7 +117,9 @@ public:
 
     void deliver(const outbox::Events& events) {
         const auto target = outbox::Snapshot::parse("20:20:").value();
-        delivery_.add_page(LaneId(1), events, 0, events.size(), target, true);
+        std::vector<std::uint32_t> all(events.size());
+        std::iota(all.begin(), all.end(), 0U);
+        delivery_.add_page(LaneId(1), events, all, target, events.id(all.back()), true);
         if (!gate_.may_send(relay::Delivery::Clock::now())) std::abort();
         delivery_.pump();
         const auto reports = std::exchange(kafka_.reports, {});
