@@ -2,7 +2,7 @@
 # An image is built without the repository: its Dockerfile says what was checked out.
 set(revision "$ENV{TXS_REVISION}")
 if(NOT revision)
-  # Without optional locks: to look must not get in the way of somebody who commits.
+  # Without optional locks: looking must not hold up a commit.
   execute_process(COMMAND git --no-optional-locks -C ${SOURCE} describe --always --dirty
     OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 endif()

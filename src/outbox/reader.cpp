@@ -126,7 +126,6 @@ constexpr pg::Statement kPageBySum{
 
 // The text of a bytea.
 std::string bits_of(std::span<const LaneId> lanes) {
-    constexpr std::size_t kLanesMax = 256;
     std::array<unsigned char, kLanesMax / 8> bits{};
     for (const auto lane : lanes) {
         const auto bit = static_cast<std::size_t>(lane.value());

@@ -38,6 +38,9 @@
 // tuple for each event).
 namespace txstream::outbox {
 
+/// The migration makes no more of them.
+inline constexpr std::size_t kLanesMax = 256;
+
 /// Settings of a session that reads the outbox, one SQL script. Wrong plans cost a factor of ten
 /// and more (docs/adr/0006-partitioning.md): enable_sort=off is what keeps paging on the primary
 /// key.

@@ -227,8 +227,7 @@ std::optional<Delivery::PageGroup> Delivery::group_to_page() {
         const auto& machine = lane.machine;
         if (!machine.is_paging()) continue;
         auto group = std::ranges::find_if(groups, [&](const PageGroup& one) {
-            return one.after == machine.read_up_to() && one.cursor == machine.cursor() &&
-                   one.target == machine.target();
+            return one.is_place_of(machine);
         });
         if (group == groups.end()) {
             groups.push_back({machine.cursor(), machine.target(), machine.read_up_to(), {}, {}});
@@ -240,9 +239,7 @@ std::optional<Delivery::PageGroup> Delivery::group_to_page() {
         auto& group = groups[++groups_paged_ % groups.size()];
         if (group.lanes.empty()) continue;
         for (const auto& other : groups) {
-            if (other.after <= group.after || !(other.target == group.target) ||
-                !(other.cursor == group.cursor))
-                continue;
+            if (other.after <= group.after || !group.is_in_same_window(other)) continue;
             group.joins_at = std::min(group.joins_at.value_or(other.after), other.after);
         }
         return group;

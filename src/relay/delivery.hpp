@@ -132,6 +132,15 @@ public:
         std::vector<LaneId> lanes;
         /// Where other lanes of ours are in the same window: these join them there.
         std::optional<EventSeq> joins_at;
+
+        bool is_in_same_window(const PageGroup& other) const {
+            return cursor == other.cursor && target == other.target;
+        }
+        /// The lane is being paged from here on.
+        bool is_place_of(const LaneMachine& lane) const {
+            return lane.is_paging() && after == lane.read_up_to() && cursor == lane.cursor() &&
+                   target == lane.target();
+        }
     };
     /// The next lanes with a page to read, each group in its turn. Lanes that must wait, for room
     /// or for their topic, fall behind the others and are a group of their own until they join

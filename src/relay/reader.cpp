@@ -22,7 +22,6 @@ constexpr std::chrono::milliseconds kReconnectMax{5000};
 // microsecond.
 constexpr std::int64_t kSpan = 1'000'000;
 constexpr std::int64_t kSpanMax = 16 * kSpan;
-constexpr std::size_t kLanesMax = 256;
 
 }  // namespace
 
@@ -45,7 +44,7 @@ Reader::Reader(
       pause_(limits.poll_min),
       blockages_(delivery.blockages(1)),
       span_(kSpan),
-      by_lane_(kLanesMax) {
+      by_lane_(outbox::kLanesMax) {
 }
 
 void Reader::stop() {
@@ -265,7 +264,8 @@ Task<Result<bool>> Reader::request_page() {
     for (const auto lane : group->lanes) {
         if (!delivery_.owns(lane)) continue;
         const auto& machine = delivery_.machine(lane);
-        if (!machine.is_paging() || machine.read_up_to() != group->after) continue;
+        // It may have been lost while the end was asked for, and have come back elsewhere.
+        if (!group->is_place_of(machine)) continue;
         request.lanes.push_back({lane, machine.epoch(), machine.rewinds()});
     }
     if (request.lanes.empty() || delivery_.needs_restart()) co_return false;

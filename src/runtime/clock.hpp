@@ -20,7 +20,7 @@ struct Clock {
     using rep = duration::rep;
     using period = duration::period;
     using time_point = std::chrono::steady_clock::time_point;
-    static constexpr bool is_steady = true;
+    static constexpr bool is_steady = true;  // NOLINT(readability-identifier-naming): the standard names it
 
     static time_point now() {
         if (detail::virtual_time != nullptr) [[unlikely]]
@@ -29,7 +29,7 @@ struct Clock {
     }
 };
 
-/// The same for the time of day: only for what people or records are told, never to wait by.
+/// The same for the time of day: only for what is shown or written into records, never to wait by.
 struct WallClock {
     using time_point = std::chrono::system_clock::time_point;
 

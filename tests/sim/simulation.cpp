@@ -49,7 +49,7 @@ bool Simulation::step() {
     }
     const bool is_circling = handlers_ - handlers_before_ >= kHandlersOfInstant;
     if (has_run && !is_circling) return true;
-    if (is_circling) violated("somebody does not wait but asks again and again");
+    if (is_circling) violated("a task asks again and again without waiting");
     const auto next = is_circling ? std::optional(now() + 1ms) : time_.next();
     if (!next) return false;
     // A wait that was to end in the past ends without any time that passes.
