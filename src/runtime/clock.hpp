@@ -20,7 +20,8 @@ struct Clock {
     using rep = duration::rep;
     using period = duration::period;
     using time_point = std::chrono::steady_clock::time_point;
-    static constexpr bool is_steady = true;  // NOLINT(readability-identifier-naming): the standard names it
+    // The standard's name. NOLINTNEXTLINE(readability-identifier-naming)
+    static constexpr bool is_steady = true;
 
     static time_point now() {
         if (detail::virtual_time != nullptr) [[unlikely]]
