@@ -263,7 +263,7 @@ class ConsoleCost:
         """
         ratios, shares = [], []
         with self.database() as database:
-            database.run("CREATE TABLE lanes_before AS SELECT * FROM txstream.lanes")
+            database.run("CREATE TABLE lanes_before AS SELECT * FROM txstream.lane_positions")
             self.load(database, self.options.events)
             self.say("console: the broker and the caches warm up")
             self.relay_round(database, self.topic(), self.options.events)

@@ -1,5 +1,5 @@
 -- An outbox as the console may find it: :events events (a tenth of them of orders), all published but the last fiftieth, a hundredth
--- parked, one publication for each transaction of a thousand. Events are 10 ms apart, so that times and ids belong together.
+-- parked, one row of the log of positions for each transaction of a thousand. Events are 10 ms apart, so that times and ids belong together.
 SET synchronous_commit = off;
 SELECT set_config('console_bench.transactions', (:events / 1000)::text, false);
 
@@ -35,12 +35,13 @@ BEGIN
     END LOOP;
 END $$;
 
-INSERT INTO txstream.publications (lanes, first_id, last_id, events, cursor, target, records, acknowledged_at)
-    SELECT (SELECT array_agg(lane ORDER BY lane) FROM txstream.lanes), first_id, last_id, 1000, format('%1$s:%1$s:', xid)::pg_snapshot,
+INSERT INTO txstream.positions (lease, lanes, active, first_event, last_event, events, since, cursor, records, written_at)
+    SELECT 0, l.lanes, cardinality(l.lanes), first_id, last_id, 1000, format('%1$s:%1$s:', xid)::pg_snapshot,
         format('%1$s:%1$s:', xid::text::bigint + 1)::pg_snapshot,
         json_build_array(json_build_object('topic', 'txstream.events', 'partition', n % 12, 'first', n * 1000, 'last', n * 1000 + 999)),
         now() - (:events / 1000 - n) * interval '10 seconds'
-    FROM public.filled WHERE n < :events / 1000 * 49 / 50 ORDER BY n;
+    FROM public.filled, (SELECT array_agg(lane ORDER BY lane) AS lanes FROM txstream.lanes) l
+    WHERE n < :events / 1000 * 49 / 50 ORDER BY n;
 UPDATE txstream.lanes SET cursor = (
     SELECT format('%1$s:%1$s:', xid)::pg_snapshot FROM public.filled WHERE n = :events / 1000 * 49 / 50);
 INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type, aggregate_id, event_type, topic, key, payload,

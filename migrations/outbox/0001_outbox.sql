@@ -92,23 +92,78 @@ CREATE TABLE txstream.instance (
 INSERT INTO txstream.instance (system_identifier, database_oid)
     SELECT c.system_identifier, d.oid FROM pg_control_system() c, pg_database d WHERE d.datname = current_database();
 
--- Who may publish a lane (owner, epoch, lease) and how far it is published (cursor; target and the last event, by id and
--- xid, while a window is being paged). Few, hot rows: fillfactor leaves room for in-page updates.
+-- Ownership, positions and leases are apart, because they change at different rates. PostgreSQL keeps every version of a row
+-- that the oldest snapshot may still see: what is updated all the time grows, and gets slow, while any session holds one.
+--
+-- A lease: one narrow row for each owner of lanes (a worker of a relay), and the only row that is updated while nothing
+-- changes hands. Whoever takes over the lanes of an owner deletes its lease first: this waits for the acknowledgements that
+-- are under way (they hold the row FOR SHARE) and refuses all later ones. A number is never given twice.
+CREATE TABLE txstream.leases (
+    owner   text        PRIMARY KEY,
+    number  bigint      NOT NULL UNIQUE GENERATED ALWAYS AS IDENTITY,
+    ends_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
+-- Who has each lane: the owner whose lease has this number; no one where there is no such lease. A row is written only when
+-- the lane changes hands, and then holds the position (cursor; target and the last event, by id and xid, while a window is
+-- being paged) and the totals that it had. What its owner acknowledged since is in txstream.positions.
 CREATE TABLE txstream.lanes (
-    lane          smallint    PRIMARY KEY,
-    cursor        pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
-    target        pg_snapshot,
-    last_id       bigint      NOT NULL DEFAULT 0,
-    last_xid      xid8        NOT NULL DEFAULT '0',
-    owner         text,
-    epoch         bigint      NOT NULL DEFAULT 0,
-    lease_ends_at timestamptz,
-    published     bigint      NOT NULL DEFAULT 0,
-    parked        bigint      NOT NULL DEFAULT 0,
-    advanced_at   timestamptz
+    lane        smallint    PRIMARY KEY,
+    lease       bigint      NOT NULL DEFAULT 0,
+    epoch       bigint      NOT NULL DEFAULT 0,
+    cursor      pg_snapshot NOT NULL DEFAULT pg_current_snapshot(),
+    target      pg_snapshot,
+    last_id     bigint      NOT NULL DEFAULT 0,
+    last_xid    xid8        NOT NULL DEFAULT '0',
+    published   bigint      NOT NULL DEFAULT 0,
+    parked      bigint      NOT NULL DEFAULT 0,
+    advanced_at timestamptz,
+    -- The newest row of txstream.positions at that time: only newer ones of this lease count.
+    position    bigint      NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
 INSERT INTO txstream.lanes (lane) SELECT generate_series(0, {{lanes}} - 1);
+
+-- The log of what was acknowledged, and so of where each event is in Kafka. Rows are appended and never updated: under a
+-- held snapshot the log costs space, and its readers walk it backwards by its key. A lane is where the newest row says that
+-- names it, has its lease's number and is newer than lanes.position; else where txstream.lanes says. Its owner names
+-- every lane at least every ten seconds while it appends, so the walk is short.
+--
+-- An event was acknowledged with the row that names its lane among the active ones and in whose window it is: visible in
+-- coalesce(target, cursor), not in since, with an id from first_event to last_event.
+--
+-- Rows older than an hour are merged, to one for each minute, whoever wrote them; a merged row says where no lane
+-- is.
+CREATE TABLE txstream.positions (
+    id          bigint      NOT NULL GENERATED ALWAYS AS IDENTITY (CACHE 1),
+    lease       bigint,     -- NULL: the row is merged
+    written_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Where these lanes are. The first ones, so many as are active, have events in this row; the others are only named.
+    lanes       smallint[]  NOT NULL,
+    active      smallint    NOT NULL,
+    cursor      pg_snapshot NOT NULL,
+    target      pg_snapshot,
+    last_id     bigint      NOT NULL DEFAULT 0,
+    last_xid    xid8        NOT NULL DEFAULT '0',
+    -- Totals of each of the lanes since the outbox was made; NULL: none is parked, or the row is merged.
+    published   bigint[],
+    parked      bigint[],
+    -- What was published: how many events, from which snapshot on, with ids from which to which.
+    events      integer     NOT NULL DEFAULT 0,
+    since       pg_snapshot NOT NULL,
+    first_event bigint      NOT NULL DEFAULT 0,
+    last_event  bigint      NOT NULL DEFAULT 0,
+    -- [{"topic": ..., "partition": ..., "first": ..., "last": ...}]: offsets in Kafka. Records of other producers may lie between.
+    records     json        NOT NULL DEFAULT '[]',
+    -- Where the lanes did not come from the same snapshot to the same position: which did, [{"lanes", "since", "cursor",
+    -- "target", "last_id", "last_xid", "first_event", "last_event"}]. An event is looked for in its lane's part.
+    parts       json,
+    PRIMARY KEY (id)
+) PARTITION BY RANGE (id);
+CREATE INDEX positions_last_event ON txstream.positions (last_event) WHERE events > 0;
+-- As for the outbox: open at both ends, so that no acknowledgement fails for want of a partition.
+CREATE TABLE txstream.positions_p0 PARTITION OF txstream.positions FOR VALUES FROM (MINVALUE) TO (100000000);
+CREATE TABLE txstream.positions_tail PARTITION OF txstream.positions FOR VALUES FROM (100000000) TO (MAXVALUE);
 
 -- Events that were moved aside, with all they hold: retention may drop their partition.
 CREATE TABLE txstream.dead_letters (
@@ -147,26 +202,10 @@ CREATE INDEX dead_letters_held ON txstream.dead_letters (lane) WHERE state IN ('
 CREATE INDEX dead_letters_by_cause ON txstream.dead_letters (error_class, event_type, coalesce(topic, ''), state, id, xid)
     INCLUDE (topic);
 
--- One row for each acknowledged page: which events went when. An event belongs to the page in whose target it is
--- visible and in whose cursor it is not.
-CREATE TABLE txstream.publications (
-    id              bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    lanes           smallint[]  NOT NULL,
-    first_id        bigint      NOT NULL,
-    last_id         bigint      NOT NULL,
-    events          integer     NOT NULL,
-    cursor          pg_snapshot NOT NULL,
-    target          pg_snapshot NOT NULL,
-    -- [{"topic": ..., "partition": ..., "first": ..., "last": ...}]: offsets in Kafka. Records of other producers may lie between.
-    records         json        NOT NULL DEFAULT '[]',
-    acknowledged_at timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE INDEX publications_last_id ON txstream.publications (last_id);
-
 -- What each relay process reports about itself, so that a console on any host can say what every relay does and why an event
 -- waits. Delivery never reads it. Few, hot rows: fillfactor leaves room for in-page updates.
 CREATE TABLE txstream.members (
-    -- The first part of lanes.owner, which is "<name>/<worker>".
+    -- The first part of leases.owner, which is "<name>/<worker>".
     name                 text        PRIMARY KEY CHECK (octet_length(name) <= 512),
     host                 text        NOT NULL,
     pid                  bigint      NOT NULL,
@@ -271,6 +310,49 @@ BEGIN
     END LOOP;
 END $do$;
 
+-- Who owns each lane and how far it is published: the one place to look. Materialized, so that a statement that joins many
+-- events with their lanes looks each lane up once. The coalesce around the lease's number keeps the planner from expecting
+-- that few rows have it: nearly all have, and the walk ends at the first. The order, and the key on
+-- leases.number, are for sessions without enable_seqscan: there the price of a scan hides the price of all that is joined.
+CREATE VIEW txstream.lane_positions AS
+WITH found AS MATERIALIZED (
+    SELECT l.lane, e.owner, l.epoch,
+        CASE WHEN p.id IS NULL THEN l.cursor ELSE p.cursor END AS cursor,
+        CASE WHEN p.id IS NULL THEN l.target ELSE p.target END AS target,
+        CASE WHEN p.id IS NULL THEN l.last_id ELSE p.last_id END AS last_id,
+        CASE WHEN p.id IS NULL THEN l.last_xid ELSE p.last_xid END AS last_xid,
+        CASE WHEN p.id IS NULL THEN l.published ELSE p.published[array_position(p.lanes, l.lane)] END AS published,
+        CASE WHEN p.id IS NULL THEN l.parked ELSE coalesce(p.parked[array_position(p.lanes, l.lane)], 0) END AS parked,
+        CASE WHEN p.id IS NULL THEN l.advanced_at ELSE p.written_at END AS advanced_at,
+        e.ends_at AS lease_ends_at,
+        coalesce(p.id, l.position) AS position
+    FROM txstream.lanes l
+    LEFT JOIN txstream.leases e ON e.number = l.lease
+    LEFT JOIN LATERAL (
+        SELECT * FROM txstream.positions p
+        WHERE p.id > l.position AND coalesce(p.lease = l.lease, false) AND l.lane = ANY (p.lanes)
+        ORDER BY p.id DESC LIMIT 1
+    ) p ON true
+    ORDER BY l.lane
+)
+SELECT * FROM found;
+
+-- Whether an event was acknowledged with a row of the log, of which the caller knows that it has events, and that the
+-- event's id is between its first and its last one.
+CREATE FUNCTION txstream.acknowledged_with(entry txstream.positions, lane smallint, id bigint, xid xid8) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN lane = ANY ((entry).lanes[:(entry).active]) AND CASE WHEN (entry).parts IS NULL
+    THEN pg_visible_in_snapshot(xid, coalesce((entry).target, (entry).cursor)) AND NOT pg_visible_in_snapshot(xid, (entry).since)
+    ELSE EXISTS (
+        SELECT FROM json_to_recordset((entry).parts) AS part(lanes smallint[], since pg_snapshot, cursor pg_snapshot,
+            target pg_snapshot, last_id bigint, last_xid xid8, first_event bigint, last_event bigint)
+        WHERE acknowledged_with.lane = ANY (part.lanes)
+            AND acknowledged_with.id BETWEEN part.first_event AND part.last_event
+            AND NOT pg_visible_in_snapshot(xid, part.since)
+            AND (pg_visible_in_snapshot(xid, part.cursor) OR (pg_visible_in_snapshot(xid, part.target)
+                AND (acknowledged_with.id, xid) <= (part.last_id, part.last_xid)))
+    ) END;
+
 -- For people: every event with what became of it.
 CREATE VIEW txstream.events AS
 SELECT
@@ -284,15 +366,15 @@ SELECT
     o.payload AS payload_json,
     o.metadata, o.headers, o.created_at,
     CASE WHEN d.id IS NULL THEN (
-        SELECT p.acknowledged_at FROM txstream.publications p
-        WHERE p.last_id >= o.id AND p.first_id <= o.id AND o.lane = ANY (p.lanes)
-          AND pg_visible_in_snapshot(o.xid, p.target) AND NOT pg_visible_in_snapshot(o.xid, p.cursor)
-        ORDER BY p.last_id LIMIT 1
+        SELECT p.written_at FROM txstream.positions p
+        WHERE p.events > 0 AND p.last_event >= o.id AND p.first_event <= o.id
+          AND txstream.acknowledged_with(p, o.lane, o.id, o.xid)
+        ORDER BY p.last_event LIMIT 1
     ) END AS published_at,
     coalesce(d.attempts, 0) AS attempts,
     d.error AS last_error
 FROM txstream.outbox o
-JOIN txstream.lanes l USING (lane)
+JOIN txstream.lane_positions l USING (lane)
 LEFT JOIN txstream.dead_letters d ON d.id = o.id AND d.xid = o.xid AND d.event_id = o.event_id;
 
 -- The earlier system's table, as a view: its queries and habits keep working ('parked' was called 'failed').
@@ -325,6 +407,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA txstream FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA txstream FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA txstream FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION txstream.lane_of TO txstream_writer, txstream_relay, txstream_reader;
+GRANT EXECUTE ON FUNCTION txstream.acknowledged_with TO txstream_relay, txstream_reader;
 DO $$
 DECLARE function regprocedure;
 BEGIN
@@ -340,12 +423,14 @@ GRANT USAGE ON SCHEMA txstream TO txstream_writer, txstream_relay, txstream_read
 -- No xid, no id, no event_id of others to read: a writer appends and does nothing else.
 GRANT INSERT (event_id, aggregate_type, aggregate_id, event_type, topic, key, payload, payload_bytes, content_type,
               metadata, headers, created_at), SELECT (event_id) ON txstream.outbox TO txstream_writer;
-GRANT SELECT ON txstream.outbox, txstream.lanes, txstream.dead_letters, txstream.publications, txstream.events,
-    txstream.outbox_compat, txstream.instance, txstream.members, txstream.history, txstream.schema_migrations
+GRANT SELECT ON txstream.outbox, txstream.leases, txstream.lanes, txstream.positions, txstream.dead_letters,
+    txstream.lane_positions, txstream.events, txstream.outbox_compat, txstream.instance, txstream.members, txstream.history, txstream.schema_migrations
     TO txstream_relay, txstream_reader;
+GRANT INSERT, UPDATE, DELETE ON txstream.leases TO txstream_relay;
 GRANT UPDATE ON txstream.lanes TO txstream_relay;
 GRANT UPDATE (refused_at, refused_why) ON txstream.instance TO txstream_relay;
 GRANT INSERT, UPDATE ON txstream.dead_letters TO txstream_relay;
-GRANT INSERT ON txstream.publications TO txstream_relay;
+-- Merging replaces old rows by one.
+GRANT INSERT, UPDATE, DELETE ON txstream.positions TO txstream_relay;
 GRANT INSERT, UPDATE, DELETE ON txstream.members TO txstream_relay;
 GRANT INSERT, UPDATE ON txstream.history TO txstream_relay;

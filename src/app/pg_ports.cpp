@@ -109,9 +109,12 @@ public:
               std::move(conninfo),
               std::string(kLockTimeout) + "SET application_name = 'txstream keeper'"
           ),
-          owner_(std::move(owner)) {}
+          store_(std::move(owner)) {}
 
-    Task<Result<>> open(Deadline deadline) override { return session_.open(deadline); }
+    Task<Result<>> open(Deadline deadline) override {
+        store_.forget();
+        return session_.open(deadline);
+    }
     bool is_open() const override { return session_.is_open(); }
 
     Task<Result<std::vector<outbox::ClaimedLane>>> claim(
@@ -120,21 +123,19 @@ public:
         std::chrono::milliseconds lease,
         Deadline deadline
     ) override {
-        return outbox::claim_lanes(*session_, owner_, std::move(owned), limit, lease, deadline);
+        return store_.claim(*session_, std::move(owned), limit, lease, deadline);
     }
     Task<Result<std::vector<LaneId>>> renew(
         std::vector<LaneId> lanes, std::chrono::milliseconds lease, Deadline deadline
     ) override {
-        return outbox::renew_lanes(*session_, owner_, std::move(lanes), lease, deadline);
+        return store_.renew(*session_, std::move(lanes), lease, deadline);
     }
     Task<Result<std::vector<LaneId>>> advance(
         std::vector<outbox::LaneProgress> lanes,
         std::vector<outbox::Publication> publications,
         Deadline deadline
     ) override {
-        return outbox::advance_lanes(
-            *session_, std::move(lanes), std::move(publications), deadline
-        );
+        return store_.advance(*session_, std::move(lanes), std::move(publications), deadline);
     }
     Task<Result<bool>> park(
         outbox::LaneProgress lane,
@@ -143,17 +144,17 @@ public:
         outbox::DeadLetter form,
         Deadline deadline
     ) override {
-        return outbox::park_and_advance(
+        return store_.park(
             *session_, std::move(lane), std::move(parked), std::move(publication), form, deadline
         );
     }
     Task<Result<>> release(Deadline deadline) override {
-        return outbox::release_lanes(*session_, owner_, deadline);
+        return store_.release(*session_, deadline);
     }
 
 private:
     Session session_;
-    std::string owner_;
+    outbox::LaneStore store_;
 };
 
 }  // namespace

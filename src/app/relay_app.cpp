@@ -37,6 +37,7 @@ constexpr std::chrono::seconds kBacklogOpenTimeout{5};
 constexpr unsigned kBacklogFailures = 2;
 // The structure of the outbox is looked at each fifth time.
 constexpr unsigned kLooksPerStructure = 5;
+constexpr int kMergeStepsPerLook = 4;
 constexpr std::chrono::seconds kStructureStopTimeout{2};
 // Of a process that ends; without the database its row stays, and tells of a silent relay.
 constexpr std::chrono::milliseconds kLeaveTimeout{500};
@@ -348,6 +349,7 @@ Task<> RelayApp::measure_backlog() {
         if (connection && measured && looks++ % kLooksPerStructure == 0) {
             measured = co_await look_at_structure(*connection);
             if (measured) measured = co_await report_sizes(*connection);
+            if (measured && is_reporter_) co_await merge_positions(*connection);
         }
         if (measured) {
             failures = 0;
@@ -367,6 +369,21 @@ Task<> RelayApp::measure_backlog() {
         if (!is_stopping_ && connection && connection->is_open())
             co_await reporter_.report(*connection, state());
         if (!is_stopping_) co_await backlog_wakeup_.wait(Deadline::Clock::now() + kBacklogInterval);
+    }
+}
+
+// A step is some tens of milliseconds; the next look at the backlog goes on.
+Task<> RelayApp::merge_positions(pg::Connection& connection) {
+    const auto deadline = Deadline::in(kBacklogTimeout);
+    Result<bool> is_more = true;
+    for (int steps = 0; steps < kMergeStepsPerLook && is_more && *is_more; ++steps)
+        is_more = co_await merger_.step(connection, deadline);
+    if (!is_more) {
+        log::warn(
+            kComponent,
+            "cannot merge old rows of txstream.positions",
+            {{"error", is_more.error().what()}}
+        );
     }
 }
 

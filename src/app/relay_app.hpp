@@ -5,6 +5,7 @@
 #include "app/metrics.hpp"
 #include "app/relay_reporter.hpp"
 #include "outbox/backlog.hpp"
+#include "outbox/position_merger.hpp"
 #include "relay/blockages.hpp"
 #include "relay/delays.hpp"
 #include "relay/stall_detector.hpp"
@@ -64,6 +65,7 @@ private:
     Task<> measure_backlog();
     Task<Result<>> measure_backlog_once(pg::Connection& connection, outbox::BacklogMeter& meter);
     Task<Result<>> open_backlog_session(Deadline deadline);
+    Task<> merge_positions(pg::Connection& connection);
     Task<> leave();
     RelayReporter::State state() const;
     Task<Result<>> report_sizes(pg::Connection& connection);
@@ -92,6 +94,7 @@ private:
     std::unique_ptr<relay::WorkerPool> pool_;
     RelayReporter reporter_;
     std::unique_ptr<pg::Connection> backlog_session_;
+    outbox::PositionMerger merger_;
     std::optional<outbox::Backlog> backlog_;  ///< at the last look, if it could be measured
     std::size_t lanes_ = 0;
     relay::DelayReason delayed_before_;  ///< what kept the workers from starting

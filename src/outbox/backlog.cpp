@@ -33,7 +33,7 @@ constexpr pg::Statement kFirst{
           " coalesce(walks.rows >= (SELECT most FROM n), false), coalesce(walks.low, 0),"
           " coalesce(walks.high, 0),"
           " coalesce((SELECT id FROM txstream.outbox ORDER BY id DESC LIMIT 1), 0)"
-          " FROM txstream.lanes c"
+          " FROM l c"
           " LEFT JOIN walks ON c.lane = ANY (walks.lanes)"
           " LEFT JOIN walked ON walked.lanes = walks.lanes AND walked.lane = c.lane"
           " LEFT JOIN late ON late.lane = c.lane ORDER BY c.lane"
@@ -45,7 +45,7 @@ constexpr pg::Statement kNext{
     "txs_backlog_next",
     "SELECT pg_current_snapshot()::text, now(), l.published + l.parked, l.parked,"
     " coalesce(n.appended, 0)"
-    " FROM txstream.lanes l LEFT JOIN (SELECT lane, count(*) AS appended FROM ("
+    " FROM txstream.lane_positions l LEFT JOIN (SELECT lane, count(*) AS appended FROM ("
     "  SELECT lane FROM txstream.outbox WHERE xid >= $1::xid8"
     "  UNION ALL SELECT o.lane FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
     "   (SELECT lane FROM txstream.outbox WHERE xid = r.x OFFSET 0) o) o GROUP BY lane) n"

@@ -126,8 +126,8 @@ TEST_F(ConsoleReadsPgTest, APublishedEventHasItsPublicationAndAParkedOneItsCause
     publish_all();
     script(
         *superuser_,
-        "INSERT INTO txstream.publications (lanes, first_id, last_id, events, cursor, target,"
-        " records) SELECT array_agg(lane), 1, 1000, 1, '" +
+        "INSERT INTO txstream.positions (lease, lanes, active, first_event, last_event, events,"
+        " since, cursor, records) SELECT 0, array_agg(lane), 32, 1, 1000, 1, '" +
             before +
             "', pg_current_snapshot(), '[{\"topic\":\"t\",\"partition\":1,\"first\":2,\"last\":3}]'"
             " FROM txstream.lanes"
@@ -274,9 +274,8 @@ TEST_F(ConsoleReadsPgTest, AnEventIsFoundByItsKeyAndTime) {
 TEST_F(ConsoleReadsPgTest, TheSessionCannotWrite) {
     const auto refused = try_script(
         *console_,
-        "INSERT INTO txstream.publications (lanes, first_id,"
-        " last_id, events, cursor, target) VALUES ('{}', 1,"
-        " 1, 1, '1:1:', '1:1:')"
+        "INSERT INTO txstream.positions (lease, lanes, active, cursor, since)"
+        " VALUES (0, '{}', 0, '1:1:', '1:1:')"
     );
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().origin(), "25006");

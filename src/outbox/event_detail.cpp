@@ -62,14 +62,13 @@ enum Column {
     kResolvedReason,
 };
 
-const pg::Statement kPublication{
-    "txs_event_publication",
-    "SELECT p.id, p.acknowledged_at, p.events, p.records::text FROM (SELECT $1::bigint AS id,"
+const pg::Statement kAcknowledged{
+    "txs_event_acknowledged",
+    "SELECT p.id, p.written_at, p.events, p.records::text FROM (SELECT $1::bigint AS id,"
     "  $2::xid8 AS xid, $3::smallint AS lane) o CROSS JOIN LATERAL"
-    " (SELECT * FROM txstream.publications WHERE last_id >= o.id ORDER BY last_id LIMIT 20000) p"
-    " WHERE p.first_id <= o.id AND o.lane = ANY (p.lanes)"
-    " AND pg_visible_in_snapshot(o.xid, p.target) AND NOT pg_visible_in_snapshot(o.xid, p.cursor)"
-    " LIMIT 1"
+    " (SELECT * FROM txstream.positions WHERE events > 0 AND last_event >= o.id"
+    "  ORDER BY last_event LIMIT 20000) p WHERE p.first_event <= o.id"
+    " AND txstream.acknowledged_with(p, o.lane, o.id, o.xid) LIMIT 1"
 };
 
 // $1, $2 the event, $3 its key, $4 how many on each side, $5 among how many.
@@ -175,7 +174,7 @@ Task<Result<EventDetail>> event_detail(
     if (detail.event.state == EventState::published) {
         TXS_CO_TRY(
             const auto found,
-            co_await connection.run(kPublication, pg::Params::of(seq.id(), xid, lane), deadline)
+            co_await connection.run(kAcknowledged, pg::Params::of(seq.id(), xid, lane), deadline)
         );
         if (!found.empty())
             detail.publication = PublicationFacts{

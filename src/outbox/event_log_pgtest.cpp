@@ -22,10 +22,11 @@ protected:
     ) {
         script(
             *superuser_,
-            "INSERT INTO txstream.publications (lanes, first_id, last_id, events, cursor, target,"
-            " acknowledged_at) VALUES (" +
-                lanes + ", " + std::to_string(id(first)) + ", " + std::to_string(id(last)) +
-                ", 1, '" + cursor + "', '" + target + "', '" + at + "')"
+            "INSERT INTO txstream.positions (lease, active, lanes, first_event, last_event, events,"
+            " since, cursor, written_at) SELECT -1, cardinality(lanes), lanes, " +
+                std::to_string(id(first)) + ", " + std::to_string(id(last)) + ", 1, '" + cursor +
+                "', '" + target + "', '" + at + "' FROM (SELECT (" + lanes +
+                ")::smallint[] AS lanes) l"
         );
     }
     void dead_letter(int number, const std::string& state) {

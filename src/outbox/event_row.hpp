@@ -50,23 +50,22 @@ std::string timestamptz_text(Time time);
     ", CASE WHEN pg_visible_in_snapshot(o.xid, l.cursor)"                   \
     " OR (l.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, l.target)" \
     "  AND (o.id, o.xid) <= (l.last_id, l.last_xid)) THEN 'published' ELSE 'pending' END)"
-#define TXS_EVENT_PUBLICATION(columns, rows_max)                              \
-    "(SELECT " columns                                                        \
-    " FROM (SELECT * FROM txstream.publications WHERE last_id >= o.id"        \
-    "  ORDER BY last_id LIMIT " rows_max                                      \
-    ") p WHERE p.first_id <= o.id"                                            \
-    " AND o.lane = ANY (p.lanes) AND pg_visible_in_snapshot(o.xid, p.target)" \
-    " AND NOT pg_visible_in_snapshot(o.xid, p.cursor) LIMIT 1)"
+#define TXS_EVENT_PUBLICATION(columns, rows_max)                                      \
+    "(SELECT " columns                                                                \
+    " FROM (SELECT * FROM txstream.positions WHERE events > 0 AND last_event >= o.id" \
+    "  ORDER BY last_event LIMIT " rows_max                                           \
+    ") p WHERE p.first_event <= o.id"                                                 \
+    " AND txstream.acknowledged_with(p, o.lane, o.id, o.xid) LIMIT 1)"
 #define TXS_EVENT_ROW                                                                        \
     "o.id, o.xid, o.event_id, o.lane, " TXS_EVENT_STATE("d.state"                            \
     ) " AS state, o.event_type, o.aggregate_type, o.aggregate_id,"                           \
       " coalesce(o.key, o.aggregate_id), coalesce(o.topic, ''), o.created_at,"               \
       " CASE WHEN " TXS_EVENT_STATE("d.state") " = 'published' THEN " TXS_EVENT_PUBLICATION( \
-          "p.acknowledged_at", "500"                                                         \
+          "p.written_at", "500"                                                              \
       ) " END, coalesce(d.attempts, 0), coalesce(d.error_class, ''),"                        \
         " left(coalesce(d.error, ''), 300), o.size"
-#define TXS_EVENT_JOINS                                                           \
-    " JOIN txstream.lanes l ON l.lane = o.lane LEFT JOIN txstream.dead_letters d" \
+#define TXS_EVENT_JOINS                                                                    \
+    " JOIN txstream.lane_positions l ON l.lane = o.lane LEFT JOIN txstream.dead_letters d" \
     " ON d.id = o.id AND d.xid = o.xid AND d.event_id = o.event_id"
 
 // The same of `d` alone: retention may have dropped the row of the outbox. The size is that of what

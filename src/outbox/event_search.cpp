@@ -52,7 +52,7 @@ const pg::Statement kMaybePending{
     " key, size, " TXS_TRACEPARENT
 #define TXS_HITS(source)                                                                   \
     " hits AS MATERIALIZED (SELECT o.* FROM " source                                       \
-    " o JOIN txstream.lanes l ON l.lane = o.lane"                                          \
+    " o JOIN txstream.lane_positions l ON l.lane = o.lane"                                 \
     "  WHERE ($16::smallint[] IS NULL OR o.lane = ANY ($16)) AND " TXS_WANTED              \
     " AND ($15::text[] IS NULL OR " TXS_EVENT_STATE(                                       \
         "(SELECT d.state FROM txstream.dead_letters d WHERE d.id = o.id AND d.xid = o.xid" \

@@ -29,7 +29,7 @@ constexpr pg::Statement kWrite{
     " CROSS JOIN (SELECT count(*) FILTER (WHERE owner IS NOT NULL"
     "   AND lease_ends_at >= clock_timestamp())::smallint AS owned,"
     "   coalesce(bool_or(owner IS NOT NULL AND lease_ends_at >= clock_timestamp())"
-    "    FILTER (WHERE lane = 0), false) AS has_reporter FROM txstream.lanes) l"
+    "    FILTER (WHERE lane = 0), false) AS has_reporter FROM txstream.lane_positions) l"
     " CROSS JOIN (SELECT count(*)::smallint AS relays,"
     "   coalesce(max(array_position(ARRAY['closed', 'half_open', 'open'], breaker)) - 1,"
     "    0)::smallint AS breaker,"

@@ -51,12 +51,7 @@ protected:
 };
 
 TEST_F(HistoryPgTest, ASlotHasWhatTheReporterSaysAndWhatTheMembersReport) {
-    script(
-        *superuser_,
-        "UPDATE txstream.lanes SET owner = 'a/1', lease_ends_at = now() + interval '1 minute' "
-        "WHERE "
-        "lane < 30"
-    );
+    give_lanes("a/1", "lane < 30");
     Member other;
     other.name = "b";
     other.breaker = "half_open";
@@ -89,13 +84,10 @@ TEST_F(HistoryPgTest, OneThatIsNoReporterFillsASlotOnlyWhileThereIsNoReporter) {
     write(entry(1), false);
     ASSERT_EQ(newest().size(), 1U) << "the first lane has no owner";
     script(*superuser_, "TRUNCATE txstream.history");
-    script(
-        *superuser_,
-        "UPDATE txstream.lanes SET owner = 'a/1', lease_ends_at = now() + interval '1 minute'"
-    );
+    give_lanes("a/1", "true");
     write(entry(1), false);
     EXPECT_TRUE(newest().empty());
-    script(*superuser_, "UPDATE txstream.lanes SET lease_ends_at = now() - interval '1 s'");
+    end_lease("a/1");
     write(entry(1), false);
     EXPECT_EQ(newest().size(), 1U) << "the owner of the first lane is dead";
 }

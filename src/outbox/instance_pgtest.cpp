@@ -17,10 +17,10 @@ protected:
         EXPECT_EQ(checked.error().code(), Code::corrupt);
         EXPECT_EQ(checked.error().origin(), kForeignInstance);
         EXPECT_NE(checked.error().what().find(why), std::string::npos) << checked.error().what();
-        const auto claimed = wait(claim_lanes(*superuser_, "a", {}, 32, 60s, soon()));
+        const auto claimed = wait(LaneStore("a").claim(*superuser_, {}, 32, 60s, soon()));
         ASSERT_FALSE(claimed);
         EXPECT_EQ(claimed.error().origin(), kForeignInstance);
-        EXPECT_EQ(one("SELECT count(*)::text FROM txstream.lanes WHERE owner IS NOT NULL"), "0");
+        EXPECT_EQ(one("SELECT count(*)::text FROM txstream.leases"), "0");
     }
     void decide() {
         script(

@@ -7,6 +7,7 @@
 #include "pg/connection.hpp"
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,7 +42,19 @@ struct ParkedEvent {
     std::string error;
 };
 
-/// The page that an acknowledgement covers, for txstream.publications.
+/// Where events went: offsets of Kafka. Records of other producers may lie between.
+struct RecordRange {
+    std::string topic;
+    std::int32_t partition = 0;
+    std::int64_t first = 0;
+    std::int64_t last = 0;
+};
+
+/// Widens the range of its topic and partition, or adds it.
+void add_records(std::vector<RecordRange>& all, RecordRange range);
+
+/// Events that were published together: those of these lanes that `target` sees and `cursor` does
+/// not. All its lanes came to the same position with it.
 struct Publication {
     std::vector<LaneId> lanes;
     EventSeq first_id;
@@ -49,8 +62,7 @@ struct Publication {
     std::int64_t events = 0;
     Snapshot cursor;
     Snapshot target;
-    /// Where they went, a JSON array: [{"topic","partition","first","last"}], offsets of Kafka.
-    std::string records = "[]";
+    std::vector<RecordRange> records;  ///< one for each topic and partition
 };
 
 /// How many lanes the outbox has; fixed when it was migrated.
@@ -59,56 +71,95 @@ Task<Result<std::size_t>> lane_count(pg::Connection& connection, Deadline deadli
 /// Some lane has no owner whose lease has not ended: its events wait.
 Task<Result<bool>> has_unowned_lanes(pg::Connection& connection, Deadline deadline);
 
-/// Claims up to `limit` lanes that are free or whose lease has ended, by the database's clock, and
-/// those that the table holds for the owner beside the `owned` ones.
-/// Fails as check_instance() does, without claiming anything.
-Task<Result<std::vector<ClaimedLane>>> claim_lanes(
-    pg::Connection& connection,
-    std::string owner,
-    std::vector<LaneId> owned,
-    std::size_t limit,
-    std::chrono::milliseconds lease,
-    Deadline deadline
-);
-
-/// Prolongs the leases of these lanes, and of no other that the table holds for the owner: a lane
-/// whose claim was answered to nobody must become free. Gives back those that are still the
-/// owner's; a missing one is lost.
-Task<Result<std::vector<LaneId>>> renew_lanes(
-    pg::Connection& connection,
-    std::string owner,
-    std::vector<LaneId> lanes,
-    std::chrono::milliseconds lease,
-    Deadline deadline
-);
-
-/// Moves the cursors of the lanes, in one transaction; gives back the lanes that were still under
-/// their epoch. Another owner's progress is never overwritten: a missing lane is lost. Cursors may
-/// be lost in a crash of the server (duplicates, never a loss), so nothing is waited for on disk.
-/// May be repeated when it is unknown whether it was applied.
-Task<Result<std::vector<LaneId>>> advance_lanes(
-    pg::Connection& connection,
-    std::vector<LaneProgress> lanes,
-    std::vector<Publication> publications,
-    Deadline deadline
-);
-
 /// How an event is put among the dead letters. `bare` is the last resort where the whole cannot be
 /// stored: its content stays in the outbox.
 enum class DeadLetter : std::uint8_t { whole, bare };
 
-/// Parks events of one lane and moves its cursor, durably, in one transaction. False: the lane is
-/// lost, nothing was done. Texts of errors are made storable, whatever they are.
-Task<Result<bool>> park_and_advance(
-    pg::Connection& connection,
-    LaneProgress lane,
-    std::vector<ParkedEvent> parked,
-    Publication publication,
-    DeadLetter form,
-    Deadline deadline
-);
+/// What an owner of lanes writes: its lease, which lanes it has, how far they are published.
+///
+/// Three tables, because they change at different rates. `leases` has one row for each owner; it
+/// alone is updated while nothing changes hands, a few times in a lease. A row of `lanes` is
+/// written when the lane is claimed. What is acknowledged is appended to `positions`, many lanes
+/// and pages to a row, so that nothing grows slower while a session somewhere holds a snapshot.
+///
+/// An owner is fenced as a whole: whoever wants its lanes deletes its lease. Each acknowledgement
+/// holds the lease's row FOR SHARE, which writes no new version of it, until it commits. So one
+/// that is under way is waited for and seen by the next owner, and a later one changes nothing.
+///
+/// One for each session of one owner: forget() when the session is another one. One call at a time.
+class LaneStore {
+public:
+    explicit LaneStore(std::string owner);
 
-/// Gives the lanes up, so that others need not wait for the leases to end.
-Task<Result<>> release_lanes(pg::Connection& connection, std::string owner, Deadline deadline);
+    /// What the session before this one was told, a new one knows nothing of. The next claim takes
+    /// a new lease, and what the old session may still be writing is refused from then on.
+    void forget();
+
+    /// Claims up to `limit` lanes that have no owner, or whose owner's lease has ended by the
+    /// database's clock; first those that the table holds for this owner beside the `owned` ones.
+    /// Fails as check_instance() does, without claiming anything.
+    Task<Result<std::vector<ClaimedLane>>> claim(
+        pg::Connection& connection,
+        std::vector<LaneId> owned,
+        std::size_t limit,
+        std::chrono::milliseconds lease,
+        Deadline deadline
+    );
+
+    /// Prolongs the lease. Returns which of these lanes are still the owner's; a missing one is
+    /// lost. Nothing is waited for on disk: a disk that is busy for seconds would cost all lanes,
+    /// and a crash that forgets it ends the session too, under which the lanes were claimed.
+    Task<Result<std::vector<LaneId>>> renew(
+        pg::Connection& connection,
+        std::vector<LaneId> lanes,
+        std::chrono::milliseconds lease,
+        Deadline deadline
+    );
+
+    /// Appends where these lanes are: a row for each position, with the publication that led there
+    /// and all lanes that are there. Returns the lanes of the rows that were written; a missing one
+    /// is lost. A crash of the server may lose it (duplicates, never a loss), so nothing is waited
+    /// for on disk. May be repeated when it is unknown whether it was applied.
+    Task<Result<std::vector<LaneId>>> advance(
+        pg::Connection& connection,
+        std::vector<LaneProgress> lanes,
+        std::vector<Publication> publications,
+        Deadline deadline
+    );
+
+    /// Parks events of one lane and appends its position, durably, in one transaction. False: the
+    /// lane is lost, nothing was done. Texts of errors are made storable, whatever they are.
+    Task<Result<bool>> park(
+        pg::Connection& connection,
+        LaneProgress lane,
+        std::vector<ParkedEvent> parked,
+        Publication publication,
+        DeadLetter form,
+        Deadline deadline
+    );
+
+    /// Gives the lease up, and all lanes with it, so that others need not wait for its end.
+    Task<Result<>> release(pg::Connection& connection, Deadline deadline);
+
+private:
+    struct Totals {
+        std::int64_t published = 0;
+        std::int64_t parked = 0;
+    };
+
+    Task<Result<>> take_lease(
+        pg::Connection& connection, std::chrono::milliseconds lease, Deadline deadline
+    );
+    pg::Params rows_params(
+        const std::vector<LaneProgress>& lanes,
+        const std::vector<Publication>& publications,
+        std::int64_t parked
+    ) const;
+    Totals totals_of(LaneId lane) const;
+
+    std::string owner_;
+    std::int64_t lease_ = 0;  ///< its number; 0: none
+    std::map<LaneId, Totals> totals_;
+};
 
 }  // namespace txstream::outbox

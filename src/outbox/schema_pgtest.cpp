@@ -1,6 +1,7 @@
 #include "outbox/backlog.hpp"
 #include "outbox/event_log.hpp"
 #include "outbox/lane_store.hpp"
+#include "outbox/position_merger.hpp"
 #include "outbox/reader.hpp"
 #include "tests/support/outbox_database.hpp"
 
@@ -63,7 +64,7 @@ TEST_F(SchemaPgTest, AWriterMayAppendAndNothingElse) {
           "SELECT payload FROM txstream.outbox",
           "UPDATE txstream.outbox SET payload = '{}'",
           "DELETE FROM txstream.outbox",
-          "UPDATE txstream.lanes SET owner = 'me'",
+          "UPDATE txstream.lanes SET lease = 1",
           "SELECT 1 FROM txstream.dead_letters"})
         EXPECT_EQ(refusal("txstream_writer", sql), denied) << sql;
 }
@@ -79,8 +80,8 @@ TEST_F(SchemaPgTest, AReaderMayReadAndARelayMayMoveLanesAndNeitherMayTouchEvents
         EXPECT_EQ(refusal(role, "DELETE FROM txstream.outbox"), denied) << role;
         EXPECT_EQ(refusal(role, "SELECT txstream.publish('T', 'k', 'E', '{}')"), denied) << role;
     }
-    EXPECT_EQ(refusal("txstream_reader", "UPDATE txstream.lanes SET owner = 'me'"), denied);
-    EXPECT_EQ(refusal("txstream_relay", "UPDATE txstream.lanes SET owner = 'me'"), "done");
+    EXPECT_EQ(refusal("txstream_reader", "UPDATE txstream.lanes SET lease = 1"), denied);
+    EXPECT_EQ(refusal("txstream_relay", "UPDATE txstream.lanes SET lease = 1"), "done");
 }
 
 TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
@@ -89,7 +90,8 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
     const auto session = connect(std::string(kReaderSettings) + "SET ROLE txstream_relay");
     EXPECT_TRUE(wait(pg::check_schema(*session, {tests::shipped_migrations("outbox")}, soon())));
     EXPECT_EQ(must(wait(lane_count(*session, soon()))), 32U);
-    const auto lanes = must(wait(claim_lanes(*session, "a", {}, 32, 60s, soon())));
+    LaneStore store("a");
+    const auto lanes = must(wait(store.claim(*session, {}, 32, 60s, soon())));
     const auto target = must(wait(current_snapshot(*session, soon())));
     std::vector<LaneId> all;
     for (const auto& lane : lanes) all.push_back(lane.lane);
@@ -110,7 +112,7 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
          .limit = tests::rows_at_most(10)}
     ));
     EXPECT_EQ(must(wait(receive_page(*session, soon()))).size(), 1U);
-    EXPECT_EQ(must(wait(renew_lanes(*session, "a", all, 60s, soon()))).size(), 32U);
+    EXPECT_EQ(must(wait(store.renew(*session, all, 60s, soon()))).size(), 32U);
     const auto mine = *std::ranges::find(lanes, events.lane(0), &ClaimedLane::lane);
     Publication page;
     page.lanes = {mine.lane};
@@ -119,18 +121,30 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
     page.cursor = cursor;
     page.target = target;
     LaneProgress progress{mine.lane, mine.epoch, cursor, target, EventSeq(0), 0};
-    EXPECT_EQ(must(wait(advance_lanes(*session, {progress}, {page}, soon()))).size(), 1U);
+    EXPECT_EQ(must(wait(store.advance(*session, {progress}, {page}, soon()))).size(), 1U);
     progress.cursor = target;
     progress.target.reset();
     const ParkedEvent parked{events.id(0), 1, "X", "x"};
-    EXPECT_TRUE(
-        must(wait(park_and_advance(*session, progress, {parked}, page, DeadLetter::whole, soon())))
-    );
+    EXPECT_TRUE(must(wait(store.park(*session, progress, {parked}, page, DeadLetter::whole, soon()))
+    ));
     BacklogMeter meter;
     EXPECT_EQ(must(wait(meter.measure(*session, soon()))).parked, 1U);
     EXPECT_EQ(must(wait(newest_events(*session, {10, 0, 1 << 20}, soon()))).events.size(), 1U);
-    must(wait(release_lanes(*session, "a", soon())));
-    EXPECT_EQ(one("SELECT count(owner)::text FROM txstream.lanes"), "0");
+    script(
+        *superuser_,
+        "INSERT INTO txstream.positions (lease, lanes, active, published, cursor, since, "
+        "written_at)"
+        " SELECT 0, '{1}', 1, '{1}', '1:1:', '1:1:', now() - interval '1 day'"
+        " FROM generate_series(1, 3)"
+    );
+    EXPECT_FALSE(must(wait(PositionMerger().step(*session, soon()))));
+    EXPECT_EQ(
+        one("SELECT count(*)::text FROM txstream.positions WHERE written_at < now() - interval '1 "
+            "h'"),
+        "1"
+    );
+    must(wait(store.release(*session, soon())));
+    EXPECT_EQ(one("SELECT count(owner)::text FROM txstream.lane_positions"), "0");
 }
 
 TEST_F(SchemaPgTest, AReadersRoleSufficesToSeeTheEventsAndTheBacklog) {

@@ -19,7 +19,7 @@ constexpr pg::Statement kSituation{
     " FROM (SELECT count(*) AS lanes, count(*) FILTER (WHERE owner IS NOT NULL"
     "   AND lease_ends_at >= clock_timestamp()) AS owned, bool_or(epoch > 0) AS ever,"
     "  max(lease_ends_at) FILTER (WHERE lease_ends_at < clock_timestamp()) AS unowned_since,"
-    "  max(advanced_at) AS advanced_at FROM txstream.lanes) l"
+    "  max(advanced_at) AS advanced_at FROM txstream.lane_positions) l"
     " LEFT JOIN txstream.instance i ON true"
 };
 
@@ -61,7 +61,7 @@ constexpr pg::Statement kLanes{
     "SELECT l.lane, l.owner, l.epoch, l.lease_ends_at,"
     " coalesce(l.owner IS NOT NULL AND l.lease_ends_at >= clock_timestamp(), false),"
     " l.target IS NOT NULL, l.advanced_at, l.published, l.parked, coalesce(h.keys, 0)"
-    " FROM txstream.lanes l LEFT JOIN (SELECT lane, count(DISTINCT key) AS keys FROM ("
+    " FROM txstream.lane_positions l LEFT JOIN (SELECT lane, count(DISTINCT key) AS keys FROM ("
     "  SELECT lane, key FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT "
     "$1) d"
     "  GROUP BY lane) h ON h.lane = l.lane ORDER BY l.lane"

@@ -44,12 +44,8 @@ TEST_F(SituationPgTest, OwnersCountWhileTheirLeasesLast) {
     EXPECT_FALSE(none.newest_event_at);
     EXPECT_FALSE(none.is_read_only) << "only this session is";
     EXPECT_FALSE(none.is_foreign);
-    script(
-        *superuser_,
-        "UPDATE txstream.lanes SET owner = 'a/1', epoch = 1, lease_ends_at = now() + CASE WHEN "
-        "lane < 8"
-        " THEN interval '1 minute' ELSE interval '-7 s' END"
-    );
+    give_lanes("a/1", "lane < 8");
+    give_lanes("a/2", "lane >= 8", "-7 s");
     publish("k");
     const auto some = situation();
     EXPECT_EQ(some.lanes_owned, 8);
@@ -142,11 +138,10 @@ TEST_F(SituationPgTest, DeadLettersAndLanesAreReadAsTheTablesHaveThem) {
     EXPECT_EQ(parked.classes[0].recent, 1U);
     EXPECT_EQ(parked.classes[1].recent, 0U);
     EXPECT_FALSE(must(wait(read_parked(*reader_, 1, soon()))).is_exact);
+    give_lanes("x/2", "lane = 3");
     script(
         *superuser_,
-        "UPDATE txstream.lanes SET owner = 'x/2', epoch = 5, lease_ends_at = now() + interval '1 "
-        "h',"
-        " published = 7, target = cursor WHERE lane = 3"
+        "UPDATE txstream.lanes SET epoch = 5, published = 7, target = cursor WHERE lane = 3"
     );
     const auto lanes = must(wait(read_lanes(*reader_, 100, soon())));
     ASSERT_EQ(lanes.size(), 32U);

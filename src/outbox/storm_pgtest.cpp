@@ -36,7 +36,7 @@ class Relay : public Actor {
 public:
     Relay(const tests::TestDatabase& database, std::uint32_t seed, std::size_t limit)
         : Actor(database, kReaderSettings), random_(seed), limit_(limit) {
-        lanes_ = must(wait(claim_lanes(*session, "relay", {}, 32, 600s, soon())));
+        lanes_ = must(wait(store_.claim(*session, {}, 32, 600s, soon())));
     }
     /// One window; false when it was empty.
     bool step() {
@@ -106,7 +106,7 @@ private:
                 lane.lane, lane.epoch, lane.cursor, target, ids[part - 1], count
             };
             EXPECT_EQ(
-                must(wait(advance_lanes(*session, {some}, {publication}, soon()))).size(), 1U
+                must(wait(store_.advance(*session, {some}, {publication}, soon()))).size(), 1U
             );
             left -= count;
         }
@@ -115,18 +115,19 @@ private:
             --whole.published;
             ++parked_;
             const ParkedEvent bad{ids.back(), 3, "X", "too large"};
-            EXPECT_TRUE(must(wait(
-                park_and_advance(*session, whole, {bad}, publication, DeadLetter::whole, soon())
-            )));
+            EXPECT_TRUE(must(
+                wait(store_.park(*session, whole, {bad}, publication, DeadLetter::whole, soon()))
+            ));
         } else {
             EXPECT_EQ(
-                must(wait(advance_lanes(*session, {whole}, {publication}, soon()))).size(), 1U
+                must(wait(store_.advance(*session, {whole}, {publication}, soon()))).size(), 1U
             );
         }
     }
 
     std::mt19937 random_;
     std::size_t limit_;
+    LaneStore store_{"relay"};
     std::vector<ClaimedLane> lanes_;
     std::vector<EventSeq> read_;
     std::size_t paged_ = 0;
@@ -201,7 +202,7 @@ TEST_F(OutboxStormPgTest, EachCommittedEventIsReadOnceAndEachWindowInOrder) {
     EXPECT_GT(committed.size(), 400U) << "the storm proved nothing";
     EXPECT_GT(relay.paged(), 0U) << "no window reached the limit";
     EXPECT_EQ(
-        one("SELECT sum(published + parked)::text FROM txstream.lanes"),
+        one("SELECT sum(published + parked)::text FROM txstream.lane_positions"),
         std::to_string(committed.size())
     );
     EXPECT_EQ(

@@ -8,18 +8,18 @@ namespace txstream::outbox {
 namespace {
 
 // Each part finds one kind of fault; all of them together are one round trip. `ours` are the tables
-// with which events are read and kept, `parts` the outbox and its partitions.
+// with which events are read and kept, `parts` those with partitions, and these.
 constexpr pg::Statement kFaults{
     "txs_structure_faults",
     R"(
 WITH RECURSIVE expected(name, kind) AS (
-    VALUES ('outbox', 'p'), ('lanes', 'r'), ('dead_letters', 'r'), ('publications', 'r')
+    VALUES ('outbox', 'p'), ('leases', 'r'), ('lanes', 'r'), ('positions', 'p'), ('dead_letters', 'r')
 ), found AS (
     SELECT e.name, e.kind, c.oid, c.relkind
     FROM expected e LEFT JOIN (pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'txstream')
         ON c.relname = e.name
 ), parts(oid) AS (
-    SELECT oid FROM found WHERE name = 'outbox'
+    SELECT oid FROM found WHERE name IN ('outbox', 'positions')
     UNION SELECT i.inhrelid FROM pg_inherits i JOIN parts p ON p.oid = i.inhparent
 ), ours AS (
     SELECT c.oid, c.oid::regclass::text AS name, c.relkind, c.relpersistence, c.relrowsecurity

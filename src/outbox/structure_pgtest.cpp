@@ -78,7 +78,8 @@ TEST_F(StructurePgTest, WhatHidesOrDivertsRowsIsNamed) {
         "CREATE FUNCTION public.eat() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; "
         "END $$; CREATE TRIGGER eat BEFORE INSERT OR UPDATE ON ";
     const std::string each = " FOR EACH ROW EXECUTE FUNCTION public.eat()";
-    for (const char* table : {"outbox", "outbox_tail", "dead_letters", "lanes", "publications"}) {
+    for (const char* table :
+         {"outbox", "outbox_tail", "dead_letters", "leases", "lanes", "positions"}) {
         const auto name = "txstream." + std::string(table);
         expect_fault("ALTER TABLE " + name + " ENABLE ROW LEVEL SECURITY", name + " has row-level");
         expect_fault(function + name + each, name + " has the trigger eat");

@@ -13,7 +13,7 @@
 // position: workers acknowledge their pages at different moments. `which` chooses lanes.
 #define TXS_POSITIONS(which)                                                                       \
     " l AS MATERIALIZED (SELECT lane, cursor::text AS cursor, target::text AS target, last_id,"    \
-    "  last_xid FROM txstream.lanes),"                                                             \
+    "  last_xid, published, parked FROM txstream.lane_positions),"                                 \
     " p AS MATERIALIZED (SELECT g.cursor::pg_snapshot AS cursor, g.target::pg_snapshot AS target," \
     "   g.after, g.lanes, a.last_ids, a.last_xids"                                                 \
     "  FROM (SELECT cursor, target, min(last_id) AS after, array_agg(lane) AS lanes FROM l"        \

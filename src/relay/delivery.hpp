@@ -38,6 +38,11 @@ public:
     struct Limits {
         LaneMachine::Limits lane;
         std::size_t in_flight_bytes_max = 32 * 1024 * 1024;
+        /// Events that Kafka has acknowledged and the outbox has not: so many are written at once,
+        /// since they come twice if we are killed. Where they cannot be written, nothing more is
+        /// read from the second number on.
+        std::size_t unrecorded_urgent = 1000;
+        std::size_t unrecorded_max = 10000;
         std::chrono::milliseconds refused_retry_delay{1000};
         /// A lane whose next event's topic takes nothing (unknown, not authorised) waits so long,
         /// before each try.
@@ -156,7 +161,10 @@ public:
         EventSeq end,
         bool ends_window
     );
-    bool has_room() const noexcept { return in_flight_bytes_ < limits_.in_flight_bytes_max; }
+    bool has_room() const {
+        return in_flight_bytes_ < limits_.in_flight_bytes_max &&
+               unrecorded() < limits_.unrecorded_max;
+    }
     std::size_t events_in_flight() const noexcept { return in_flight_events_; }
     /// No page is left that is not acknowledged.
     bool is_idle() const;
@@ -185,14 +193,20 @@ public:
 
     // Acknowledging.
 
-    /// Everything that is complete now, to be written in one go. acknowledged(), put_off() or
-    /// lose() must follow for each lane.
-    std::vector<LaneMachine::Acknowledgement> take_acknowledgements();
+    /// What is complete now, to be written in one go: of all lanes, or of those with nothing more
+    /// in flight, which share one position. acknowledged(), put_off() or lose() must follow for
+    /// each lane.
+    std::vector<LaneMachine::Acknowledgement> take_acknowledgements(bool of_all = true);
+    /// How far the lanes are acknowledged of which nothing was taken: the idle ones, or all.
+    std::vector<outbox::LaneProgress> positions(bool of_all) const;
     /// Something can be taken.
     bool has_acknowledgements() const;
     /// When a lane that was put off is due.
     std::optional<Clock::time_point> acknowledgement_due() const;
-    /// True when a lane can read no further before something is acknowledged.
+    /// Events of complete pages that wait to be written.
+    std::size_t unrecorded() const;
+    /// True when nothing can be read before something is acknowledged, or when too much would come
+    /// twice if we were killed.
     bool is_acknowledgement_urgent() const;
     bool is_acknowledging() const noexcept { return acknowledging_ > 0; }
     void acknowledged(const LaneMachine::Acknowledgement& acknowledgement);
@@ -260,7 +274,7 @@ private:
     void count_resent(const Lane& lane);
     /// The pages in hand have changed, or time has passed.
     void tell_load();
-    static std::string records_json(const Lane& lane, std::size_t pages);
+    static std::vector<outbox::RecordRange> records_of(const Lane& lane, std::size_t pages);
 
     Dependencies dependencies_;
     Limits limits_;

@@ -1,7 +1,6 @@
 // Delivery's second half: what Kafka reports, and what is to be written of it.
 
 #include "base/assert.hpp"
-#include "domain/json_writer.hpp"
 #include "relay/delivery.hpp"
 #include "relay/detail/delivery_page.hpp"
 #include "telemetry/log.hpp"
@@ -257,23 +256,41 @@ std::optional<Delivery::Clock::time_point> Delivery::acknowledgement_due() const
     return due;
 }
 
-bool Delivery::is_acknowledgement_urgent() const {
-    return !has_room() || std::ranges::any_of(lanes_, [this](const auto& entry) {
-        return !entry.second.machine.has_room() && can_acknowledge(entry.second);
-    });
+std::size_t Delivery::unrecorded() const {
+    std::size_t events = 0;
+    for (const auto& [id, lane] : lanes_) {
+        for (const auto& page : lane.pages) {
+            if (page->open > 0) break;
+            events += page->wire.size();
+        }
+    }
+    return events;
 }
 
-std::vector<LaneMachine::Acknowledgement> Delivery::take_acknowledgements() {
+bool Delivery::is_acknowledgement_urgent() const {
+    return !has_room() || unrecorded() >= limits_.unrecorded_urgent;
+}
+
+std::vector<LaneMachine::Acknowledgement> Delivery::take_acknowledgements(bool of_all) {
     std::vector<LaneMachine::Acknowledgement> taken;
     for (auto& [id, lane] : lanes_) {
-        if (!can_acknowledge(lane)) continue;
+        if (!can_acknowledge(lane) || (!of_all && lane.pages.back()->open > 0)) continue;
         auto next = lane.machine.next_acknowledgement();
         if (!next) continue;
-        next->publication.records = records_json(lane, next->pages);
+        next->publication.records = records_of(lane, next->pages);
         taken.push_back(std::move(*next));
         ++acknowledging_;
     }
     return taken;
+}
+
+std::vector<outbox::LaneProgress> Delivery::positions(bool of_all) const {
+    std::vector<outbox::LaneProgress> all;
+    for (const auto& [id, lane] : lanes_) {
+        if (!lane.machine.is_acknowledging() && (of_all || lane.machine.is_idle()))
+            all.push_back(lane.machine.position());
+    }
+    return all;
 }
 
 void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement) {
@@ -391,29 +408,15 @@ void Delivery::tell_load() {
     dependencies_.load->bytes = in_flight_bytes_;
 }
 
-std::string Delivery::records_json(const Lane& lane, std::size_t pages) {
-    std::map<std::pair<std::string_view, std::int32_t>, std::pair<std::int64_t, std::int64_t>> all;
+std::vector<outbox::RecordRange> Delivery::records_of(const Lane& lane, std::size_t pages) {
+    std::vector<outbox::RecordRange> all;
     for (std::size_t i = 0; i < pages; ++i) {
-        for (const auto& range : lane.pages[i]->ranges) {
-            const auto [place, is_new] =
-                all.try_emplace({range.topic, range.partition}, range.first, range.last);
-            place->second.first = std::min(place->second.first, range.first);
-            place->second.second = std::max(place->second.second, range.last);
-        }
+        for (const auto& range : lane.pages[i]->ranges)
+            outbox::add_records(
+                all, {std::string(range.topic), range.partition, range.first, range.last}
+            );
     }
-    std::string json;
-    domain::JsonWriter out(json);
-    out.begin_array();
-    for (const auto& [where, offsets] : all) {
-        out.begin_object();
-        out.key("topic").string(where.first);
-        out.key("partition").integer(where.second);
-        out.key("first").integer(offsets.first);
-        out.key("last").integer(offsets.second);
-        out.end_object();
-    }
-    out.end_array();
-    return json;
+    return all;
 }
 
 }  // namespace txstream::relay

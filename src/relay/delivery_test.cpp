@@ -319,6 +319,30 @@ TEST_F(DeliveryTest, WithoutRoomAnAcknowledgementIsUrgentAndMakesRoom) {
     EXPECT_FALSE(delivery_.is_acknowledgement_urgent());
 }
 
+// It would be somewhere else than the others, and need a row of its own.
+TEST_F(DeliveryTest, ALaneWithMoreInFlightIsAcknowledgedWhereAllAre) {
+    read(1, {"a"});
+    hand_over();
+    kafka_.report(Outcome::acknowledged);
+    read(1, {"b"}, 11);
+    hand_over();
+    EXPECT_EQ(delivery_.unrecorded(), 1U);
+    EXPECT_TRUE(delivery_.take_acknowledgements(false).empty());
+    EXPECT_EQ(delivery_.take_acknowledgements(true).size(), 1U);
+}
+
+TEST_F(DeliveryTest, OfLanesOfWhichNothingWasTakenThePositionIsKnown) {
+    read(1, {"a"});
+    read(2, {"b"});
+    hand_over();
+    ASSERT_EQ(delivery_.positions(true).size(), 2U);
+    EXPECT_EQ(delivery_.positions(true)[0].cursor, snapshot(10));
+    EXPECT_TRUE(delivery_.positions(false).empty()) << "none is idle";
+    claim(3);
+    ASSERT_EQ(delivery_.positions(false).size(), 1U);
+    EXPECT_EQ(delivery_.positions(false)[0].lane, LaneId(3));
+}
+
 TEST_F(DeliveryTest, ALaneThatIsLostDuringItsAcknowledgementHoldsUpNoRestart) {
     read(1, {"a"});
     hand_over();

@@ -145,6 +145,7 @@ public:
     bool breaks = false;               ///< with the next statement the session ends
     std::optional<Deadline> deadline;  ///< of the last statement that moved cursors
     std::vector<outbox::LaneProgress> moved;
+    std::vector<LaneId> named;  ///< with the last acknowledgement
     std::vector<outbox::Publication> publications;
     std::vector<outbox::ParkedEvent> parked;
     std::map<std::int16_t, bool> cannot_park;  ///< lanes; true: not even the bare dead letter
@@ -200,10 +201,15 @@ public:
             co_return fail(Code::timed_out, "lock timeout");
         }
         if (!is_proof) TXS_CO_CHECK(answer());
+        named.clear();
+        for (const auto& one : lanes) named.push_back(one.lane);
         std::vector<LaneId> ours;
         for (const auto& one : lanes) {
             if (is_lost(one.lane)) continue;
-            if (!is_proof) moved.push_back(one);
+            const bool has_events = std::ranges::any_of(told, [&](const auto& publication) {
+                return std::ranges::find(publication.lanes, one.lane) != publication.lanes.end();
+            });
+            if (has_events) moved.push_back(one);
             ours.push_back(one.lane);
         }
         publications.insert(publications.end(), told.begin(), told.end());

@@ -4,7 +4,9 @@
 #include "telemetry/log.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <tuple>
 #include <utility>
 
 namespace txstream::relay {
@@ -18,15 +20,10 @@ constexpr std::chrono::milliseconds kReconnectMax{2000};
 constexpr int kRenewalsPerLease = 3;
 constexpr int kMarginPart = 5;
 constexpr std::chrono::seconds kReleaseTimeout{2};
-
-std::string joined(std::string_view left, std::string_view right) {
-    if (left == "[]") return std::string(right);
-    if (right == "[]") return std::string(left);
-    std::string both(left.substr(0, left.size() - 1));
-    both += ',';
-    both += right.substr(1);
-    return both;
-}
+// As txstream.positions says.
+constexpr std::chrono::seconds kNameInterval{10};
+// Of acknowledging: lanes that always have something in flight are acknowledged at each fifth.
+constexpr int kOfAllIntervals = 5;
 
 }  // namespace
 
@@ -259,7 +256,14 @@ Task<Result<>> Keeper::acknowledge() {
     acknowledge_at_ = Clock::now() + limits_.acknowledge_interval;
     // What failed before goes again as it was: it may have been applied, and applying it twice
     // changes nothing.
-    if (under_way_.empty()) under_way_ = delivery_.take_acknowledgements();
+    if (under_way_.empty()) {
+        // A lane with more in flight is somewhere else than the others, and would need a row of
+        // its own; soon it will have come as far as they.
+        const auto now = Clock::now();
+        const bool of_all = stop_at_ || now >= of_all_at_ || delivery_.is_acknowledgement_urgent();
+        if (of_all) of_all_at_ = now + kOfAllIntervals * limits_.acknowledge_interval;
+        under_way_ = delivery_.take_acknowledgements(of_all);
+    }
     TXS_CO_CHECK(co_await move_cursors());
     co_return co_await park();
 }
@@ -273,9 +277,15 @@ Task<Result<>> Keeper::move_cursors() {
     if (plain.empty()) co_return Result<>();
     std::vector<outbox::LaneProgress> progress;
     for (const auto* one : plain) progress.push_back(one->progress);
+    // Lanes without events share the row of those that are at the same position, so that none is
+    // far back in the log; those that are at another are named now and then for the same reason.
+    const auto now = Clock::now();
+    const bool names_all = now >= name_at_;
+    std::ranges::copy(delivery_.positions(names_all), std::back_inserter(progress));
     TXS_CO_TRY(
         const auto moved, co_await lanes_.advance(std::move(progress), grouped(plain), deadline())
     );
+    if (names_all) name_at_ = now + kNameInterval;
     blockages_.clear(Blockage::cannot_acknowledge);
     for (const auto* one : plain) {
         if (std::ranges::find(moved, one->progress.lane) != moved.end()) {
@@ -340,25 +350,32 @@ Task<Result<bool>> Keeper::park(const LaneMachine::Acknowledgement& one) {
     );
 }
 
-// Lanes that went from the same cursor to the same target share one publication.
+// Lanes that went from the same cursor to the same position share one publication.
 std::vector<outbox::Publication> Keeper::grouped(
     const std::vector<const LaneMachine::Acknowledgement*>& all
 ) {
-    std::map<std::pair<std::string, std::string>, outbox::Publication> groups;
+    std::map<std::tuple<std::string, std::string, std::string, EventSeq>, outbox::Publication>
+        groups;
     for (const auto* one : all) {
         const auto& next = one->publication;
-        const auto [place, is_new] =
-            groups.try_emplace({next.cursor.text(), next.target.text()}, next);
+        const auto& to = one->progress;
+        const auto [place, is_new] = groups.try_emplace(
+            {next.cursor.text(),
+             to.cursor.text(),
+             to.target ? to.target->text() : std::string(),
+             to.last_id},
+            next
+        );
         if (is_new) continue;
         auto& group = place->second;
         group.lanes.insert(group.lanes.end(), next.lanes.begin(), next.lanes.end());
         group.first_id = std::min(group.first_id, next.first_id);
         group.last_id = std::max(group.last_id, next.last_id);
         group.events += next.events;
-        group.records = joined(group.records, next.records);
+        for (const auto& range : next.records) outbox::add_records(group.records, range);
     }
     std::vector<outbox::Publication> publications;
-    for (auto& [snapshots, publication] : groups) publications.push_back(std::move(publication));
+    for (auto& [position, publication] : groups) publications.push_back(std::move(publication));
     return publications;
 }
 

@@ -81,6 +81,8 @@ private:
     Clock::time_point claim_at_{};
     Clock::time_point renew_at_{};
     Clock::time_point acknowledge_at_{};
+    Clock::time_point of_all_at_{};
+    Clock::time_point name_at_{};  ///< the lanes that share no row
     WorkerBlockages blockages_;
     unsigned failures_ = 0;
     bool is_proving_ = false;

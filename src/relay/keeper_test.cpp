@@ -142,6 +142,15 @@ TEST_F(KeeperTest, LanesThatWentTheSameWayAreOnePublicationOfAllTheirEvents) {
     EXPECT_EQ(told.events, 3);
 }
 
+// Else where a lane is that has no events would be far back in the log.
+TEST_F(KeeperTest, LanesWithoutEventsAreNamedWithTheOthers) {
+    start({1, 2});
+    hand_over({1});
+    kafka_.report(Outcome::acknowledged);
+    ASSERT_TRUE(until([&] { return lanes_.moved.size() == 1; }));
+    EXPECT_EQ(lanes_.named, (std::vector<LaneId>{LaneId(1), LaneId(2)}));
+}
+
 // Ours in memory are as good as the session under which the lanes were claimed.
 TEST_F(KeeperTest, WithItsSessionAllLanesAreLostAndClaimedAnew) {
     start({1});

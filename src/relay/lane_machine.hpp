@@ -121,6 +121,10 @@ public:
         std::vector<outbox::ParkedEvent> parked;
         outbox::Publication publication;
     };
+    /// How far the lane is acknowledged.
+    outbox::LaneProgress position() const {
+        return {lane_, epoch_, done_.cursor, done_.target, done_.last_id, 0};
+    }
     /// The pages that are complete and not yet being acknowledged, as one step; nothing if there
     /// are none. At most one acknowledgement is under way; pages with parked events come alone.
     std::optional<Acknowledgement> next_acknowledgement();

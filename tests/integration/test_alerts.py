@@ -98,7 +98,7 @@ def locked_table(world):
     session.autocommit = False
 
     def breaks():
-        session.cursor().execute("LOCK TABLE txstream.publications IN ACCESS EXCLUSIVE MODE")
+        session.cursor().execute("LOCK TABLE txstream.positions IN EXCLUSIVE MODE")
         database.run(LATE.format(topic="NULL", events=1))
 
     return Scenario(
@@ -117,7 +117,8 @@ def hidden_events(world):
 
 def dead_api(world):
     database, topic = world.database(), world.topic()
-    database.run("UPDATE txstream.lanes SET owner = 'elsewhere', lease_ends_at = now() + interval '1 day'")
+    database.run("WITH elsewhere AS (INSERT INTO txstream.leases (owner, ends_at) VALUES ('elsewhere', now() + interval '1 day')"
+                 " RETURNING number) UPDATE txstream.lanes SET lease = number FROM elsewhere")
     api = world.start("api", database, topic)
 
     def repairs():

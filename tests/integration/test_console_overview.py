@@ -180,7 +180,7 @@ def test_what_relays_and_postgresql_do_has_its_sentence_and_a_remedy_that_works(
 
     with contextlib.closing(database.connect()) as blocker:
         blocker.autocommit = False
-        blocker.cursor().execute("LOCK TABLE txstream.publications IN ACCESS EXCLUSIVE MODE")
+        blocker.cursor().execute("LOCK TABLE txstream.positions IN EXCLUSIVE MODE")
         waiting = [database.publish("b")]
         cause = overview.says("cannot_acknowledge")
         found, = run_sql(database, cause["remedy"])

@@ -106,13 +106,13 @@ def test_a_killed_relay_is_replaced_within_the_lease(world):
         committed |= append(database, 2000, first=start)
     settings = {"WORKER_LEASE": "2s", "WORKER_BATCH_SIZE": "100", "WORKER_POOL_SIZE": "2"}
     first = world.start("relay", database, topic, **settings)
-    eventually(lambda: database.one("SELECT sum(published) FROM txstream.lanes") > 2000, "it is in the middle of it")
+    eventually(lambda: database.one("SELECT sum(published) FROM txstream.lane_positions") > 2000, "it is in the middle of it")
     first.kill()
-    acknowledged = database.one("SELECT sum(published) FROM txstream.lanes")
+    acknowledged = database.one("SELECT sum(published) FROM txstream.lane_positions")
     assert acknowledged < len(committed), "the backlog was gone before the kill: nothing is proven"
     died = time.monotonic()
     second = world.start("relay", database, topic, **settings)
-    eventually(lambda: database.one("SELECT sum(published) FROM txstream.lanes") > acknowledged, "the second takes over")
+    eventually(lambda: database.one("SELECT sum(published) FROM txstream.lane_positions") > acknowledged, "the second takes over")
     took = time.monotonic() - died
     verdict = judge(committed, topic.read_ids(committed))
     pages_in_flight = 32 * 4 * 100  # lanes, pages of each, rows
@@ -149,9 +149,9 @@ def test_sigterm_drains_and_the_next_relay_repeats_nothing(world):
     for start in range(0, 20_000, 2000):
         committed |= append(database, 2000, first=start)
     first = world.start("relay", database, topic, WORKER_BATCH_SIZE="100")
-    eventually(lambda: database.one("SELECT sum(published) FROM txstream.lanes") > 1000, "it publishes")
+    eventually(lambda: database.one("SELECT sum(published) FROM txstream.lane_positions") > 1000, "it publishes")
     assert first.stop() == 0
-    assert database.one("SELECT count(*) FROM txstream.lanes WHERE owner IS NOT NULL") == 0
+    assert database.one("SELECT count(*) FROM txstream.lane_positions WHERE owner IS NOT NULL") == 0
     world.start("relay", database, topic)
     verdict = judge(committed, topic.read_ids(committed))
     assert not verdict.lost and not verdict.order_faults and verdict.duplicates == 0, verdict

@@ -46,7 +46,7 @@ def test_a_lock_on_what_acknowledges_multiplies_no_record(world):
     relay = world.start("relay", database, topic, WORKER_LEASE="3s")
     first = append(database, 100)
     topic.read_ids(first)
-    with locked(database, "LOCK TABLE txstream.publications IN ACCESS EXCLUSIVE MODE"):
+    with locked(database, "LOCK TABLE txstream.positions IN ACCESS EXCLUSIVE MODE"):
         began = time.monotonic()
         during = append(database, 1000)
         eventually(lambda: relay.metric("txstream_delivery_blocked", reason="cannot_acknowledge") == 1, "it says so", 15)
@@ -57,17 +57,18 @@ def test_a_lock_on_what_acknowledges_multiplies_no_record(world):
     eventually(lambda: relay.metric("txstream_events_in_queue", status="pending") == 0, "all is acknowledged")
     eventually(lambda: relay.metric("txstream_delivery_blocked", reason="cannot_acknowledge") == 0, "it is over")
     duplicates = topic.count() - 1200
-    print(f"lock on txstream.publications for {LOCK_SECONDS:.0f} s: {duplicates} of 1,200 events more than once")
+    print(f"lock on txstream.positions for {LOCK_SECONDS:.0f} s: {duplicates} of 1,200 events more than once")
     assert duplicates == 0
     assert relay.stop() == 0
 
 
-def test_after_a_lock_on_the_lanes_each_event_in_flight_comes_again_once_at_most(world):
+def test_after_a_lock_on_the_leases_each_event_in_flight_comes_again_once_at_most(world):
     database, topic = world.database(), world.topic()
     relay = world.start("relay", database, topic, WORKER_LEASE="3s")
     first = append(database, 100)
     topic.read_ids(first)
-    with locked(database, "LOCK TABLE txstream.lanes IN EXCLUSIVE MODE"):
+    eventually(lambda: database.one("SELECT sum(published) FROM txstream.lane_positions") == 100, "they are not in flight any more")
+    with locked(database, "LOCK TABLE txstream.leases IN EXCLUSIVE MODE"):
         began = time.monotonic()
         during = append(database, 1000)
         topic.read_ids(during)
@@ -75,7 +76,7 @@ def test_after_a_lock_on_the_lanes_each_event_in_flight_comes_again_once_at_most
     topic.read_ids(first | during | append(database, 100))
     eventually(lambda: relay.metric("txstream_events_in_queue", status="pending") == 0, "all is acknowledged")
     duplicates = topic.count() - 1200
-    print(f"lock on txstream.lanes for {LOCK_SECONDS:.0f} s: {duplicates} of 1,200 events more than once")
+    print(f"lock on txstream.leases for {LOCK_SECONDS:.0f} s: {duplicates} of 1,200 events more than once")
     assert duplicates <= 1000
     assert relay.stop() == 0
 
@@ -145,7 +146,7 @@ def test_what_may_hide_events_stops_the_relay_until_it_is_gone(world):
     eventually(lambda: relay.metric("txstream_delivery_blocked", reason="outbox_unusable") == 1, "it says so", 15)
     status, _, text = relay.request("GET", "/health")
     assert status == 503 and "outbox_unusable" in text, text
-    eventually(lambda: database.one("SELECT count(owner) FROM txstream.lanes") == 0, "its workers stop")
+    eventually(lambda: database.one("SELECT count(owner) FROM txstream.lane_positions") == 0, "its workers stop")
     hidden = append(database, 100)
     assert topic.count() == 100
     database.run("DROP POLICY hide ON txstream.outbox; ALTER TABLE txstream.outbox DISABLE ROW LEVEL SECURITY")

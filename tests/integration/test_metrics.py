@@ -48,7 +48,7 @@ class Sums:
 def test_sums_over_processes_are_what_the_topic_and_the_table_hold(world):
     database, broker = world.database(), world.broker()
     topic = world.topic(bootstrap=broker.bootstrap)
-    lanes = database.one("SELECT count(*) FROM txstream.lanes")
+    lanes = database.one("SELECT count(*) FROM txstream.lane_positions")
     settings = {"WORKER_LANES_MAX": str(lanes // 2), "WORKER_LEASE": "2s", "KAFKA_MESSAGE_BYTES_MAX": "20000"}
     relays = [world.start("relay", database, topic, **settings) for _ in range(2)]
     eventually(lambda: all(relay.metric("txstream_lanes_owned") == lanes / 2 for relay in relays), "each has its half")
@@ -186,10 +186,10 @@ def test_statements_are_timed_and_their_failures_counted(world):
         eventually(
             lambda name=statement: serve.metric("txstream_db_query_duration_seconds_count", query=name) > 0, f"{statement} was timed")
     assert serve.metric("txstream_db_query_errors_total") == 0
-    database.run("ALTER TABLE txstream.publications RENAME TO elsewhere")
+    database.run("ALTER TABLE txstream.positions RENAME TO elsewhere")
     append(database, 10)
     eventually(lambda: serve.metric("txstream_db_query_errors_total", query="txs_advance") > 0, "failures are counted")
-    database.run("ALTER TABLE txstream.elsewhere RENAME TO publications")
+    database.run("ALTER TABLE txstream.elsewhere RENAME TO positions")
 
 
 def test_each_order_counts_with_its_value_and_currency(world):

@@ -96,7 +96,7 @@ def test_ten_migrations_at_once_are_one(world):
     assert "applied" not in run(["migrate", "up"], database.environment()).stdout
     only = world.database(migrate=False)
     assert run(["migrate", "up", "--only", "outbox", "--lanes", "8"], only.environment()).returncode == 0
-    assert only.one("SELECT count(*) FROM txstream.lanes") == 8
+    assert only.one("SELECT count(*) FROM txstream.lane_positions") == 8
     assert only.one("SELECT to_regclass('orders')") is None
 
 
@@ -171,7 +171,7 @@ def test_the_metrics_are_live_and_right(world):
 
 def test_the_workers_of_a_pool_share_the_lanes_and_each_publishes(world):
     database, topic = world.database(), world.topic()
-    per_owner = "SELECT count(*), sum(published) FROM txstream.lanes WHERE owner IS NOT NULL GROUP BY owner"
+    per_owner = "SELECT count(*), sum(published) FROM txstream.lane_positions WHERE owner IS NOT NULL GROUP BY owner"
     for published, (setting, workers) in ((200, ("WORKER_POOL_SIZE", 4)), (400, ("WORKER_CONCURRENCY", 2))):
         relay = world.start("relay", database, topic, **{setting: str(workers)})
         eventually(lambda: [lanes for lanes, _ in database.run(per_owner)] == [32 // workers] * workers,
@@ -179,10 +179,10 @@ def test_the_workers_of_a_pool_share_the_lanes_and_each_publishes(world):
         assert relay.metric("txstream_worker_pool_size") == workers
         rows = database.run("SELECT txstream.publish('Test', 'key-' || n, 'Tested', '{}') FROM generate_series(1, 200) n")
         topic.read_ids({str(event_id) for event_id, in rows})
-        eventually(lambda: database.one("SELECT sum(published) FROM txstream.lanes") == published, "all are acknowledged")
+        eventually(lambda: database.one("SELECT sum(published) FROM txstream.lane_positions") == published, "all are acknowledged")
         assert all(by_worker > 0 for _, by_worker in database.run(per_owner))
         assert relay.stop() == 0
-        assert database.one("SELECT count(owner) FROM txstream.lanes") == 0, "the lanes are given back"
+        assert database.one("SELECT count(owner) FROM txstream.lane_positions") == 0, "the lanes are given back"
 
 
 def test_the_breaker_opens_pauses_probes_and_closes_and_counts_nothing(world):
@@ -215,8 +215,8 @@ def test_the_breaker_opens_pauses_probes_and_closes_and_counts_nothing(world):
 
 # As after a restore into another cluster: its ids are far below those that the cursors know, or far above.
 @pytest.mark.parametrize("moved", [
-    "UPDATE txstream.lanes SET cursor = '3000000000:3000000000:'",
-    "UPDATE txstream.instance SET system_identifier = 1; UPDATE txstream.lanes SET cursor = '3:3:'",
+    "UPDATE txstream.lanes SET cursor = '3000000000:3000000000:', lease = 0",
+    "UPDATE txstream.instance SET system_identifier = 1; UPDATE txstream.lanes SET cursor = '3:3:', lease = 0",
 ], ids=["cursors-beyond", "cursors-below"])
 def test_a_restored_database_publishes_nothing_until_an_operator_decides_as_documented(world, moved):
     database, topic = world.database(), world.topic()
@@ -235,9 +235,9 @@ def test_a_restored_database_publishes_nothing_until_an_operator_decides_as_docu
         eventually(lambda: relay.request("GET", "/health")[0] == 503, "and is not healthy")
         assert "foreign_instance" in relay.request("GET", "/health")[2]
         assert relay.metric("txstream_delivery_blocked", reason="foreign_instance") == 1
-        assert database.one("SELECT count(owner) FROM txstream.lanes") == 0 and topic.count() == 50
+        assert database.one("SELECT count(owner) FROM txstream.lane_positions") == 0 and topic.count() == 50
         assert relay.stop() == 0
-        database.run("UPDATE txstream.lanes SET cursor = '3:3:'")  # as if ids had caught up
+        database.run("UPDATE txstream.lanes SET cursor = '3:3:', lease = 0")  # as if ids had caught up
 
     section = (ROOT / "docs/schema.md").read_text().partition("## After a restore")[2]
     scripts = re.findall(r"```sql\n(.*?)```", section, re.S)[1:]

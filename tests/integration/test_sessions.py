@@ -64,7 +64,7 @@ def test_a_lock_on_what_the_relay_writes_multiplies_no_records(world):
     claims = len(relay.logs("claimed lanes"))
     with contextlib.closing(database.connect()) as blocker:
         blocker.autocommit = False
-        blocker.cursor().execute("LOCK TABLE txstream.publications IN ACCESS EXCLUSIVE MODE")
+        blocker.cursor().execute("LOCK TABLE txstream.positions IN ACCESS EXCLUSIVE MODE")
         committed = append(database, 200, first=20)
         topic.read_ids(committed)
         blocked = time.monotonic()

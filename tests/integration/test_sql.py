@@ -156,13 +156,13 @@ def test_rights_are_those_of_the_roles_whatever_the_defaults_of_the_database_are
                r"SELECT txstream.publish_bytes('T', 'k', 'E', '\x00', 'avro')"]
     append = ["INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) VALUES ('T', 'k', 'E')"]
     read = [f"SELECT count(*) FROM txstream.{name}" for name in
-            ("outbox", "lanes", "dead_letters", "publications", "events", "outbox_compat", "members", "history",
-             "schema_migrations")]
+            ("outbox", "leases", "lanes", "positions", "lane_positions", "dead_letters", "events", "outbox_compat", "members",
+             "history", "schema_migrations")]
     lane = ["SELECT txstream.lane_of('k')"]
     assert states("txstream_writer", *publish, *append, *lane) == [None] * 5
-    assert states("txstream_reader", *read, *lane) == [None] * 10
-    write = ["UPDATE txstream.lanes SET owner = owner", "DELETE FROM txstream.members", "UPDATE txstream.history SET at = at"]
-    assert states("txstream_relay", *read, *lane, *write) == [None] * 13
+    assert states("txstream_reader", *read, *lane) == [None] * 12
+    write = ["UPDATE txstream.lanes SET lease = lease", "DELETE FROM txstream.members", "UPDATE txstream.history SET at = at"]
+    assert states("txstream_relay", *read, *lane, *write) == [None] * 15
     denied = {"42501"}
     assert set(states("txstream_writer", "SELECT payload FROM txstream.outbox", *read[1:], "SELECT nextval('txstream.outbox_id_seq')")) == denied
     assert set(states("txstream_reader", *publish, *append, *write)) == denied

@@ -66,6 +66,28 @@ protected:
     std::unique_ptr<pg::Connection> connect(const std::string& settings = {}) {
         return database_.connect(io_, settings);
     }
+    /// Makes an owner of the lanes for which the condition holds, as a claim does.
+    void give_lanes(
+        const std::string& owner, const std::string& condition, const std::string& lease = "1 hour"
+    ) {
+        script(
+            *superuser_,
+            "DELETE FROM txstream.leases WHERE owner = '" + owner +
+                "'; INSERT INTO txstream.leases (owner, ends_at) VALUES ('" + owner +
+                "', now() + interval '" + lease +
+                "'); UPDATE txstream.lanes SET epoch = epoch + 1, lease = (SELECT number FROM "
+                "txstream.leases WHERE owner = '" +
+                owner + "') WHERE " + condition
+        );
+    }
+    void end_lease(const std::string& owner) {
+        script(
+            *superuser_,
+            "UPDATE txstream.leases SET ends_at = clock_timestamp() - interval '1 s' WHERE owner = "
+            "'" +
+                owner + "'"
+        );
+    }
     template <class T>
     T wait(asio::awaitable<T> task) {
         return run_until_done(io_, [&] { return std::move(task); });

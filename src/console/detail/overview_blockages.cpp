@@ -138,7 +138,7 @@ void tell_cannot_acknowledge(const Scene& scene, Cause& cause) {
         scene.ago(),
         scene.waits()
     );
-    cause.remedy = Remedy{Remedy::Kind::sql, who_locks("txstream.lanes, txstream.publications")};
+    cause.remedy = Remedy{Remedy::Kind::sql, who_locks("txstream.leases, txstream.positions")};
 }
 
 void tell_cannot_park(const Scene& scene, Cause& cause) {

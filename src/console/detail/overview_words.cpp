@@ -170,8 +170,11 @@ std::string after_restore() {
 --   SELECT min(id) FROM txstream.events WHERE status = 'pending'
 \set first_pending FIRST_PENDING
 SELECT setval(pg_get_serial_sequence('txstream.outbox', 'id'), greatest(max(id), 1)) FROM txstream.outbox;
-UPDATE txstream.lanes SET cursor = pg_current_snapshot(), target = NULL, last_id = 0, last_xid = '0',
-    owner = NULL, lease_ends_at = NULL, epoch = epoch + 1;
+SELECT setval(pg_get_serial_sequence('txstream.positions', 'id'), greatest(max(id), 1)) FROM txstream.positions;
+UPDATE txstream.lanes l SET cursor = pg_current_snapshot(), target = NULL, last_id = 0, last_xid = '0',
+    published = p.published, parked = p.parked, lease = 0, epoch = l.epoch + 1
+    FROM txstream.lane_positions p WHERE p.lane = l.lane;
+DELETE FROM txstream.leases;
 BEGIN;
 UPDATE txstream.dead_letters d SET xid = CASE WHEN o.id >= :first_pending THEN pg_current_xact_id() ELSE '3'::xid8 END
     FROM txstream.outbox o WHERE (o.id, o.xid, o.event_id) = (d.id, d.xid, d.event_id);

@@ -175,7 +175,7 @@ class ConsoleWorld:
         """Every row of ours that a person could want to change; what the relay writes while it runs is not among them."""
         tables = self.database.run(
             "SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
-            " AND table_schema IN ('txstream', 'public') AND table_name !~ '^(members|publications|lanes|positions|history)' ORDER BY 1")
+            " AND table_schema IN ('txstream', 'public') AND table_name !~ '^(members|leases|lanes|positions|lane_positions|history)' ORDER BY 1")
         return {name: self.database.one(f"SELECT md5(coalesce(string_agg(t::text, '' ORDER BY t::text), '')) FROM {name} t")
                 for name, in tables}
 
