@@ -20,7 +20,7 @@ RUN --mount=type=cache,target=/root/.npm --mount=type=secret,id=ca,target=/run/c
 
 # --- the binary -------------------------------------------------------------------------------------------------------
 # The compiler with which all tests run, in the version of the presets (docs/adr/0010-containers.md).
-FROM debian:13-slim AS compile
+FROM debian:13-slim AS toolchain
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
@@ -28,6 +28,8 @@ RUN apt-get update \
         libboost-dev libcli11-dev libexpected-dev libfmt-dev libpq-dev librdkafka-dev libspdlog-dev libssl-dev \
         nlohmann-json3-dev prometheus-cpp-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
+
+FROM toolchain AS compile
 WORKDIR /src
 COPY CMakeLists.txt ./
 COPY cmake cmake

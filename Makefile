@@ -216,6 +216,10 @@ compose-down: ## end it; its volumes stay (ARGS=--volumes removes them)
 test-containers: ## build the image, run it and compose.yaml with podman and stand-ins for PostgreSQL and Kafka
 	@TXSTREAM_CONTAINERS=on tools/run_tests.sh --containers $(ARGS)
 
+.PHONY: test-image-compiler
+test-image-compiler: ## unit, PostgreSQL and Kafka tests with the image's compiler and libraries (COMPILER=g++-14: with that one); many minutes
+	@tools/run_tests.sh --rings $(or $(COMPILER),clang++-19)
+
 # --- code -------------------------------------------------------------------------------------------------------------
 
 .PHONY: fmt

@@ -2,6 +2,7 @@
 # Builds and runs the tests: `make test`, `make test-unit` and their relatives.
 #
 #   run_tests.sh [--unit | --deploy | --containers] [--preset NAME] [CTEST ARGUMENT]...
+#   run_tests.sh --rings COMPILER             unit, pg and kafka with the compiler and libraries of the image (tests/containers/rings.sh)
 #   run_tests.sh --remove var/test-XXXXXX     what a killed run left behind (the next run does it by itself)
 #
 # Starts a private PostgreSQL and a private Kafka for this run, in a directory and on ports of their own, so that any
@@ -23,10 +24,11 @@ KAFKA=$TXS_ROOT/tools/services/kafka.sh
 KEPT_LOGS=$TXS_ROOT/var/last-failed-test
 
 main() {
-    local bare='' preset=dev
+    local bare='' rings='' preset=dev
     while (($#)); do
         case $1 in
             --unit | --deploy | --containers) bare=${1#--} && shift ;;
+            --rings) rings=$2 && shift 2 ;;
             --remove) remove_run "$2" && return ;;
             --preset) preset=$2 && shift 2 ;;
             *) break ;;
@@ -36,6 +38,10 @@ main() {
     # Without a trap bash forgets a SIGINT that came while it waited for a program which did not die of it.
     trap 'exit 130' INT TERM HUP
     export TXSTREAM_ROOT=$TXS_ROOT TXSTREAM_BIN=$TXS_ROOT/build/$preset/txstream
+    if [[ $rings ]]; then
+        run_rings "$rings"
+        return
+    fi
     if [[ $bare ]]; then
         tools/deps.sh build unit
         # Those of the other labels make a Python of their own; an image compiles for itself.
@@ -62,13 +68,24 @@ main() {
     # Without a Go there are none, and their test says so; a failure is that test's as well.
     nice tools/manifests/tools.sh >/dev/null 2>&1 &
     local charts=$!
+    # Where they were asked for (TXSTREAM_CONTAINERS=on): ctest shows why not, if not. An image compiled while tests run would disturb them.
+    nice tests/containers/prepare.sh >/dev/null 2>&1 &
+    local containers=$!
     tools/build.sh "$preset"
     wait "$fetch" || die "there is no Kafka to test against"
     wait "$venv" || die "there is no Python to draw dashboards with"
     wait "$otlp" || die "there is no Python to read traces with"
     wait "$manifests" || die "there is no Python to judge manifests with"
     wait "$charts" || true
+    wait "$containers" || true
     with_services run_ctest "$preset" "$@"
+}
+
+run_rings() {
+    tools/deps.sh run containers
+    "$KAFKA" fetch
+    tests/containers/rings.sh build "$1"
+    with_services tests/containers/rings.sh run "$1"
 }
 
 run_ctest() {

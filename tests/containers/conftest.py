@@ -18,6 +18,12 @@ class Engine:
     def __init__(self, settings):
         self.environment = {**os.environ, **settings}
         self.compose = settings["DOCKER_COMPOSE"]
+        self.figures = pathlib.Path(settings["FIGURES"])
+
+    def note(self, figure):
+        """Beside those that prepare.sh took, in var/containers/figures."""
+        with self.figures.open("a", encoding="utf-8") as file:
+            print(figure, file=file)
 
     def run(self, *arguments, code=0, timeout=120, **more):
         done = subprocess.run(["podman", *arguments], env=self.environment, capture_output=True, text=True, timeout=timeout,
