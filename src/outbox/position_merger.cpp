@@ -82,7 +82,9 @@ SELECT (SELECT count(*) FROM gone), (SELECT count(*) = $2::bigint FROM chunk),
     coalesce((SELECT min(c.id) - 1 FROM chunk c CROSS JOIN cut WHERE c.minute >= cut.minute
         OR c.minute + interval '1 minute' >= clock_timestamp() - $3::bigint * interval '1 millisecond'),
         (SELECT max(id) FROM chunk), $1::bigint),
-    coalesce((SELECT max(id) FROM chunk), $1::bigint)
+    coalesce((SELECT min(id) - 1 FROM chunk
+        WHERE minute + interval '1 minute' >= clock_timestamp() - $3::bigint * interval '1 millisecond'),
+        (SELECT max(id) FROM chunk), $1::bigint)
 )",
     pg::Planning::each_time
 };
@@ -99,7 +101,8 @@ Task<Result<bool>> PositionMerger::step(pg::Connection& connection, Deadline dea
     const bool is_full = rows.boolean(0, 1);
     const bool has_merged = rows.integer(0, 0) > 0;
     const auto before = std::exchange(done_, rows.integer(0, 2));
-    // A minute that waits for the next step may lie before one in which nothing is to be done.
+    // A minute that waits for the next step may lie before one in which nothing is to be done. What
+    // is too young stays to be done.
     if (is_full && !has_merged && done_ == before) done_ = rows.integer(0, 3);
     co_return is_full && (has_merged || done_ > before);
 }

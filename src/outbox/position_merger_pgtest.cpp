@@ -195,6 +195,21 @@ TEST_F(PositionMergerPgTest, WhatIsYoungStaysAsItIs) {
     EXPECT_EQ(count(), before);
 }
 
+// An hour of a busy outbox has ten times as many rows.
+TEST_F(PositionMergerPgTest, WhatIsYoungIsMergedLaterHoweverManyRowsThatAre) {
+    for (int i = 0; i < 6; ++i) {
+        append(50);
+        acknowledge(a_, true);
+    }
+    PositionMerger merger({.age = 1h, .rows = 2});
+    for (int i = 0; i < 5; ++i) EXPECT_FALSE(must(wait(merger.step(*superuser_, soon()))));
+    age();
+    const auto before = count();
+    while (must(wait(merger.step(*superuser_, soon())))) {
+    }
+    EXPECT_LT(count(), before);
+}
+
 TEST_F(PositionMergerPgTest, OneRelayAtATimeMerges) {
     for (int i = 0; i < 3; ++i) {
         append(50);
