@@ -12,13 +12,13 @@ table() { # variant
   q "DROP TABLE IF EXISTS p_$1; CREATE TABLE p_$1(xid xid8 NOT NULL DEFAULT pg_current_xact_id(), id bigint GENERATED ALWAYS AS IDENTITY,
      event_id uuid NOT NULL DEFAULT gen_random_uuid(), aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL, topic text, key text,
      content_type text NOT NULL DEFAULT 'application/json', metadata json, headers jsonb, created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-     lane smallint NOT NULL GENERATED ALWAYS AS ((get_byte(sha256(replace(coalesce(key,aggregate_id),'\\','\\\\')::bytea),0) & 31)::smallint) STORED, $col);
-     CREATE INDEX ON p_$1(lane,id); CREATE INDEX ON p_$1(lane,xid);"
+     lane smallint NOT NULL GENERATED ALWAYS AS ((get_byte(sha256(replace(coalesce(key,aggregate_id),'\\','\\\\')::bytea),0) & 31)::smallint) STORED, $col)"
+  keys "p_$1"
   q "INSERT INTO p_$1(aggregate_type,aggregate_id,event_type,metadata,payload) SELECT 'order','order-'||g,'OrderCreated',meta::json,$expr
      FROM generate_series(1,$N) g JOIN sample ON n=1+g%1000 ORDER BY g"
   local cols=payload; [ "$1" = two ] && cols=payload,payload_bytes
-  echo "SELECT id,event_id,aggregate_type,aggregate_id,event_type,topic,key,content_type,metadata,headers,created_at,$cols FROM p_$1
-    WHERE lane=\$1 AND id>\$4 AND pg_visible_in_snapshot(xid,\$2::pg_snapshot) AND NOT pg_visible_in_snapshot(xid,\$3::pg_snapshot) ORDER BY id LIMIT \$5" >"$WORK/p_$1.page.sql"
+  echo "SELECT id,xid,lane,event_id,aggregate_type,aggregate_id,event_type,topic,key,content_type,metadata,headers,created_at,$cols FROM p_$1
+    WHERE (id,xid)>(\$3::bigint,\$4::xid8) AND pg_visible_in_snapshot(xid,\$1::pg_snapshot) AND NOT pg_visible_in_snapshot(xid,\$2::pg_snapshot) ORDER BY id,xid LIMIT \$5::bigint" >"$WORK/p_$1.page.sql"
   # what a writer sends: parameters in text form (hex for bytea), parsed by the server on every execution
   local type=$1; case "$1" in bytea_check) type=bytea;; two) type=json;; esac
   printf '%s\n' '\set k random(1,1000000)' "INSERT INTO p_$1(aggregate_type,aggregate_id,event_type,metadata,payload) VALUES('order','order-'||:k,'OrderCreated',:m,:b);" >"$WORK/p_$1.one.sql"

@@ -22,7 +22,8 @@ part_lane() {
   for v in $ORDER; do e=${X[$v]}
     q "DROP TABLE IF EXISTS l.t_$v; CREATE TABLE l.t_$v(xid xid8 NOT NULL DEFAULT pg_current_xact_id(), id bigint GENERATED ALWAYS AS IDENTITY, event_id uuid NOT NULL DEFAULT gen_random_uuid(),
        aggregate_type text NOT NULL, aggregate_id text NOT NULL, event_type text NOT NULL, key text, payload json, created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-       lane smallint NOT NULL GENERATED ALWAYS AS ($e) STORED); CREATE INDEX ON l.t_$v(lane,id); CREATE INDEX ON l.t_$v(lane,xid)"
+       lane smallint NOT NULL GENERATED ALWAYS AS ($e) STORED)"
+    keys "l.t_$v"
     printf '%s\n' '\set k random(1,1000000)' "INSERT INTO l.t_$v(aggregate_type,aggregate_id,event_type,payload) VALUES('order','order-'||:k,'OrderCreated','{\"a\": 1}');" >"$WORK/l_$v.one.sql"
     echo "INSERT INTO l.t_$v(aggregate_type,aggregate_id,event_type,payload) SELECT 'order','order-'||g,'OrderCreated','{\"a\": 1}' FROM generate_series(1,1000) g;" >"$WORK/l_$v.batch.sql"
   done

@@ -14,15 +14,15 @@ proof_bytes() {
 
 proof_stale_plan() {
   local ROWS=1000000; echo "-- a generic plan made while the table was empty and never analysed, used when it holds 200,000 events: a poll, a page of a whole window, a page of a window in the last partition"
-  q "DROP TABLE IF EXISTS fresh"; make_table fresh xid 10; q "CREATE INDEX ON fresh(lane,xid); ALTER TABLE fresh_0 SET (autovacuum_enabled=off); ALTER TABLE fresh_9 SET (autovacuum_enabled=off)"
+  q "DROP TABLE IF EXISTS fresh"; make_table fresh xid 10; q "ALTER TABLE fresh_0 SET (autovacuum_enabled=off); ALTER TABLE fresh_9 SET (autovacuum_enabled=off)"
   { for s in "${PIN[@]}" "SET enable_sort=off" "SET plan_cache_mode=force_generic_plan"; do echo "$s;"; done
-    echo "PREPARE poll AS $(poll_sql fresh lateral);"; echo "PREPARE page(smallint,pg_snapshot,pg_snapshot,bigint,bigint) AS $(page_sql fresh pruned);"
-    echo "EXECUTE poll('$ALL32','99990','100000','100000:100000:','{91000,95000,99000}',2001); EXECUTE page(6,'100000:100000:','1:1:',0,2000);"
+    echo "PREPARE poll AS $(poll_sql fresh lateral);"; echo "PREPARE page(pg_snapshot,pg_snapshot,bigint,xid8,bigint) AS $(page_sql fresh pruned);"
+    echo "EXECUTE poll('$(lanes fresh 32)','99990','100000','100000:100000:','{91000,95000,99000}',2001); EXECUTE page('100000:100000:','1:1:',0,'0',2000);"
     echo "\\! psql -Xq -c \"INSERT INTO fresh(xid,id,aggregate_type,aggregate_id,event_type,payload) OVERRIDING SYSTEM VALUE SELECT (90000+g/20)::text::xid8,g,'order','order-'||g/3,'OrderCreated','{}' FROM generate_series(1,199999) g\""
-    echo "\\o /dev/null"; echo "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE poll('$ALL32','99990','100000','100000:100000:','{91000,95000,99000}',2001);"; echo "\\o"
-    echo "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE poll('$ALL32','99990','100000','100000:100000:','{91000,95000,99000}',2001);"
-    echo "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE page(6,'100000:100000:','1:1:',0,2000);"
-    echo "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE page(6,'100000:100000:','99500:99500:',150000,2000);"; } >"$WORK/stale.sql"
+    echo "\\o /dev/null"; echo "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE poll('$(lanes fresh 32)','99990','100000','100000:100000:','{91000,95000,99000}',2001);"; echo "\\o"
+    echo "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE poll('$(lanes fresh 32)','99990','100000','100000:100000:','{91000,95000,99000}',2001);"
+    echo "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE page('100000:100000:','1:1:',0,'0',2000);"
+    echo "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE page('100000:100000:','99500:99500:',150000,'0',2000);"; } >"$WORK/stale.sql"
   sqlf "$WORK/stale.sql" | grep -v '^$' | grep -E 'Index|Sort|Execution|Removed|rows=|Subplans' | sed 's/^/   /'
   q "DROP TABLE fresh"
 }
@@ -37,8 +37,9 @@ proof_split() {
   echo "-- 20 splits of the empty last partition while 8 writers insert (one row per transaction); then the oldest partitions are dropped"
   local i b n0 t0 t1 pid rc=0 x
   q "DROP TABLE IF EXISTS s"; b=$(q "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 3000")
-  q "CREATE TABLE s $COLS PARTITION BY RANGE (xid); CREATE INDEX ON s(lane,id); CREATE INDEX ON s(lane,xid);
+  q "CREATE TABLE s $COLS PARTITION BY RANGE (xid);
      CREATE TABLE s_0 PARTITION OF s FOR VALUES FROM (MINVALUE) TO ('$b'); CREATE TABLE s_1 PARTITION OF s FOR VALUES FROM ('$b') TO (MAXVALUE)"
+  keys s
   printf '%s\n' "INSERT INTO s(aggregate_type,aggregate_id,event_type,payload) VALUES('order','o','e','{}');" >"$WORK/s.sql"
   pgbench -n -M prepared -f "$WORK/s.sql" -c 8 -j 2 -t 12000 -l --log-prefix="$WORK/split" >"$WORK/split.out" 2>&1 & pid=$!
   : >"$WORK/split.ms"
@@ -70,7 +71,7 @@ DROP TABLE s_0; DROP TABLE s_1; CREATE TABLE s_floor PARTITION OF s FOR VALUES F
 }
 proof_split_filled() {
   echo "-- the last partition already holds 500,000 events (nobody split it in time): close it at a bound ahead, scanning outside of the exclusive lock"
-  q "DROP TABLE IF EXISTS f"; make_table f xid 2; q "CREATE INDEX ON f(lane,xid)"
+  q "DROP TABLE IF EXISTS f"; make_table f xid 2
   q "INSERT INTO f(xid,aggregate_type,aggregate_id,event_type) SELECT (60000+g/10)::text::xid8,'o','r','e' FROM generate_series(1,500000) g"
   printf '%s\n' "INSERT INTO f(aggregate_type,aggregate_id,event_type,payload) VALUES('order','o','e','{}');" >"$WORK/f.sql"
   local b pid lo; lo=$(bound 1 2); b=$(q "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1000000")

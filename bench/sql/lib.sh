@@ -35,6 +35,8 @@ server_cpu() {
   { cat "/proc/$pm/stat"; for p in $(cat "/proc/$pm/task/$pm/children"); do cat "/proc/$p/stat" 2>/dev/null || true; done; } |
     awk -v pm="$pm" '{s+=$14+$15; if($1==pm) s+=$16+$17} END{printf "%.2f\n", s/100}'
 }
+# The keys of txstream.outbox.
+keys() { q "CREATE UNIQUE INDEX ON $1(id,xid); CREATE INDEX ON $1(xid)"; }
 # A number measured by name and variant; summary prints the median of each.
 note() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$WORK/figures.tsv"; }
 summary() { # part

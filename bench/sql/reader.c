@@ -1,7 +1,7 @@
 // Measures one prepared statement read with binary results over one connection.
-//   reader page FILE.sql T C LIMIT [SET ...]         page every lane 0..255 to its end: $1 lane, $2 T, $3 C, $4 last id, $5 limit
+//   reader page FILE.sql T C LIMIT [SET ...]         page to the end: $1 T, $2 C, $3, $4 last id and xid, $5 limit
 //   reader poll FILE.sql REPS [-p VALUE]... [SET ...] run it REPS times with these text parameters
-// Column 0 of a page is the id (int8). Prints: rows, wall seconds, backend CPU seconds, or microseconds per execution.
+// Columns 0 and 1 of a page are id and xid (int8, xid8). Prints: rows, wall seconds, backend CPU seconds, or microseconds per execution.
 #include <endian.h>
 #include <libpq-fe.h>
 #include <stdint.h>
@@ -43,20 +43,22 @@ int main(int argc, char **argv) {
   for (; i < argc; i++) PQclear(must(c, PQexec(c, argv[i])));
   PQclear(must(c, PQprepare(c, "q", sql, 0, NULL)));
   if (page) {
-    char lane[16], last[32];
-    const char *q[5] = {lane, argv[3], argv[4], last, argv[5]};
-    long rows = 0, pages = 0, limit = atol(argv[5]);
+    char last_id[32] = "0", last_xid[32] = "0";
+    const char *q[5] = {argv[3], argv[4], last_id, last_xid, argv[5]};
+    long rows = 0, limit = atol(argv[5]);
     double w0 = wall(), c0 = cpu();
-    for (int l = 0; l < 256; l++) {
-      int64_t id = 0;
-      snprintf(lane, sizeof lane, "%d", l);
-      for (int got = (int)limit; got == limit;) {
-        snprintf(last, sizeof last, "%lld", (long long)id);
-        PGresult *r = must(c, PQexecPrepared(c, "q", 5, q, NULL, NULL, 1));
-        got = PQntuples(r);
-        if (got) { uint64_t be; memcpy(&be, PQgetvalue(r, got - 1, 0), 8); id = (int64_t)be64toh(be); rows += got; pages++; }
-        PQclear(r);
+    for (int got = (int)limit; got == limit;) {
+      PGresult *r = must(c, PQexecPrepared(c, "q", 5, q, NULL, NULL, 1));
+      got = PQntuples(r);
+      if (got) {
+        uint64_t be;
+        memcpy(&be, PQgetvalue(r, got - 1, 0), 8);
+        snprintf(last_id, sizeof last_id, "%lld", (long long)be64toh(be));
+        memcpy(&be, PQgetvalue(r, got - 1, 1), 8);
+        snprintf(last_xid, sizeof last_xid, "%llu", (unsigned long long)be64toh(be));
+        rows += got;
       }
+      PQclear(r);
     }
     double w = wall() - w0, u = cpu() - c0;
     printf("%ld %.4f %.4f %.0f %.3f\n", rows, w, u, rows / w, u / rows * 1e6);  // rows wall cpu ev/s us/ev
