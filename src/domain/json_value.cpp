@@ -54,6 +54,8 @@ constexpr std::array kMistakes = {
     Mistake{"surrogate", "half a surrogate pair, which is no character"},
     Mistake{"control character", "a control character in a string must be escaped"},
     Mistake{"unexpected end of input", "the text ends here"},
+    // Of nothing at all, since 3.11.3.
+    Mistake{"empty input", "the text ends here"},
     Mistake{"missing closing quote", "the text ends inside a string"},
 };
 

@@ -7,18 +7,21 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <memory>
 #include <type_traits>
 #include <utility>
 
 namespace txstream::runtime {
 
 struct TaskGroup::Child {
-    asio::cancellation_signal signal;
-    bool done = false;
+    /// Of the loop, too, which may still hold an emission when the child has ended.
+    std::shared_ptr<asio::cancellation_signal> signal =
+        std::make_shared<asio::cancellation_signal>();
 };
 
 TaskGroup::TaskGroup(asio::any_io_executor executor, OnException on_exception)
@@ -44,7 +47,7 @@ template <class Value>
 void TaskGroup::start(Task<Value> task) {
     const auto child = children_.emplace(children_.end());
     ++running_;
-    const auto slot = child->signal.slot();
+    const auto slot = child->signal->slot();
     if constexpr (std::is_void_v<Value>) {
         asio::co_spawn(
             executor_,
@@ -62,19 +65,21 @@ void TaskGroup::start(Task<Value> task) {
             executor_, std::move(task), asio::bind_cancellation_slot(slot, std::move(report))
         );
     }
-    if (cancelled_) child->signal.emit(asio::cancellation_type::terminal);
+    if (cancelled_) cancel(*child);
 }
 
 void TaskGroup::cancel() {
     cancelled_ = true;
-    if (cancelling_) return;
-    // A child may end inside emit(); it only marks itself then, so that the walk stays valid.
-    cancelling_ = true;
-    for (auto& child : children_) {
-        if (!child.done) child.signal.emit(asio::cancellation_type::terminal);
-    }
-    cancelling_ = false;
-    children_.remove_if([](const Child& child) { return child.done; });
+    for (const auto& child : children_) cancel(child);
+}
+
+// From the loop, and so after the first step of a child that was spawned a moment ago: since
+// Boost 1.82 a coroutine that was cancelled before its first step throws out of the loop when it
+// ends (co_spawn's own end waits, which is refused to whoever is cancelled).
+void TaskGroup::cancel(const Child& child) {
+    asio::post(executor_, [signal = child.signal] {
+        signal->emit(asio::cancellation_type::terminal);
+    });
 }
 
 Task<Result<>> TaskGroup::join() {
@@ -94,11 +99,7 @@ Task<Result<>> TaskGroup::join() {
 }
 
 void TaskGroup::ended(std::list<Child>::iterator child, std::exception_ptr thrown) {
-    if (cancelling_) {
-        child->done = true;
-    } else {
-        children_.erase(child);
-    }
+    children_.erase(child);
     if (thrown) threw(thrown);
     if (--running_ == 0) empty_.cancel();
 }

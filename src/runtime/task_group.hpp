@@ -39,7 +39,7 @@ public:
     /// the event loop, never inside spawn().
     void spawn(Task<> task);
     void spawn(Task<Result<>> task);
-    /// Asks every child to end; does not wait.
+    /// Asks every child to end, from the event loop; does not wait.
     void cancel();
     /// Returns when no child is left, with the first error if there was one. Not cancelled itself
     /// by the cancellation of the one who waits.
@@ -54,6 +54,7 @@ private:
 
     template <class Value>
     void start(Task<Value> task);
+    void cancel(const Child& child);
     void ended(std::list<Child>::iterator child, std::exception_ptr thrown);
     void threw(const std::exception_ptr& thrown);
     void failed(Error error);
@@ -66,7 +67,6 @@ private:
     std::size_t running_ = 0;
     std::size_t joining_ = 0;
     bool cancelled_ = false;
-    bool cancelling_ = false;
 };
 
 }  // namespace txstream::runtime

@@ -4,6 +4,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <gtest/gtest.h>
@@ -85,6 +86,20 @@ TEST(TaskGroupTest, AChildOfACancelledGroupStartsCancelled) {
     TaskGroup group(loop.get_executor());
     group.cancel();
     group.spawn(forever());
+    EXPECT_TRUE(join(loop, group));
+}
+
+TEST(TaskGroupTest, AChildThatIsCancelledBeforeItsFirstStepEndsLikeEveryOther) {
+    asio::io_context loop;
+    TaskGroup group(loop.get_executor());
+    int count = 0;
+    asio::post(loop, [&] {
+        group.spawn(adds_one(count));
+        group.spawn(forever());
+        group.cancel();
+    });
+    loop.run();
+    EXPECT_EQ(group.size(), 0u);
     EXPECT_TRUE(join(loop, group));
 }
 
