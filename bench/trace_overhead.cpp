@@ -93,7 +93,7 @@ public:
         : delivery_(
               {.executor = loop_.get_executor(),
                .publisher =
-                   [this](auto, relay::PublisherEvents events) {
+                   [this](auto, relay::Path, relay::PublisherEvents events) {
                        kafka_.events = std::move(events);
                        return Result<std::unique_ptr<relay::Publisher>>(
                            std::make_unique<Publisher>(kafka_)

@@ -91,6 +91,7 @@ struct Config {
         unsigned refused_retries_max = 0;
         Milliseconds refused_retry_delay{};
         Milliseconds topic_retry_delay{};
+        Milliseconds topic_patience{};
     };
     struct Metrics {
         bool enabled = false;

@@ -28,6 +28,7 @@ constexpr std::size_t kFramingBytes = 128;
 constexpr std::size_t kHeaderFramingBytes = 10;  // two lengths
 // An answer of the cluster on which no event is parked.
 constexpr std::chrono::seconds kOldAnswer{10};
+constexpr std::chrono::seconds kJustAsked{1};
 constexpr std::chrono::seconds kAskAgain{30};
 // However short a topic keeps its records.
 constexpr std::chrono::seconds kWaitingMin{2};
@@ -52,6 +53,8 @@ relay::Outcome outcome_of(int error) {
             return relay::Outcome::retryable;
         case kafka::Verdict::permanent_event:
             return relay::Outcome::refused_event;
+        case kafka::Verdict::passing_event:
+            return relay::Outcome::refused_for_now;
         case kafka::Verdict::permanent_topic:
             return relay::Outcome::refused_topic;
     }
@@ -62,12 +65,14 @@ class KafkaPublisher final : public relay::Publisher {
 public:
     KafkaPublisher(
         asio::any_io_executor executor,
+        relay::Path path,
         KafkaProperties source,
         std::shared_ptr<TopicLimits> limits,
         relay::PublisherEvents events,
         std::shared_ptr<KafkaTrouble> trouble
     )
         : executor_(std::move(executor)),
+          path_(path),
           source_(std::move(source)),
           limits_(std::move(limits)),
           events_(std::move(events)),
@@ -101,7 +106,14 @@ public:
         producer_.reset();
         TXS_TRY(
             producer_,
-            kafka::Producer::create(executor_, properties, std::move(events), kafka_log())
+            kafka::Producer::create(
+                executor_,
+                std::move(properties),
+                path_ == relay::Path::fast ? kafka::Producer::Order::gapless
+                                           : kafka::Producer::Order::by_owner,
+                std::move(events),
+                kafka_log()
+            )
         );
         return {};
     }
@@ -146,10 +158,23 @@ public:
         return fmt::format("Kafka refuses the record with {}{}", error, advice_of(error));
     }
 
-    bool blames_batch(std::string_view error, std::string_view topic, std::size_t bytes) override {
+    std::optional<bool> vouches_for(std::string_view topic) override {
+        const auto* limit = limit_of(topic);
+        if (limit == nullptr) {
+            is_waiting_ = true;
+            return std::nullopt;
+        }
+        return limit->is_told;
+    }
+
+    void refused(
+        std::string_view error, std::string_view topic, std::size_t bytes, std::size_t /*records*/
+    ) override {
+        if (!is_size_error(error)) return;
+        // The owner of the careful one makes batches smaller; here the topic's limit may be new.
+        if (path_ == relay::Path::careful) return limits_->doubt(topic, kJustAsked, Clock::now());
         // Beside key, value and headers a batch has its own header, a record some numbers.
-        return is_size_error(error) &&
-               limits_->refused(topic, batch_bytes_, bytes + kFramingBytes, Clock::now());
+        (void)limits_->refused(topic, batch_bytes_, bytes + kFramingBytes, Clock::now());
     }
 
     std::optional<std::chrono::milliseconds> waiting_max() const override {
@@ -266,6 +291,7 @@ private:
     }
 
     asio::any_io_executor executor_;
+    relay::Path path_;
     KafkaProperties source_;
     std::shared_ptr<TopicLimits> limits_;
     relay::PublisherEvents events_;
@@ -325,13 +351,14 @@ kafka::Properties to_kafka(const Config::Properties& properties) {
 
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     const asio::any_io_executor& executor,
+    relay::Path path,
     const KafkaProperties& properties,
     std::shared_ptr<TopicLimits> limits,
     relay::PublisherEvents events,
     std::shared_ptr<KafkaTrouble> trouble
 ) {
     auto publisher = std::make_unique<KafkaPublisher>(
-        executor, properties, std::move(limits), std::move(events), std::move(trouble)
+        executor, path, properties, std::move(limits), std::move(events), std::move(trouble)
     );
     TXS_CHECK(publisher->open());
     return publisher;

@@ -50,6 +50,7 @@ private:
 /// refusal names its event; batches are as large as every topic seen so far accepts.
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     const asio::any_io_executor& executor,
+    relay::Path path,
     const KafkaProperties& properties,
     std::shared_ptr<TopicLimits> limits,
     relay::PublisherEvents events,

@@ -273,10 +273,11 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     worker.gate.retry = config_.retry;
     worker.gate.publish_timeout = config_.kafka.publish_timeout;
     worker.gate.probe_timeout = config_.kafka.probe_timeout;
-    worker.delivery.lane.attempts_max = static_cast<int>(relay.refused_retries_max) + 1;
+    worker.delivery.attempts_max = static_cast<int>(relay.refused_retries_max) + 1;
     worker.delivery.in_flight_bytes_max = relay.in_flight_bytes_max;
     worker.delivery.refused_retry_delay = relay.refused_retry_delay;
-    worker.delivery.topic_retry_delay = relay.topic_retry_delay;
+    worker.delivery.topics.retry_delay = relay.topic_retry_delay;
+    worker.delivery.topics.patience = relay.topic_patience;
     worker.limits.lease = relay.lease;
     // What is larger by payload and metadata alone, no setting of a topic's lets through.
     worker.limits.page = {
@@ -322,9 +323,11 @@ relay::Ports RelayApp::ports() {
         return to_kafka(now.producer);
     };
     ports.publisher = [properties, limits = limits_, trouble = kafka_trouble_](
-                          asio::any_io_executor executor, relay::PublisherEvents events
+                          asio::any_io_executor executor,
+                          relay::Path path,
+                          relay::PublisherEvents events
                       ) {
-        return make_kafka_publisher(executor, properties, limits, std::move(events), trouble);
+        return make_kafka_publisher(executor, path, properties, limits, std::move(events), trouble);
     };
     ports.kafka_doubted = [this] { topic_->doubt(); };
     // Who reports the outbox depends on them.
@@ -527,6 +530,8 @@ void RelayApp::refresh_metrics() const {
     const auto load = pool_ ? pool_->status() : relay::WorkerPool::Status();
     metrics_.relay->relay.in_flight_events.set(static_cast<double>(load.events_in_flight));
     metrics_.relay->relay.in_flight_bytes.set(static_cast<double>(load.bytes_in_flight));
+    metrics_.relay->relay.events_aside.set(static_cast<double>(load.events_aside));
+    metrics_.relay->relay.careful_topics.set(static_cast<double>(load.careful_topics));
 }
 
 pg::ConnInfo RelayApp::connect_info() const {

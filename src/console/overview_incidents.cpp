@@ -50,7 +50,7 @@ constexpr std::array kKinds{
     Kind{
         "topic_refused",
         Severity::warn,
-        "An event's own topic did not exist or refused us; its lane waited"
+        "An event's own topic did not exist or refused us; its keys waited"
     },
     Kind{"no_worker", Severity::bad, "No worker of a relay was alive"},
     Kind{"stalled", Severity::bad, "Events waited and none was published"},

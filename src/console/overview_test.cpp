@@ -120,9 +120,9 @@ TEST(OverviewTest, EachBlockageHasASentenceWithItsCauseWhatIsSafeAndARemedy) {
         {"topic_refused",
          R"(,"detail":"refunds","lanes":[{"lane":9,"topic":"refunds"},{"lane":3,"topic":"refunds"}])",
          Severity::warn,
-         "Publishing to `refunds` stopped 3 min ago: the topic does not exist. Lanes 3 and 9 wait "
-         "as a whole; "
-         "the other 30 lanes flow. 41 events of 7 keys wait.",
+         "Publishing to `refunds` stopped 3 min ago: the topic does not exist. Later "
+         "events of the same keys wait with its own; everything else flows. 41 events of 7 keys "
+         "wait.",
          "",
          "kafka-topics.sh --bootstrap-server k1:9092,k2:9092 --create --topic refunds --partitions "
          "12"},

@@ -104,13 +104,15 @@ Verdict verdict_of(int code) noexcept {
     switch (code) {
         case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
         case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-        case RD_KAFKA_RESP_ERR_INVALID_MSG:
         case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
         case RD_KAFKA_RESP_ERR_INVALID_RECORD:
         case RD_KAFKA_RESP_ERR__INVALID_ARG:
         // A name that no topic can have: nobody will ever make it.
         case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
             return Verdict::permanent_event;
+        // Its checksum is wrong.
+        case RD_KAFKA_RESP_ERR_INVALID_MSG:
+            return Verdict::passing_event;
         case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -143,6 +145,7 @@ Error to_error(int code, std::string what) {
             return Error(Code::not_found, std::move(what), std::move(origin));
         case Verdict::permanent_event:
             return Error(Code::rejected, std::move(what), std::move(origin));
+        case Verdict::passing_event:
         case Verdict::retryable:
         case Verdict::fatal:
             break;

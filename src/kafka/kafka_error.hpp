@@ -11,6 +11,7 @@ namespace txstream::kafka {
 enum class Verdict : std::uint8_t {
     retryable,        ///< broker away, not enough replicas, time-out: pause, count nothing
     permanent_event,  ///< this record will never be taken: too large, invalid
+    passing_event,    ///< this record was not taken, and may be the next time: damaged on its way
     permanent_topic,  ///< nothing of this topic will be taken: not authorised, unknown
     fatal,            ///< the idempotent producer gave up: rebuild it
 };

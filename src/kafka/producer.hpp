@@ -53,7 +53,17 @@ struct Report {
 /// a later record of a key pass an earlier one.
 class Producer {
 public:
+    /// What a refused record ends.
+    enum class Order : std::uint8_t {
+        /// The producer: no later record of its partition is delivered. Any number of a key may be
+        /// in
+        /// flight.
+        gapless,
+        /// Nothing: others go on. For an owner that has one record of a key in flight at most.
+        by_owner,
+    };
     struct Events {
+        /// What was refused in one batch comes in one call, up to 4,096 records.
         std::function<void(std::span<const Report>)> reports;
         /// The idempotent producer cannot go on; drop it and make another.
         std::function<void(Error)> fatal;
@@ -70,7 +80,8 @@ public:
     /// Fails on unknown or malformed properties, naming the property.
     static Result<std::unique_ptr<Producer>> create(
         const asio::any_io_executor& executor,
-        const Properties& properties,
+        Properties properties,
+        Order order,
         Events events,
         LogCallback log
     );

@@ -6,12 +6,15 @@
 #include <boost/asio/system_executor.hpp>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <map>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace txstream::kafka {
@@ -55,8 +58,14 @@ struct Bench {
         };
         events.fatal = [](Error error) { ADD_FAILURE() << error.what(); };
         events.brokers_down = [this](Error error) { downs.push_back(std::move(error)); };
-        producer =
-            Producer::create(loop.get_executor(), properties, std::move(events), nullptr).value();
+        producer = Producer::create(
+                       loop.get_executor(),
+                       properties,
+                       Producer::Order::gapless,
+                       std::move(events),
+                       nullptr
+        )
+                       .value();
     }
 
     template <class Condition>
@@ -168,10 +177,77 @@ TEST(ProducerTest, ItCanBeDroppedWithRecordsInFlight) {
     EXPECT_TRUE(bench.reports.empty());
 }
 
+// What a broker refuses it refuses by batches, and says so in one call each.
+TEST(ProducerTest, InItsOwnersOrderARefusedBatchEndsNothingAndHalvedTheGuiltyRecordIsFound) {
+    const auto topic = own_topic();
+    ensure_topic(properties_for(real_broker()), topic, 1, 1, Deadline::in(20s), nullptr).value();
+    auto properties = properties_for(real_broker());
+    properties.emplace_back("message.max.bytes", "3000000");
+    properties.emplace_back("batch.size", "2500000");
+    constexpr std::size_t kGuilty = 5;
+    std::vector<std::string> values(16, "v");
+    values[kGuilty] = std::string(1'200'000, 'x');  // more than a topic takes
+    std::vector<std::size_t> delivered, guilty;
+    std::vector<std::vector<std::size_t>> refused;
+    asio::io_context loop;
+    Producer::Events events;
+    events.reports = [&](std::span<const Report> batch) {
+        std::vector<std::size_t> together;
+        for (const auto& report : batch) {
+            const auto number =
+                static_cast<std::size_t>(static_cast<std::string*>(report.context) - values.data());
+            if (report.error == 0)
+                delivered.push_back(number);
+            else
+                together.push_back(number);
+        }
+        if (together.size() == 1) guilty.push_back(together.front());
+        if (together.size() > 1) refused.push_back(together);
+    };
+    events.fatal = [](const Error& error) { ADD_FAILURE() << error.what(); };
+    events.brokers_down = [](const Error&) {};
+    const auto producer =
+        Producer::create(
+            loop.get_executor(), properties, Producer::Order::by_owner, std::move(events), nullptr
+        )
+            .value();
+    const auto send = [&](const std::vector<std::size_t>& numbers) {
+        for (const auto number : numbers)
+            ASSERT_TRUE(producer->produce(
+                {.topic = topic, .key = "key", .value = values[number], .context = &values[number]}
+            ));
+        const auto known = [&] {
+            std::size_t again = 0;
+            for (const auto& batch : refused) again += batch.size();
+            return delivered.size() + guilty.size() + again;
+        };
+        const auto settled = known() + numbers.size();
+        const auto end = std::chrono::steady_clock::now() + 20s;
+        while (known() < settled && std::chrono::steady_clock::now() < end) loop.run_one_for(50ms);
+        ASSERT_EQ(known(), settled);
+    };
+    std::vector<std::size_t> all(values.size());
+    std::iota(all.begin(), all.end(), 0U);
+    send(all);
+    while (!refused.empty()) {
+        const auto batches = std::exchange(refused, {});
+        for (const auto& batch : batches) {
+            const auto middle = batch.begin() + static_cast<std::ptrdiff_t>(batch.size() / 2);
+            send({batch.begin(), middle});
+            send({middle, batch.end()});
+        }
+    }
+    EXPECT_EQ(guilty, std::vector<std::size_t>{kGuilty});
+    std::ranges::sort(delivered);
+    all.erase(all.begin() + kGuilty);
+    EXPECT_EQ(delivered, all) << "each good one once";
+}
+
 TEST(ProducerTest, AnUnknownPropertyIsNamedAndItsValueIsNotTold) {
     const auto made = Producer::create(
         asio::system_executor(),
         {{"sasl.pasword", "hunter2"}},
+        Producer::Order::gapless,
         {.reports = [](auto) {}, .fatal = [](auto) {}, .brokers_down = [](auto) {}},
         nullptr
     );

@@ -77,8 +77,8 @@ std::string_view explain(Blockage blockage) {
         case Blockage::topic_missing:
             return "the topic does not exist and cannot be made; make it or grant the right";
         case Blockage::topic_refused:
-            return "an event's own topic does not exist or refuses us; its lane waits, others go "
-                   "on";
+            return "an event's own topic does not exist or refuses us; its events wait, and with "
+                   "them later ones of their keys; everything else goes on";
         case Blockage::no_worker:
             return "no worker is alive that holds the lanes; start a relay, or see its log";
         case Blockage::stalled:

@@ -28,7 +28,7 @@ enum class Blockage : std::uint8_t {
     cannot_park,           ///< an event cannot be put among the dead letters: its lane stands still
     kafka_unavailable,     ///< no broker, or none that acknowledges
     topic_missing,         ///< the configured topic does not exist and cannot be made
-    topic_refused,         ///< an event's own topic is unknown or refuses us: its lane stands still
+    topic_refused,         ///< an event's own topic is unknown or refuses us: its keys wait
     no_worker,             ///< no worker of this relay is alive, or for an API: lanes have no owner
     stalled,               ///< events wait, nothing is published, and none of the others is known
 };
@@ -60,7 +60,7 @@ inline constexpr std::array kOfDatabase{
     Blockage::database_unavailable, Blockage::foreign_instance, Blockage::outbox_unusable
 };
 
-/// A lane that stands still while others of its worker go on.
+/// A lane that stands still, or of which some keys wait, while everything else goes on.
 struct HeldLane {
     LaneId lane;
     Blockage why;
@@ -92,7 +92,7 @@ public:
     );
     /// The teller has ended.
     void forget(Teller teller);
-    /// Which lanes of the teller stand still; each call says all of them.
+    /// Which lanes of the teller stand still or wait in part; each call says all of them.
     void hold_lanes(Teller teller, std::vector<HeldLane> lanes);
 
     struct Current {

@@ -5,6 +5,7 @@
 #include "telemetry/log.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace txstream::relay {
@@ -12,11 +13,6 @@ namespace txstream::relay {
 namespace {
 
 constexpr std::string_view kComponent = "relay";
-// Delivery, reader and keeper tell of blockages separately.
-constexpr std::size_t kPartsOfWorker = 3;
-// How a producer that promises no gaps ends when a record is refused, whatever the reason.
-constexpr std::string_view kGapless = "_GAPLESS_GUARANTEE";
-
 constexpr std::string_view kTooLarge = "MSG_SIZE_TOO_LARGE";
 
 }  // namespace
@@ -27,6 +23,7 @@ Delivery::Delivery(Dependencies dependencies, Limits limits)
       random_(dependencies_.seed),
       spans_(dependencies_.tracing),
       blockages_(dependencies_.blockages, dependencies_.worker * kPartsOfWorker),
+      topics_(dependencies_.topic, limits.topics),
       delay_(dependencies_.delayed_before) {
 }
 
@@ -46,20 +43,36 @@ void Delivery::look(Clock::time_point now) {
     tell_held_lanes();
     update_delay();
     tell_published(batch_log_.due(now));
+    if (dependencies_.refusals != nullptr) tell_refusals(dependencies_.refusals->due(now));
+    // What waits for its topic may be due.
+    if (in_flight() == 0 && aside_bytes_ > 0 &&
+        dependencies_.gate.state() == DeliveryGate::State::flowing)
+        pump();
 }
 
 void Delivery::tell_held_lanes() {
     std::vector<HeldLane> held;
+    const Topic* closed = nullptr;
     for (const auto& [id, lane] : lanes_) {
-        if (!lane.held_topic.empty())
-            held.push_back({id, Blockage::topic_refused, lane.held_topic});
+        std::set<const Topic*, TopicPaths::ByName> topics;
+        for (const auto& [topic, queues] : lane.heads)
+            if (!queues.empty()) topics.insert(topic);
+        for (const auto& [topic, events] : lane.careful) topics.insert(topic);
+        for (const auto* topic : topics) {
+            if (!topics_.is_closed(*topic)) continue;
+            held.push_back({id, Blockage::topic_refused, topic->name});
+            if (!topic->is_default) closed = topic;
+        }
         if (lane.put_off > 0) held.push_back({id, Blockage::cannot_park, {}});
     }
-    const auto refused = std::ranges::find(held, Blockage::topic_refused, &HeldLane::why);
+    const auto& usual = topics_.default_topic();
     blockages_.set_if(
-        refused != held.end(),
+        topics_.is_closed(usual), Blockage::topic_missing, usual.name + ": " + usual.error
+    );
+    blockages_.set_if(
+        closed != nullptr,
         Blockage::topic_refused,
-        refused == held.end() ? std::string_view() : refused->topic
+        closed == nullptr ? std::string_view() : closed->name
     );
     blockages_.set_if(
         std::ranges::find(held, Blockage::cannot_park, &HeldLane::why) != held.end(),
@@ -96,159 +109,47 @@ DelayReason Delivery::Lane::late(const Page& page) const {
     return own.empty() ? worker_delay.of(page.look) : own;
 }
 
-std::optional<Mark> Delivery::mark_of(const Lane& lane, const Page& page, EventSeq id) const {
-    if (page.late.empty() && lane.tries.empty()) return std::nullopt;
-    if (const auto tries = lane.tries.of(id)) return Mark{tries->count + 1, tries->reason};
+std::size_t Delivery::Lane::in_flight() const {
+    auto all = fast;
+    for (const auto& [topic, events] : careful) all += events;
+    return all;
+}
+
+std::optional<Mark> Delivery::mark_of(const Lane& lane, const Slot& slot) const {
+    const auto& page = *slot.page;
+    if (!lane.tries.empty())
+        if (const auto tries = lane.tries.of(page.wire[slot.index].id))
+            return Mark{tries->count + 1, tries->reason};
+    if (slot.has_waited_for_topic) return Mark{1, header_word(Blockage::topic_refused)};
     if (page.late.empty()) return std::nullopt;
     return Mark{1, page.late};
 }
 
-void Delivery::must_restart(DelayReason reason) {
-    needs_restart_ = true;
-    if (restart_reason_.empty() || restart_reason_ == kProducerRestart) restart_reason_ = reason;
+void Delivery::tell_published(const std::optional<BatchLog::Line>& line) const {
+    if (!line) return;
+    log::info(
+        kComponent,
+        "published events",
+        {{"worker", dependencies_.worker},
+         {"events", line->events},
+         {"batches", line->batches},
+         {"duration_ms", line->within.count()}}
+    );
 }
 
-WorkerBlockages Delivery::blockages(std::size_t part) const {
-    TXS_ASSERT(part < kPartsOfWorker, "each part tells for itself");
-    return {dependencies_.blockages, dependencies_.worker * kPartsOfWorker + part};
-}
-
-// --- owning lanes
-
-void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_until) {
-    const auto id = claimed.lane;
-    TXS_ASSERT(!owns(id), "a lane is claimed once");
-    auto& lane = lanes_
-                     .emplace(
-                         id,
-                         Lane{
-                             .machine = LaneMachine(std::move(claimed), limits_.lane),
-                             .publish_until = publish_until
-                         }
-                     )
-                     .first->second;
-    if (!delay_.empty()) lane.worker_delay.begin(delay_);
-    // Connecting and asking for a producer id takes time that the first event should not wait for;
-    // if it fails, the first event tries again and says so.
-    (void)ensure_publisher();
-}
-
-std::vector<LaneId> Delivery::lanes() const {
-    std::vector<LaneId> all;
-    for (const auto& [id, lane] : lanes_) all.push_back(id);
-    return all;
-}
-
-void Delivery::renewed(const std::vector<LaneId>& lanes, Clock::time_point publish_until) {
-    std::vector<LaneId> lost;
+void Delivery::tell_load() {
+    std::chrono::duration<double> busy{};
+    const auto now = Clock::now();
     for (auto& [id, lane] : lanes_) {
-        if (std::ranges::find(lanes, id) == lanes.end()) {
-            lost.push_back(id);
-        } else {
-            lane.publish_until = publish_until;
-        }
+        if (lane.busy_since) busy += now - *lane.busy_since;
+        lane.busy_since = lane.pages.empty() ? std::nullopt : std::optional(now);
     }
-    for (const auto id : lost) lose(id);
-}
-
-void Delivery::lose(LaneId id) {
-    const auto found = lanes_.find(id);
-    if (found == lanes_.end()) return;
-    auto& lane = found->second;
-    for (const auto& page : lane.pages) {
-        if (page->next > 0) must_restart(kLaneLost);
-        in_flight_bytes_ -= page->bytes;
-    }
-    // What is queued must not leave this process once the next owner publishes. The reader, which
-    // makes the next publisher, may be waiting for a database that hangs.
-    if (needs_restart_) publisher_.reset();
-    if (lane.machine.is_acknowledging()) --acknowledging_;
-    count_resent(lane);
-    lanes_.erase(found);
-    dependencies_.metrics.lane_leases_lost.add();
-    tell_load();
-    dependencies_.reader.notify();
-}
-
-void Delivery::lose_all() {
-    ++lives_;
-    for (const auto id : lanes()) lose(id);
-}
-
-std::size_t Delivery::lose_expired(Clock::time_point now) {
-    std::vector<LaneId> lost;
-    for (const auto& [id, lane] : lanes_) {
-        if (lane.publish_until <= now) lost.push_back(id);
-    }
-    for (const auto id : lost) lose(id);
-    return lost.size();
-}
-
-std::optional<Delivery::Clock::time_point> Delivery::first_expiry() const {
-    std::optional<Clock::time_point> first;
-    for (const auto& [id, lane] : lanes_) {
-        if (!first || lane.publish_until < *first) first = lane.publish_until;
-    }
-    return first;
-}
-
-// --- trust
-
-void Delivery::doubt() {
-    ++doubts_;
-    dependencies_.keeper.notify();
-}
-
-void Delivery::trust(std::uint64_t doubts) {
-    trusted_ = std::max(trusted_, doubts);
-    if (!is_in_doubt()) dependencies_.reader.notify();
-}
-
-// --- reading
-
-std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() {
-    update_delay();
-    std::map<std::string, PollGroup> groups;
-    if (is_in_doubt()) return groups;
-    const auto now = Clock::now();
-    for (const auto& [id, lane] : lanes_) {
-        if (lane.machine.is_paging() || !lane.machine.has_room() || now < lane.held_until) continue;
-        const auto& cursor = lane.machine.cursor();
-        groups.try_emplace(cursor.text(), PollGroup{cursor, {}}).first->second.lanes.push_back(id);
-    }
-    return groups;
-}
-
-std::optional<Delivery::PageGroup> Delivery::group_to_page() {
-    if (is_in_doubt()) return std::nullopt;
-    const auto now = Clock::now();
-    std::vector<PageGroup> groups;
-    for (const auto& [id, lane] : lanes_) {
-        const auto& machine = lane.machine;
-        if (!machine.is_paging()) continue;
-        auto group = std::ranges::find_if(groups, [&](const PageGroup& one) {
-            return one.is_place_of(machine);
-        });
-        if (group == groups.end()) {
-            groups.push_back({machine.cursor(), machine.target(), machine.read_up_to(), {}, {}});
-            group = std::prev(groups.end());
-        }
-        if (machine.has_room() && now >= lane.held_until) group->lanes.push_back(id);
-    }
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-        auto& group = groups[++groups_paged_ % groups.size()];
-        if (group.lanes.empty()) continue;
-        for (const auto& other : groups) {
-            if (other.after <= group.after || !group.is_in_same_window(other)) continue;
-            group.joins_at = std::min(group.joins_at.value_or(other.after), other.after);
-        }
-        return group;
-    }
-    return std::nullopt;
-}
-
-LaneMachine& Delivery::machine(LaneId lane) {
-    return lanes_.at(lane).machine;
+    if (busy.count() > 0) dependencies_.metrics.lane_busy_seconds.add(busy.count());
+    if (dependencies_.load == nullptr) return;
+    dependencies_.load->events = events_;
+    dependencies_.load->bytes = in_flight_bytes_;
+    dependencies_.load->aside = aside_;
+    dependencies_.load->careful_topics = topics_.off_fast_path(now);
 }
 
 void Delivery::add_page(
@@ -269,14 +170,16 @@ void Delivery::add_page(
     page->events = events;
     page->read_at = Clock::now();
     append_wire_events(events, which, dependencies_.topic, page->arena, page->wire);
-    page->open = page->wire.size();
+    page->count = page->open = page->wire.size();
     page->slots.reserve(page->wire.size());
     for (std::size_t i = 0; i < page->wire.size(); ++i) {
         page->slots.push_back({page.get(), static_cast<std::uint32_t>(i)});
         page->bytes += page->wire[i].bytes();
     }
+    events_ += page->count;
     in_flight_bytes_ += page->bytes;
     lane.pages.push_back(std::move(page));
+    ++lane.fresh;
     if (dependencies_.load != nullptr)
         dependencies_.load->read_up_to =
             lane.pages.back()->wire.back().created_at.time_since_epoch().count();
@@ -286,7 +189,8 @@ void Delivery::add_page(
 void Delivery::close() {
     tell_published(batch_log_.rest(Clock::now()));
     is_closed_ = true;
-    publisher_.reset();
+    fast_.reset();
+    careful_.reset();
 }
 
 bool Delivery::is_idle() const {
@@ -295,85 +199,103 @@ bool Delivery::is_idle() const {
     });
 }
 
-// --- publishing
-
 void Delivery::pump() {
     blocked_ = false;
-    // A broker refuses batches, and puts together what comes from different lanes: a suspect goes
-    // when nothing else is in flight, and nothing else goes beside it.
-    while (auto* const lane = lane_with_suspect()) {
-        if (in_flight_events_ == 0) pump(*lane);
-        if (in_flight_events_ > 0 || needs_restart_) {
+    if (is_closed_) return;
+    const auto now = Clock::now();
+    end_patience(now);
+    for (auto& [id, lane] : lanes_) {
+        if (now < lane.publish_until) pump(lane, now);
+    }
+}
+
+void Delivery::pump(Lane& lane, Clock::time_point now) {
+    pump_aside(lane, now);
+    const auto before = lane.aside.size();
+    pump_fresh(lane, now);
+    if (lane.aside.size() > before) pump_aside(lane, now);
+}
+
+void Delivery::pump_fresh(Lane& lane, Clock::time_point now) {
+    while (lane.fresh > 0) {
+        auto& page = *lane.pages[lane.pages.size() - lane.fresh];
+        if (!hand_over(lane, page, now)) {
             blocked_ = true;
             return;
         }
-        if (lane_with_suspect() == lane) break;  // it must wait, for room or for its lease
-    }
-    for (auto& [id, lane] : lanes_) {
-        if (needs_restart_) return;
-        pump(lane);
-    }
-}
-
-Delivery::Lane* Delivery::lane_with_suspect() {
-    for (auto& [id, lane] : lanes_) {
-        const auto page = std::ranges::find_if(lane.pages, [](const auto& one) {
-            return one->next < one->wire.size();
-        });
-        if (page == lane.pages.end()) continue;
-        if (lane.machine.is_suspect((*page)->wire[(*page)->next].id)) return &lane;
-    }
-    return nullptr;
-}
-
-void Delivery::pump(Lane& lane) {
-    for (auto& page : lane.pages) {
-        if (page->next == page->wire.size()) continue;
-        if (hand_over(lane, *page)) continue;
-        blocked_ = true;
-        if (std::exchange(lane.is_to_cut, false)) cut(lane, *page, page->next);
-        return;
+        --lane.fresh;
+        // Its last may have been set aside.
+        make_room(lane, page);
     }
 }
 
 // False: the rest of the page, and with it the lane, has to wait.
-bool Delivery::hand_over(Lane& lane, Page& page) {
-    const auto now = Clock::now();
-    if (needs_restart_ || is_closed_ || now >= lane.publish_until) return false;
-    if (auto ready = ensure_publisher(); !ready) {
-        fail("publish_error", ready.error());
-        must_restart(kProducerRestart);
-        return false;
-    }
+bool Delivery::hand_over(Lane& lane, Page& page, Clock::time_point now) {
     if (page.next == 0) page.handed_over_at = now;
     page.late = lane.late(page);
-    const auto before = in_flight_events_;
-    while (page.next < page.wire.size() && publish_next(lane, page)) {
+    const auto before = in_flight();
+    while (page.next < page.count && hand_over_next(lane, page, now)) {
     }
-    if (in_flight_events_ > before) dependencies_.gate.sent(now);
-    return page.next == page.wire.size();
+    if (in_flight() > before) dependencies_.gate.sent(now);
+    return page.next == page.count;
 }
 
-// Takes one step: the next event is in flight, or parked. False: not now.
-bool Delivery::publish_next(Lane& lane, Page& page) {
-    const auto& event = page.wire[page.next];
-    const bool is_suspect = lane.machine.is_suspect(event.id);
-    if (in_flight_events_ > 0 && (is_alone_ || is_suspect)) return false;
-    switch (lane.machine.admit(page.number, event.id, event.key)) {
-        case LaneMachine::Admission::wait:
-            return false;
-        case LaneMachine::Admission::parked:
+// Takes one step: the next event is in flight, parked, or set aside. False: not now.
+bool Delivery::hand_over_next(Lane& lane, Page& page, Clock::time_point now) {
+    auto& slot = page.slots[page.next];
+    const auto& event = page.event_of(slot);
+    if (lane.machine.holds(event.key)) {
+        ++page.next;
+        park(lane, slot, {});
+        return true;
+    }
+    const bool is_free = lane.aside.empty() || !lane.aside.contains(event.key);
+    if (!is_free || !topics_.is_fast(topic_of(event), now)) {
+        ++page.next;
+        set_aside(lane, slot);
+        return true;
+    }
+    if (needs_restart_) return false;
+    switch (send(Path::fast, lane, slot, now)) {
+        case Sent::taken:
             ++page.next;
-            settled(page);
             return true;
-        case LaneMachine::Admission::publish:
+        case Sent::impossible:
+            ++page.next;
+            if (has_fast_before(lane, slot)) {
+                set_aside(lane, slot);
+            } else {
+                park(lane, slot, std::exchange(impossible_, {}));
+            }
+            return true;
+        case Sent::topic_refused:
+            ++page.next;
+            set_aside(lane, slot);
+            return true;
+        case Sent::full:
+        case Sent::failed:
             break;
     }
+    return false;
+}
+
+Delivery::Sent Delivery::send(Path path, Lane& lane, Slot& slot, Clock::time_point now) {
+    auto made = publisher(path);
+    if (!made) {
+        fail("publish_error", made.error());
+        if (path == Path::fast) must_restart(kProducerRestart);
+        return Sent::failed;
+    }
+    auto& page = *slot.page;
+    const auto& event = page.event_of(slot);
     if (event.oversize > 0) {
-        park_next(
-            lane, page, kTooLarge, publisher_->explain(kTooLarge, event.topic, event.oversize)
-        );
-        return true;
+        impossible_ = {
+            event.id,
+            1,
+            std::string(kTooLarge),
+            (*made)->explain(kTooLarge, event.topic, event.oversize)
+        };
+        return Sent::impossible;
     }
     Record record;
     record.topic = event.topic;
@@ -388,174 +310,75 @@ bool Delivery::publish_next(Lane& lane, Page& page) {
             {{"event_id", event.event_id}, {"topic", event.topic}, {"headers", headers_.missing()}}
         );
     }
-    if (const auto mark = mark_of(lane, page, event.id))
+    if (const auto mark = mark_of(lane, slot))
         record.marks = headers_.marks(mark->attempt, mark->reason);
     // Never the writer's clock: the broker refuses, or deletes as too old, what it does not like.
     record.timestamp_ms = std::chrono::floor<std::chrono::milliseconds>(runtime::WallClock::now())
                               .time_since_epoch()
                               .count();
-    record.context = &page.slots[page.next];
-    auto taken = publisher_->publish(record);
+    record.context = &slot;
+    const auto taken = (*made)->publish(record);
     if (taken) {
-        page.slots[page.next].is_handed_over = true;
-        ++page.next;
-        ++in_flight_events_;
-        is_alone_ = is_suspect;
-        if (spans_.is_on()) page.links.note(headers_);
-        return true;
+        handed_over(path, lane, slot, now);
+        return Sent::taken;
     }
     if (taken.error().code() == Code::rejected) {
-        park_next(lane, page, taken.error().origin(), taken.error().what());
-        return true;
+        impossible_ = {event.id, 1, taken.error().origin(), taken.error().what()};
+        return Sent::impossible;
     }
     if (taken.error().code() == Code::not_found) {
-        lane.machine.topic_refused(page.number, event.id);
-        hold(lane, event, taken.error().origin());
-        lane.is_to_cut = true;
-        return false;
+        close_topic(topic_of(event), event, taken.error().origin());
+        return Sent::topic_refused;
     }
-    lane.machine.withdraw(page.number);
-    if (taken.error().code() != Code::overloaded) {
-        fail("publish_error", taken.error());
+    if (taken.error().code() == Code::overloaded) return Sent::full;
+    fail("publish_error", taken.error());
+    if (path == Path::fast) {
         must_restart(kProducerRestart);
+    } else {
+        must_end_careful_ = true;
     }
-    return false;
+    return Sent::failed;
 }
 
-void Delivery::park_next(Lane& lane, Page& page, std::string_view error_class, std::string error) {
-    const auto& event = page.wire[page.next];
-    lane.machine.park(page.number, event.id, event.key, std::string(error_class), std::move(error));
-    ++page.next;
-    settled(page);
-}
-
-// Nothing of the lane from there on was handed over: the lane goes back to it, and no further.
-void Delivery::cut(Lane& lane, Page& page, std::size_t from) {
-    const auto events = page.wire.size() - from;
-    if (page.slots[from].is_handed_over)
-        lane.tries.add(page.wire[from].id, header_word(Blockage::topic_refused));
-    lane.machine.cut(page.number, page.wire[from].id, events);
-    const auto drop_last = [&] {
-        in_flight_bytes_ -= lane.pages.back()->bytes;
-        lane.pages.pop_back();
-    };
-    while (lane.pages.back().get() != &page) drop_last();
-    if (from == 0) return drop_last();
-    for (auto i = from; i < page.wire.size(); ++i) {
-        page.bytes -= page.wire[i].bytes();
-        in_flight_bytes_ -= page.wire[i].bytes();
+void Delivery::handed_over(Path path, Lane& lane, Slot& slot, Clock::time_point now) {
+    auto& page = *slot.page;
+    if (page.in_flight++ == 0) page.in_flight_since = now;
+    if (path == Path::careful) {
+        slot.state = EventState::careful;
+        ++careful_in_flight_;
+        auto& topic = topic_of(page.event_of(slot));
+        ++topic.in_flight;
+        ++lane.careful[&topic];
+    } else {
+        const auto place = page.place_of(slot);
+        slot.state = EventState::fast;
+        page.first_fast = page.fast++ == 0 ? place : std::min(page.first_fast, place);
+        lane.first_fast = lane.fast++ == 0 ? page.number : std::min(lane.first_fast, page.number);
+        ++fast_in_flight_;
     }
-    page.wire.erase(page.wire.begin() + static_cast<std::ptrdiff_t>(from), page.wire.end());
-    // The event itself was handed over where its topic's refusal came from the broker.
-    page.next = from;
-    page.open -= events;
-    if (page.open == 0) completed(page);
+    if (spans_.is_on()) page.links.note(headers_);
 }
 
-Result<> Delivery::ensure_publisher() {
-    if (publisher_) return {};
-    PublisherEvents events;
-    events.reports = [this](std::span<const Report> reports) { on_reports(reports); };
-    events.ready = [this] {
-        if (blocked_ && !needs_restart_) pump();
-        dependencies_.reader.notify();
-    };
-    events.fatal = [this](const Error& error) {
-        // The record that caused it is not known yet: its report is on its way.
-        must_restart(kProducerRestart);
-        restart_at_ = std::max(restart_at_, Clock::now() + limits_.reports_grace);
-        if (error.origin() == kGapless) {
-            unexplained_ = error;
-        } else {
-            fail("producer_fatal", error);
-        }
-        dependencies_.reader.notify();
-    };
-    events.brokers_down = [this](const Error& error) {
-        // Brokers close idle connections; that says nothing of the next record.
-        if (in_flight_events_ > 0) {
-            fail("brokers_down", error);
-        } else {
-            dependencies_.gate.doubted();
-            if (dependencies_.kafka_doubted) dependencies_.kafka_doubted();
-        }
-    };
-    TXS_TRY(publisher_, dependencies_.publisher(dependencies_.executor, std::move(events)));
-    return {};
-}
-
-std::optional<Delivery::Clock::time_point> Delivery::stale_at() const {
-    if (!publisher_ || in_flight_events_ == 0 || needs_restart_) return std::nullopt;
-    const auto waiting_max = publisher_->waiting_max();
-    if (!waiting_max) return std::nullopt;
-    std::optional<Clock::time_point> oldest;
-    for (const auto& [id, lane] : lanes_) {
-        for (const auto& page : lane.pages) {
-            if (page->next == 0 || page->open == 0) continue;
-            if (!oldest || page->handed_over_at < *oldest) oldest = page->handed_over_at;
-        }
+// An empty one: it comes after a parked event of its key.
+void Delivery::park(Lane& lane, Slot& slot, outbox::ParkedEvent parked) {
+    auto& page = *slot.page;
+    const auto& event = page.event_of(slot);
+    const auto trace = trace_of(event);
+    auto& told = page.parked.emplace_back();
+    told.event_id = event.event_id;
+    told.event_type = event.event_type;
+    told.topic = event.topic;
+    told.trace_id = trace ? telemetry::to_string(trace->trace_id) : std::string();
+    told.error_class = parked.error_class;
+    told.error = parked.error;
+    if (parked.error_class.empty()) {
+        told.error_class = "held";
+        lane.machine.park_behind(page.number, event.id, event.key);
+    } else {
+        dependencies_.metrics.failed(Failure::publish_error, event.event_type);
+        lane.machine.park(page.number, std::move(parked), event.key);
     }
-    if (!oldest) return std::nullopt;
-    return *oldest + *waiting_max;
-}
-
-void Delivery::take_back_stale() {
-    must_restart(kWaitedTooLong);
-    log::warn(
-        kComponent,
-        "records have waited too long in the producer; they are sent again with a new timestamp",
-        {{"events", in_flight_events_}}
-    );
-    dependencies_.reader.notify();
-}
-
-void Delivery::fail(std::string_view kind, const Error& error) {
-    const double uniform = std::uniform_real_distribution<double>(0.0, 1.0)(random_);
-    const auto failure = dependencies_.gate.failed(Clock::now(), uniform);
-    if (!failure) return;
-    if (send_error_.empty())
-        send_error_ = error.origin().empty() ? std::string(kind) : error.origin();
-    blockages_.set(Blockage::kafka_unavailable, error.what());
-    update_delay();
-    dependencies_.metrics.retry_delay(failure->retry, failure->delay);
-    count_retried(failure->retry);
-    log::warn(
-        kComponent,
-        "publishing pauses; events wait and no attempt is counted",
-        {{"error_type", kind},
-         {"error", error.what()},
-         {"attempt", failure->retry},
-         {"delay_ms", failure->delay.count()}}
-    );
-    dependencies_.reader.notify();
-}
-
-void Delivery::restart() {
-    TXS_ASSERT(!is_acknowledging(), "a lane goes back only between acknowledgements");
-    publisher_.reset();
-    const auto reason = restart_reason_.empty() ? kProducerRestart : restart_reason_;
-    for (auto& [id, lane] : lanes_) {
-        count_resent(lane);
-        for (const auto& page : lane.pages) {
-            for (std::size_t i = 0; i < std::min(page->next, page->wire.size()); ++i) {
-                if (page->slots[i].is_handed_over) lane.tries.add(page->wire[i].id, reason);
-            }
-            if (page->next > 0 && page->open > 0) trace(*page, send_error_);
-        }
-        lane.pages.clear();
-        lane.machine.restart();
-    }
-    restart_reason_ = {};
-    in_flight_bytes_ = 0;
-    in_flight_events_ = 0;
-    is_alone_ = false;
-    needs_restart_ = false;
-    blocked_ = false;
-    tell_load();
-    dependencies_.gate.forgotten();
-    if (const auto error = std::exchange(unexplained_, std::nullopt))
-        fail("producer_fatal", *error);
-    send_error_.clear();
+    settled(lane, slot);
 }
 
 }  // namespace txstream::relay

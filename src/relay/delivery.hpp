@@ -10,7 +10,9 @@
 #include "relay/load.hpp"
 #include "relay/metrics.hpp"
 #include "relay/ports.hpp"
+#include "relay/refusal_log.hpp"
 #include "relay/send_spans.hpp"
+#include "relay/topic_paths.hpp"
 #include "runtime/wakeup.hpp"
 
 #include <cstddef>
@@ -22,15 +24,26 @@
 #include <random>
 #include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace txstream::relay {
 
 /// The lanes that a worker owns, with everything of them that is in flight.
 ///
-/// Takes pages from the reader, hands their events to the publisher, takes its reports, and gives
-/// complete pages to whoever moves the cursors. Never waits. Belongs to the worker's thread; wakes
-/// the reader when there is room again and the keeper when there is something to acknowledge.
+/// Takes pages from the reader, hands their events to the publishers, takes their reports, and
+/// gives complete pages to whoever moves the cursors. Never waits. Belongs to the worker's thread;
+/// wakes the reader when there is room again and the keeper when there is something to acknowledge.
+///
+/// Each event goes one of two ways, by its topic (TopicPaths). The fast publisher gets the events
+/// of a lane in the order in which they were read; when it ends for a refusal, what it had not
+/// delivered goes again through the next one, and nothing else does. Everything that is not on the
+/// fast path is set aside, in queues by key: of each queue the first event alone may go, through
+/// the careful publisher. So a refusal costs its key. Two rules keep the order of a key: an event
+/// goes the fast way only if no earlier one of its key is aside; it goes the careful way, or is
+/// parked for its own sake, only if no earlier event of its lane, and no other of its key, is on
+/// the fast one.
 class Delivery {
 public:
     using Clock = Deadline::Clock;
@@ -43,10 +56,16 @@ public:
         /// read from the second number on.
         std::size_t unrecorded_urgent = 1000;
         std::size_t unrecorded_max = 10000;
+        /// An event that was refused alone, for a reason that may pass, is tried so often at most,
+        /// with so long in between: WORKER_MAX_RETRIES and the first try.
+        int attempts_max = 4;
         std::chrono::milliseconds refused_retry_delay{1000};
-        /// A lane whose next event's topic takes nothing (unknown, not authorised) waits so long,
-        /// before each try.
-        std::chrono::milliseconds topic_retry_delay{30000};
+        TopicPaths::Limits topics;
+        /// Events that wait for their topics are parked before its patience ends when they take
+        /// more than this part of `in_flight_bytes_max`: others need the room.
+        std::size_t waiting_bytes_part = 4;
+        /// Between two looks at how much that is: each is at every event that waits.
+        std::chrono::milliseconds waiting_bytes_pause{50};
         /// A lane whose events cannot be parked tries again after so long, doubled each time up to
         /// the longest.
         std::chrono::milliseconds park_retry_delay{500};
@@ -54,13 +73,13 @@ public:
         /// Something in flight and no acknowledgement for so long is reported as Kafka being away,
         /// long before it is a failure.
         std::chrono::milliseconds silence_max{10000};
-        /// After a producer gave up, the reports that say which record was to blame may be queued.
+        /// After a producer gave up, its last reports may be queued: they say which record was to
+        /// blame, and what need not be sent again.
         std::chrono::milliseconds reports_grace{200};
     };
     struct Dependencies {
         asio::any_io_executor executor;
-        std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>
-            publisher;
+        Ports::MakePublisher publisher;
         DeliveryGate& gate;
         const Metrics& metrics;
         runtime::Wakeup& reader;
@@ -75,7 +94,8 @@ public:
         DelayReason delayed_before = {};
         Load* load = nullptr;  ///< kept up to date; may be none
         SendTracing tracing = {};
-        std::uint64_t seed = 0;  ///< of what is random: the jitter of pauses
+        std::uint64_t seed = 0;          ///< of what is random: the jitter of pauses
+        RefusalLog* refusals = nullptr;  ///< of all workers; may be none
     };
 
     Delivery(Dependencies dependencies, Limits limits);
@@ -165,7 +185,8 @@ public:
         return in_flight_bytes_ < limits_.in_flight_bytes_max &&
                unrecorded() < limits_.unrecorded_max;
     }
-    std::size_t events_in_flight() const noexcept { return in_flight_events_; }
+    std::size_t events_in_flight() const noexcept { return in_flight(); }
+    std::size_t bytes_aside() const noexcept { return aside_bytes_; }
     /// No page is left that is not acknowledged.
     bool is_idle() const;
 
@@ -173,21 +194,21 @@ public:
 
     /// Hands over what may be handed over.
     void pump();
+    const TopicPaths& topics() const noexcept { return topics_; }
     /// Counts a failure that is not an event's, and pauses.
     void fail(std::string_view kind, const Error& error);
-    /// The publisher must be ended before anything else is read: its order is broken, or a lane in
-    /// it is lost.
+    /// The fast publisher must be ended: its order is broken, or a lane in it is lost.
     bool needs_restart() const noexcept { return needs_restart_; }
-    /// Not before this: other reports may be on their way, and a refused event is not tried in a
-    /// hot loop.
+    /// Not before this: other reports may be on their way.
     Clock::time_point restart_at() const noexcept { return restart_at_; }
     /// When the oldest record in flight has waited too long (Publisher::waiting_max).
     std::optional<Clock::time_point> stale_at() const;
     /// Takes back what is in flight, to be published again with a new timestamp.
     void take_back_stale();
-    /// Ends the publisher and sends all lanes back to their last acknowledged page. No
-    /// acknowledgement may be under way.
+    /// Ends the fast publisher; what it had not delivered goes again through the next one.
     void restart();
+    /// Ends the careful publisher where it cannot go on. Not in a publisher's own call.
+    void replace_careful();
     /// The lanes are given back: no record leaves this process from now on, whatever is still read.
     void close();
 
@@ -219,56 +240,113 @@ public:
     bool expects_reports() const;
 
 private:
+    /// Delivery, reader and keeper tell of blockages separately.
+    static constexpr std::size_t kPartsOfWorker = 3;
+
     struct Page;
-    struct Slot {
-        Page* page;
-        std::uint32_t index;
-        bool is_handed_over = false;
-    };
+    struct Slot;
+    struct KeyQueue;
+    using Topic = TopicPaths::Topic;
+    enum class Sent : std::uint8_t { taken, impossible, topic_refused, full, failed };
+    enum class Way : std::uint8_t { fast, careful, none };
     struct Lane {
         LaneMachine machine;
         Clock::time_point publish_until;
-        Clock::time_point held_until{};     ///< its topic takes nothing
-        std::string held_topic{};           ///< since its last refusal; empty: none
-        bool is_to_cut = false;             ///< at the first event that was not handed over
-        Clock::time_point put_off_until{};  ///< its acknowledgement was refused
-        unsigned put_off = 0;               ///< times in a row
+        Clock::time_point put_off_until{};              ///< its acknowledgement was refused
+        unsigned put_off = 0;                           ///< times in a row
         std::optional<Clock::time_point> busy_since{};  ///< counted up to here
         std::deque<std::unique_ptr<Page>> pages{};
+        std::size_t fresh = 0;         ///< pages, the last ones, with events that are fresh
+        std::size_t fast = 0;          ///< events on the fast path
+        std::uint64_t first_fast = 0;  ///< none in a page with a lower number is
+        /// Events on the careful path.
+        std::map<Topic*, std::size_t, TopicPaths::ByName> careful{};
+        std::unordered_map<std::string_view, std::unique_ptr<KeyQueue>> aside{};
+        /// The queues whose first event is not on its way, by its topic.
+        std::map<Topic*, std::deque<KeyQueue*>, TopicPaths::ByName> heads{};
         LaneDelay worker_delay{};  ///< it shares with the worker's other lanes
         LaneDelay own_delay{};
         EarlierTries tries{};
 
         void begin_own_delay(Blockage blockage) { own_delay.begin(header_word(blockage)); }
         DelayReason late(const Page& page) const;
+        std::size_t in_flight() const;
     };
 
-    Result<> ensure_publisher();
+    Result<Publisher*> publisher(Path path);
+    PublisherEvents events_of(Path path);
     void tell_held_lanes();
     void update_delay();
-    std::optional<Mark> mark_of(const Lane& lane, const Page& page, EventSeq id) const;
-    /// The publisher has to be ended, and what is in flight sent again for this reason; the first
-    /// that is known counts.
+    std::optional<Mark> mark_of(const Lane& lane, const Slot& slot) const;
+    /// The fast publisher has to be ended, and what is in flight sent again for this reason; the
+    /// first that is known counts.
     void must_restart(DelayReason reason);
-    Lane* lane_with_suspect();
-    void pump(Lane& lane);
-    bool hand_over(Lane& lane, Page& page);
-    bool publish_next(Lane& lane, Page& page);
-    /// The next event was admitted and can never be taken.
-    void park_next(Lane& lane, Page& page, std::string_view error_class, std::string error);
+    void end_careful(DelayReason reason);
+
+    bool may_read();
+    Topic& topic_of(const WireEvent& event);
+    Way way_of(Topic& topic, Clock::time_point now);
+    std::size_t in_flight() const noexcept { return fast_in_flight_ + careful_in_flight_; }
+    void pump(Lane& lane, Clock::time_point now);
+    void pump_fresh(Lane& lane, Clock::time_point now);
+    bool hand_over(Lane& lane, Page& page, Clock::time_point now);
+    bool hand_over_next(Lane& lane, Page& page, Clock::time_point now);
+    void pump_aside(Lane& lane, Clock::time_point now);
+    /// Whether others of the topic may be looked at.
+    bool pump_queue(Lane& lane, KeyQueue& queue, Topic& topic, Clock::time_point now);
+    void pump_fast(Lane& lane, KeyQueue& queue, Clock::time_point now);
+    bool pump_careful(Lane& lane, KeyQueue& queue, Topic& topic, Clock::time_point now);
+    Sent send(Path path, Lane& lane, Slot& slot, Clock::time_point now);
+    void handed_over(Path path, Lane& lane, Slot& slot, Clock::time_point now);
+    static bool has_fast_before(Lane& lane, const Slot& slot);
+    bool must_wait(Lane& lane, const Slot& slot) const;
+
+    void set_aside(Lane& lane, Slot& slot);
+    /// From the fast path: before those of its key that come later.
+    void take_back(Lane& lane, Slot& slot);
+    void begin_queue(Lane& lane, KeyQueue& queue);
+    void leave_heads(Lane& lane, const KeyQueue& queue);
+    /// The first event of its key, which is in hand, is not aside any more: it is settled, or on
+    /// the fast path.
+    void leave_aside(Lane& lane, KeyQueue& queue);
+    void next_of_key(Lane& lane, KeyQueue& queue);
+    /// With what waits behind it.
+    void park_first(Lane& lane, KeyQueue& queue, outbox::ParkedEvent parked);
+    void park(Lane& lane, Slot& slot, outbox::ParkedEvent parked);
+    std::size_t bytes_waiting_for_topics() const;
+    void end_patience(Clock::time_point now);
+    std::string explain(const Topic& topic, const WireEvent& event) const;
+
     bool can_acknowledge(const Lane& lane) const;
-    void on_reports(std::span<const Report> reports);
-    void on_acknowledged(Lane& lane, Page& page, std::size_t index, const Report& report);
-    void on_refused(Lane& lane, Page& page, std::size_t index, const Report& report);
-    void on_batch_refused(const Page& page, std::size_t index, const Report& report);
-    void on_topic_refused(Lane& lane, Page& page, std::size_t index, std::string_view error);
-    void hold(Lane& lane, const WireEvent& event, std::string_view error);
-    void cut(Lane& lane, Page& page, std::size_t from);
-    void settled(Page& page);
+    void on_reports(Path path, std::span<const Report> reports);
+    void on_report(Path path, const Report& report, std::size_t refused, Clock::time_point now);
+    void on_acknowledged(
+        Path path, Lane& lane, Slot& slot, const Report& report, Clock::time_point now
+    );
+    void on_refused(Path path, Lane& lane, Slot& slot, const Report& report, std::size_t refused);
+    void on_topic_refused(Path path, Lane& lane, Slot& slot, std::string_view error);
+    void on_retryable(Path path, Lane& lane, Slot& slot, const Report& report);
+    void explained();
+    void close_topic(Topic& topic, const WireEvent& event, std::string_view error);
+    void off_careful_path(Slot& slot);
+    /// It was not delivered: it waits at the head of its key again.
+    void back_aside(Lane& lane, Slot& slot);
+    void note_refusal(
+        RefusalLog::Counts counts,
+        const WireEvent& event,
+        std::string_view error,
+        const std::function<std::string()>& why,
+        Clock::time_point now
+    );
+    void tell_refusals(const std::optional<RefusalLog::Line>& line) const;
+    void settled(Lane& lane, Slot& slot);
     void completed(Page& page);
+    /// What need not be sent again makes room, in the page or in all that wait.
+    void make_room(Lane& lane, Page& page);
+    void make_room(Lane& lane);
     /// Empty error: Kafka has what was handed over of it.
     void trace(Page& page, std::string_view error);
-    void count_parked(const LaneMachine::Acknowledgement& acknowledgement, const Page& page);
+    void count_parked(const Page& page);
     void count_retried(unsigned retry);
     void tell_published(const std::optional<BatchLog::Line>& line) const;
     void count_resent(const Lane& lane);
@@ -284,19 +362,29 @@ private:
     std::string send_error_;  ///< the first since the last restart, by Kafka's name
     WorkerBlockages blockages_;
     std::map<LaneId, Lane> lanes_;
-    std::unique_ptr<Publisher> publisher_;  // last: ended before what its records point into
+    outbox::ParkedEvent impossible_;  ///< the event that send() could not send
+    TopicPaths topics_;
+    std::unique_ptr<Publisher> fast_;  // last: ended before what their records point into
+    std::unique_ptr<Publisher> careful_;
     std::size_t groups_paged_ = 0;
+    std::size_t events_ = 0;  ///< of all pages
     std::size_t in_flight_bytes_ = 0;
-    std::size_t in_flight_events_ = 0;
+    std::size_t aside_ = 0;  ///< events
+    std::size_t aside_bytes_ = 0;
+    Clock::time_point measure_at_{};
+    std::size_t fast_in_flight_ = 0;
+    std::size_t careful_in_flight_ = 0;
     std::size_t acknowledging_ = 0;  ///< lanes
-    bool is_alone_ = false;          ///< what is in flight is a suspect
     bool needs_restart_ = false;
+    bool must_end_careful_ = false;
+    bool is_full_ = false;  ///< the fast publisher took no more, in this pass
     DelayReason restart_reason_;
     DelayReason delay_;  ///< of all lanes, at the last look
     BatchLog batch_log_;
     bool is_closed_ = false;
     /// The producer gave up for the sake of a record whose report is on its way.
     std::optional<Error> unexplained_;
+    bool is_explained_ = false;  ///< since the last restart, by a report
     std::uint64_t lives_ = 0;
     std::uint64_t doubts_ = 0;
     std::uint64_t trusted_ = 0;  ///< of the doubts, those that are settled

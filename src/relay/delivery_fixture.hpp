@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace txstream::relay {
@@ -30,14 +31,19 @@ protected:
         claimed.held_keys = std::move(held_keys);
         delivery_.add_lane(claimed, Delivery::Clock::now() + 1h);
     }
-    /// A page of events whose keys are given, to the end of their window.
+    /// A page of events, to the end of their window. Of each the key is given, and after an @ its
+    /// own topic.
     void read(std::int16_t lane, const std::vector<std::string>& keys, std::int64_t first = 0) {
         if (first == 0) first = 10 * lane;
         std::vector<tests::FakeEvent> events;
-        for (const auto& key : keys)
-            events.push_back(
-                {.id = first + std::int64_t(events.size()), .lane = lane, .aggregate_id = key}
-            );
+        for (const auto& key : keys) {
+            auto& event = events.emplace_back();
+            event.id = first + std::int64_t(events.size()) - 1;
+            event.lane = lane;
+            const auto at = key.find('@');
+            event.aggregate_id = key.substr(0, at);
+            if (at != std::string::npos) event.topic = key.substr(at + 1);
+        }
         add_page(delivery_, lane, events, snapshot(20));
     }
     std::optional<outbox::LaneProgress> acknowledge_all(std::int16_t lane = 0) {
@@ -48,23 +54,47 @@ protected:
         }
         return found;
     }
-    /// The lane reads on with this event, and if anything is new its table says so.
-    void expect_published_before(std::int16_t lane, std::int64_t id) {
-        if (const auto progress = acknowledge_all(lane)) {
-            EXPECT_EQ(progress->cursor, snapshot(10));
-            EXPECT_EQ(progress->target, snapshot(20));
-            EXPECT_EQ(progress->last_id, EventSeq(id, 3).before());
+    std::vector<outbox::ParkedEvent> parked() {
+        std::vector<outbox::ParkedEvent> all;
+        for (const auto& one : delivery_.take_acknowledgements()) {
+            all.insert(all.end(), one.parked.begin(), one.parked.end());
+            delivery_.acknowledged(one);
         }
-        EXPECT_TRUE(delivery_.machine(LaneId(lane)).is_paging());
-        EXPECT_EQ(delivery_.machine(LaneId(lane)).read_up_to(), EventSeq(id, 3).before());
+        return all;
     }
     void hand_over() {
         ASSERT_TRUE(gate_.may_send(Delivery::Clock::now()));
         delivery_.pump();
     }
     using Keys = std::vector<std::string>;
-    static constexpr auto kRefusedDelay = 2h;
     static constexpr auto kGrace = 1h;
+
+    Delivery::Dependencies dependencies() {
+        return {
+            loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t", blockages_
+        };
+    }
+    /// Another one, with two lanes, in place of the first.
+    template <class Change>
+    void make(Change change) {
+        auto changed = limits();
+        change(changed);
+        made_.emplace(dependencies(), changed);
+        kafka_.producers = 0;
+        for (std::int16_t lane = 1; lane <= 2; ++lane) claim(lane);
+    }
+    static Delivery::Limits limits() {
+        Delivery::Limits limits;
+        limits.in_flight_bytes_max = 1;
+        limits.attempts_max = 2;
+        limits.refused_retry_delay = 0ms;
+        limits.topics.careful_for = 1h;
+        limits.topics.retry_delay = 0ms;
+        limits.topics.patience = 1h;
+        limits.waiting_bytes_pause = 0ms;
+        limits.reports_grace = kGrace;
+        return limits;
+    }
 
     asio::io_context loop_;
     FakeKafka kafka_;
@@ -77,13 +107,8 @@ protected:
     };
     DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
     Blockages blockages_{nullptr};
-    Delivery delivery_{
-        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t", blockages_},
-        {.lane = {.pages_in_flight_max = 4, .attempts_max = 1},
-         .in_flight_bytes_max = 1,
-         .refused_retry_delay = kRefusedDelay,
-         .reports_grace = kGrace}
-    };
+    std::optional<Delivery> made_{std::in_place, dependencies(), limits()};
+    Delivery& delivery_ = *made_;
 };
 
 }  // namespace txstream::relay

@@ -5,10 +5,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,8 +25,8 @@ inline void silence_log() {
     EXPECT_TRUE(log::setup(quiet));
 }
 
-/// Kafka at the test's command: nothing is reported before the test says so.
-struct FakeKafka {
+/// One of the two publishers, as the test sees it: nothing is reported before the test says so.
+struct FakeKafkaSide {
     struct Sent {
         std::string topic;
         std::string key;
@@ -34,11 +36,6 @@ struct FakeKafka {
     std::vector<Sent> sent;  ///< and not reported
     PublisherEvents events;
     int producers = 0;
-    /// What publish() answers instead of taking the record.
-    std::optional<Error> refuses;
-    std::string unknown_topic_of;  ///< a key: known without asking
-    bool blames_batch = false;
-    std::optional<std::chrono::milliseconds> waiting_max;
 
     std::vector<std::string> keys() const {
         std::vector<std::string> all;
@@ -55,20 +52,18 @@ struct FakeKafka {
     void report(Outcome outcome, std::string_view error = {}) {
         report_each([&](const Sent&) { return std::pair(outcome, error); });
     }
-    /// All are acknowledged but for this key, whose topic is unknown.
-    void report_without_topic(std::string_view key) {
-        using Verdict = std::pair<Outcome, std::string_view>;
-        report_each([&](const Sent& one) {
-            return one.key == key ? Verdict(Outcome::refused_topic, "_UNKNOWN_TOPIC")
-                                  : Verdict(Outcome::acknowledged, "");
-        });
+    /// Only what was sent of this key.
+    void report_one(std::string_view key, Outcome outcome, std::string_view error = {}) {
+        auto rest = std::exchange(sent, {});
+        const auto one = std::ranges::find(rest, key, &Sent::key);
+        ASSERT_NE(one, rest.end()) << key;
+        sent.push_back(*one);
+        rest.erase(one);
+        auto mine = std::exchange(sent, std::move(rest));
+        const std::vector<Report> reports{{mine.front().context, outcome, 0, 0, error}};
+        events.reports(reports);
     }
     void give_up() { events.fatal(Error(Code::unavailable, "a gap", "_GAPLESS_GUARANTEE")); }
-
-    using Maker =
-        std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>;
-    /// What makes the publishers of a Delivery.
-    Maker maker();
 
     template <class Verdicts>
     void report_each(Verdicts verdict_of) {
@@ -81,21 +76,34 @@ struct FakeKafka {
     }
 };
 
+/// Kafka at the test's command; without more words it is the fast path.
+struct FakeKafka : FakeKafkaSide {
+    FakeKafkaSide careful;
+    /// What publish() answers instead of taking the record.
+    std::optional<Error> refuses;
+    /// For which nothing vouches.
+    std::set<std::string, std::less<>> unknown_topics;
+    int batches_refused = 0;
+    std::optional<std::chrono::milliseconds> waiting_max;
+
+    /// What makes the publishers of a Delivery.
+    Ports::MakePublisher maker();
+};
+
 class FakePublisher final : public Publisher {
 public:
-    FakePublisher(FakeKafka& kafka, PublisherEvents events) : kafka_(kafka) {
-        kafka_.events = std::move(events);
-        ++kafka_.producers;
+    FakePublisher(FakeKafka& kafka, Path path, PublisherEvents events)
+        : kafka_(kafka), side_(path == Path::fast ? kafka : kafka.careful) {
+        side_.events = std::move(events);
+        ++side_.producers;
     }
-    ~FakePublisher() override { kafka_.sent.clear(); }
+    ~FakePublisher() override { side_.sent.clear(); }
     Result<> publish(const Record& record) override {
-        if (record.key == kafka_.unknown_topic_of)
-            return fail(Code::not_found, "no such topic", "_UNKNOWN_TOPIC");
         if (kafka_.refuses) return tl::unexpected(*kafka_.refuses);
         std::string marks;
         for (const auto& mark : record.marks)
             marks.append(marks.empty() ? "" : " ").append(mark.value);
-        kafka_.sent.push_back(
+        side_.sent.push_back(
             {std::string(record.topic), std::string(record.key), record.context, std::move(marks)}
         );
         return {};
@@ -103,8 +111,11 @@ public:
     std::string explain(std::string_view error, std::string_view, std::size_t) const override {
         return std::string(error);
     }
-    bool blames_batch(std::string_view, std::string_view, std::size_t) override {
-        return kafka_.blames_batch;
+    std::optional<bool> vouches_for(std::string_view topic) override {
+        return !kafka_.unknown_topics.contains(topic);
+    }
+    void refused(std::string_view, std::string_view, std::size_t, std::size_t) override {
+        ++kafka_.batches_refused;
     }
     std::optional<std::chrono::milliseconds> waiting_max() const override {
         return kafka_.waiting_max;
@@ -112,12 +123,14 @@ public:
 
 private:
     FakeKafka& kafka_;
+    FakeKafkaSide& side_;
 };
 
-inline FakeKafka::Maker FakeKafka::maker() {
-    return [this](auto, PublisherEvents its_events) -> Result<std::unique_ptr<Publisher>> {
-        return std::make_unique<FakePublisher>(*this, std::move(its_events));
-    };
+inline Ports::MakePublisher FakeKafka::maker() {
+    return
+        [this](auto, Path path, PublisherEvents its_events) -> Result<std::unique_ptr<Publisher>> {
+            return std::make_unique<FakePublisher>(*this, path, std::move(its_events));
+        };
 }
 
 }  // namespace txstream::relay

@@ -60,7 +60,7 @@ protected:
     Blockages blockages_{nullptr};
     Delivery delivery_{
         {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, wakeup_, "t", blockages_},
-        {.lane = {}, .in_flight_bytes_max = 1}
+        {.lane = {}, .in_flight_bytes_max = 1, .topics = {}}
     };
     // Nothing is due by itself once it has been done.
     WorkerLimits limits_{

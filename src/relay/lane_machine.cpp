@@ -59,6 +59,7 @@ LaneMachine::PageNumber LaneMachine::add_page(
     }
     page.after = read_;
     pages_.push_back(std::move(page));
+    ++busy_;
     return pages_.back().number;
 }
 
@@ -84,81 +85,52 @@ void LaneMachine::pass(Position to) {
     // Else the table keeps a place before this one, whose next reader finds the same nothing.
 }
 
-LaneMachine::Admission LaneMachine::admit(PageNumber number, EventSeq id, std::string_view key) {
-    auto& page = page_at(number);
-    if (holds(key)) {
-        put_aside(page, {id, 0, "held", "an earlier event of this key is parked"}, key);
-        return Admission::parked;
+bool LaneMachine::has_room() const noexcept {
+    if (pages_.size() >= limits_.pages_open_max) return false;
+    if (pages_.size() < limits_.pages_in_flight_max) return true;
+    // What is complete counts as long as nothing in front of it waits: it is to be acknowledged.
+    auto in_flight = busy_;
+    for (const auto& page : pages_) {
+        if (page.aside > 0 || in_flight >= limits_.pages_in_flight_max) break;
+        if (page.open == 0) ++in_flight;
     }
-    if (auto found = refusals_.find(id);
-        found != refusals_.end() && found->second.attempts >= limits_.attempts_max) {
-        auto& refusal = found->second;
-        put_aside(page, {id, refusal.attempts, refusal.error_class, refusal.error}, key);
-        return Admission::parked;
-    }
-    // It went alone, so that what comes after it says that it was taken.
-    if (waits_for_topic_ && *waits_for_topic_ < id && unreported_ == 0) waits_for_topic_.reset();
-    const bool goes_alone = is_suspect(id) || id == waits_for_topic_;
-    if (unreported_ > 0 && (is_alone_ || goes_alone)) return Admission::wait;
-    is_alone_ = goes_alone;
-    ++unreported_;
-    return Admission::publish;
+    return in_flight < limits_.pages_in_flight_max;
 }
 
-void LaneMachine::withdraw(PageNumber number) {
-    TXS_ASSERT(page_at(number).open > 0 && unreported_ > 0, "only an admitted event comes back");
-    --unreported_;
+void LaneMachine::set_aside(PageNumber number) {
+    auto& page = page_at(number);
+    TXS_ASSERT(page.aside < page.open, "an event is set aside once, and only before it is settled");
+    ++page.aside;
+    if (page.open == page.aside) --busy_;
+}
+
+void LaneMachine::take_up(PageNumber number) {
+    auto& page = page_at(number);
+    TXS_ASSERT(page.aside > 0, "only what was set aside is taken up");
+    if (page.open == page.aside) ++busy_;
+    --page.aside;
 }
 
 void LaneMachine::published(PageNumber number) {
     auto& page = page_at(number);
-    TXS_ASSERT(page.open > 0 && unreported_ > 0, "each event is reported once");
+    TXS_ASSERT(page.open > page.aside, "each event is settled once");
     --page.open;
-    --unreported_;
     ++page.published;
+    if (page.open == page.aside) --busy_;
 }
 
-void LaneMachine::park(
-    PageNumber number, EventSeq id, std::string_view key, std::string error_class, std::string error
-) {
-    TXS_ASSERT(unreported_ > 0, "only an admitted event can turn out to be impossible");
-    --unreported_;
-    put_aside(page_at(number), {id, 1, std::move(error_class), std::move(error)}, key);
-}
-
-void LaneMachine::refused(EventSeq id, std::string error_class, std::string error) {
-    const auto [place, is_first] = refusals_.try_emplace(id);
-    auto& refusal = place->second;
-    // In a batch of many the refusal may be its neighbour's fault: only one that was alone counts.
-    if (!is_first) ++refusal.attempts;
-    refusal.error_class = std::move(error_class);
-    refusal.error = std::move(error);
-}
-
-void LaneMachine::topic_refused(PageNumber number, EventSeq id) {
-    withdraw(number);
-    if (!waits_for_topic_ || id < *waits_for_topic_) waits_for_topic_ = id;
-}
-
-void LaneMachine::cut(PageNumber number, EventSeq id, std::size_t events) {
+void LaneMachine::park(PageNumber number, outbox::ParkedEvent event, std::string_view key) {
     auto& page = page_at(number);
-    TXS_ASSERT(page.open >= events, "what is cut off was neither published nor parked");
-    read_ = {page.cursor, page.target, id.before()};
-    page.open -= events;
-    page.last = read_.last_id;
-    page.after = read_;
-    ++rewinds_;
-    next_number_ = id == page.first ? number : number + 1;
-    const auto kept = static_cast<std::ptrdiff_t>(next_number_ - pages_.front().number);
-    TXS_ASSERT(
-        std::all_of(
-            pages_.begin() + kept,
-            pages_.end(),
-            [](const Page& one) { return one.published == 0 && one.parked.empty(); }
-        ),
-        "nothing of the lane was admitted after the event"
-    );
-    pages_.erase(pages_.begin() + kept, pages_.end());
+    TXS_ASSERT(page.open > page.aside, "each event is settled once");
+    --page.open;
+    if (page.open == page.aside) --busy_;
+    held_.emplace(key);
+    page.parked.push_back(std::move(event));
+}
+
+void LaneMachine::park_behind(PageNumber number, EventSeq id, std::string_view key) {
+    TXS_ASSERT(holds(key), "an event is parked for its own sake, or behind one of its key");
+    park(number, {id, 0, "held", "an earlier event of this key is parked"}, key);
 }
 
 std::optional<LaneMachine::Acknowledgement> LaneMachine::next_acknowledgement() {
@@ -204,10 +176,6 @@ bool LaneMachine::joins_acknowledgement() const {
 void LaneMachine::acknowledged() {
     TXS_ASSERT(acknowledging_ > 0, "no acknowledgement is under way");
     done_ = pages_[acknowledging_ - 1].after;
-    for (std::size_t i = 0; i < acknowledging_; ++i) {
-        const auto& page = pages_[i];
-        refusals_.erase(refusals_.lower_bound(page.first), refusals_.upper_bound(page.last));
-    }
     pages_.erase(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(acknowledging_));
     acknowledging_ = 0;
     if (pages_.empty()) {
@@ -218,28 +186,6 @@ void LaneMachine::acknowledged() {
     }
 }
 
-void LaneMachine::restart() {
-    TXS_ASSERT(
-        acknowledging_ == 0, "an acknowledgement under way must end before the lane goes back"
-    );
-    // What was to be parked is not in the table yet: reading it again parks it again, with the
-    // reason it had.
-    for (auto& page : pages_) {
-        for (const auto& key : page.keys_held) held_.erase(key);
-        for (auto& event : page.parked) {
-            if (event.attempts == 0) continue;
-            refusals_[event.id] = {
-                event.attempts, std::move(event.error_class), std::move(event.error)
-            };
-        }
-    }
-    pages_.clear();
-    unreported_ = 0;
-    is_alone_ = false;
-    read_ = done_;
-    ++rewinds_;
-}
-
 LaneMachine::Page& LaneMachine::page_at(PageNumber number) {
     TXS_ASSERT(
         !pages_.empty() && number >= pages_.front().number,
@@ -248,13 +194,6 @@ LaneMachine::Page& LaneMachine::page_at(PageNumber number) {
     const auto index = static_cast<std::size_t>(number - pages_.front().number);
     TXS_ASSERT(index < pages_.size(), "the page was never read");
     return pages_[index];
-}
-
-void LaneMachine::put_aside(Page& page, outbox::ParkedEvent event, std::string_view key) {
-    TXS_ASSERT(page.open > 0, "each event is reported once");
-    --page.open;
-    if (held_.insert(std::string(key)).second) page.keys_held.emplace_back(key);
-    page.parked.push_back(std::move(event));
 }
 
 }  // namespace txstream::relay

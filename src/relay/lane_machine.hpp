@@ -5,11 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 namespace txstream::relay {
@@ -24,24 +24,17 @@ namespace txstream::relay {
 ///   acknowledged by Kafka
 ///     or is parked in that same acknowledgement;
 ///   * once an event of a key is parked, no later event of the key is admitted (it is parked behind
-///   it);
-///   * after restart() everything that was not acknowledged is read again.
+///   it).
 ///
-/// A broker refuses whole batches, and says of each record in one that it was refused. So all of
-/// them are suspects: the lane is read again from the last acknowledged page, and each suspect goes
-/// alone. Only what is refused then counts as an attempt. That nothing of other lanes is in flight
-/// beside a suspect is the owner's business.
-///
-/// An event whose topic takes nothing (unknown, not authorised) waits, and the lane with it: it is
-/// tried alone in its lane, and cut() keeps what was published before it, so that trying again
-/// sends nothing twice.
+/// An event may be set aside: it waits for its topic, for an earlier event of its key, or to be
+/// sent again. Its page stays open, and so do those behind it, while the lane reads on: a page in
+/// which nothing else is left, and what was settled behind it, count only towards `pages_open_max`.
 class LaneMachine {
 public:
     struct Limits {
         std::size_t pages_in_flight_max = 64;
-        /// Refusals of one event, each of it alone, before it is parked: WORKER_MAX_RETRIES and the
-        /// first try.
-        int attempts_max = 4;
+        /// Behind events that are set aside. What is published of them comes again after a crash.
+        std::size_t pages_open_max = 1024;
     };
 
     LaneMachine(outbox::ClaimedLane claimed, Limits limits);
@@ -54,8 +47,12 @@ public:
     /// Up to where events have been read; a caught-up lane is polled from here.
     const outbox::Snapshot& cursor() const noexcept { return read_.cursor; }
     bool is_paging() const noexcept { return read_.target.has_value(); }
+    bool has_room() const noexcept;
+    /// It reads on when what is set aside has found its way, or is parked.
+    bool waits_for_those_aside() const noexcept {
+        return pages_.size() >= limits_.pages_open_max && pages_.front().aside > 0;
+    }
     bool is_idle() const noexcept { return pages_.empty() && !is_paging(); }
-    bool has_room() const noexcept { return pages_.size() < limits_.pages_in_flight_max; }
 
     /// How often the lane's events were looked for: each window that begins counts, also one
     /// without events.
@@ -86,32 +83,20 @@ public:
     /// The same, and nothing is left up to the target.
     void end_window();
 
-    // Publishing, event by event in the order of the page.
+    // Publishing.
 
-    enum class Admission : std::uint8_t { publish, parked, wait };
-    /// May this event be published? `wait`: ask again after the next published().
-    Admission admit(PageNumber page, EventSeq id, std::string_view key);
-    /// An admitted event could not be handed over; it will be asked for again.
-    void withdraw(PageNumber page);
-    /// Kafka acknowledged an admitted event.
+    /// An earlier event of the key is parked: this one can only be parked behind it.
+    bool holds(std::string_view key) const { return held_.contains(key); }
+    /// The event is not on its way; its page waits for it, and the lane does not.
+    void set_aside(PageNumber page);
+    /// It is on its way again.
+    void take_up(PageNumber page);
+    /// Kafka acknowledged an event that was not set aside.
     void published(PageNumber page);
-    /// An admitted event can never be taken, as is known without asking the broker (too large):
-    /// park it.
-    void park(
-        PageNumber page,
-        EventSeq id,
-        std::string_view key,
-        std::string error_class,
-        std::string error
-    );
-    /// The broker refused an admitted event. The owner must call restart() next.
-    void refused(EventSeq id, std::string error_class, std::string error);
-    /// The topic of this admitted event takes nothing. The owner calls cut() where nothing of the
-    /// lane was admitted after it, else restart().
-    void topic_refused(PageNumber page, EventSeq id);
-    /// Forgets what was read from this event on, the last `events` of its page among it; reading
-    /// goes on with it.
-    void cut(PageNumber page, EventSeq id, std::size_t events);
+    /// An event that was not set aside can never be taken: its key is held from now on.
+    void park(PageNumber page, outbox::ParkedEvent event, std::string_view key);
+    /// It comes after one that was parked.
+    void park_behind(PageNumber page, EventSeq id, std::string_view key);
 
     // Acknowledging.
 
@@ -133,20 +118,6 @@ public:
     void not_acknowledged() noexcept { acknowledging_ = 0; }
     bool is_acknowledging() const noexcept { return acknowledging_ > 0; }
 
-    /// Forgets what was not acknowledged and goes back to where the table says we are.
-    void restart();
-    /// How often reading went back: a page that was asked for before follows on nothing.
-    std::uint64_t rewinds() const noexcept { return rewinds_; }
-
-    /// Refusals of this event that count so far.
-    int attempts(EventSeq id) const {
-        const auto found = refusals_.find(id);
-        return found == refusals_.end() ? 0 : found->second.attempts;
-    }
-    /// Was refused, perhaps for its neighbours' sake.
-    bool is_suspect(EventSeq id) const { return refusals_.contains(id); }
-    bool holds(std::string_view key) const { return held_.contains(std::string(key)); }
-
 private:
     struct Position {
         outbox::Snapshot cursor;
@@ -160,22 +131,15 @@ private:
         outbox::Snapshot target;
         EventSeq first;
         EventSeq last;
-        std::size_t open;  ///< events that are neither published nor parked
+        std::size_t open;       ///< events that are neither published nor parked
+        std::size_t aside = 0;  ///< of them, those that are not on their way
         std::int64_t published = 0;
         std::vector<outbox::ParkedEvent> parked;
-        std::vector<std::string>
-            keys_held;  ///< since this page; not in the table before it is acknowledged
-    };
-    struct Refusal {
-        int attempts = 0;
-        std::string error_class;
-        std::string error;
     };
 
     Page& page_at(PageNumber number);
     void pass(Position to);
     bool joins_acknowledgement() const;
-    void put_aside(Page& page, outbox::ParkedEvent event, std::string_view key);
 
     LaneId lane_;
     Epoch epoch_;
@@ -184,15 +148,11 @@ private:
     Position read_;
     std::deque<Page> pages_;
     PageNumber next_number_ = 0;
+    std::size_t busy_ = 0;  ///< pages with an event that is neither settled nor set aside
     std::size_t acknowledging_ =
-        0;                        ///< pages at the front that the acknowledgement under way covers
-    std::size_t unreported_ = 0;  ///< admitted, and neither published nor parked
-    std::unordered_set<std::string> held_;
-    std::map<EventSeq, Refusal> refusals_;
-    std::optional<EventSeq> waits_for_topic_;
-    std::uint64_t rewinds_ = 0;
+        0;  ///< pages at the front that the acknowledgement under way covers
+    std::set<std::string, std::less<>> held_;
     std::uint64_t looks_ = 0;
-    bool is_alone_ = false;  ///< one that must go alone is admitted and not reported
 };
 
 }  // namespace txstream::relay

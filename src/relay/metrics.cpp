@@ -275,6 +275,21 @@ Metrics::Metrics(telemetry::Registry& registry)
            "WORKER_IN_FLIGHT_BYTES limits it; at the limit, Kafka is slower than PostgreSQL.",
            "sum(txstream_in_flight_bytes)"}
       )),
+      events_aside(registry.gauge(
+          {"txstream_events_aside",
+           "Events of txstream_in_flight_events that are not on the fast path: they wait for their "
+           "topic or for an earlier event of their key, or go one of a key at a time.",
+           relay,
+           "More than 0: see txstream_careful_topics and txstream_delivery_blocked.",
+           "sum(txstream_events_aside)"}
+      )),
+      careful_topics(registry.gauge(
+          {"txstream_careful_topics",
+           "Topics whose records go one of a key at a time after a refusal, or that take nothing.",
+           relay,
+           "More than 0: see the log lines \"Kafka refuses events\".",
+           "max(txstream_careful_topics)"}
+      )),
       reader_lag_events(registry.gauge(
           {"txstream_reader_lag_events",
            "Events of this process's lanes that are committed and not read yet, as exact as "

@@ -137,6 +137,8 @@ public:
     telemetry::Counter lane_busy_seconds;
     telemetry::Gauge in_flight_events;
     telemetry::Gauge in_flight_bytes;
+    telemetry::Gauge events_aside;
+    telemetry::Gauge careful_topics;
     telemetry::Gauge reader_lag_events;
     telemetry::Gauge reader_lag_seconds;
 };

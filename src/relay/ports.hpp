@@ -108,9 +108,10 @@ struct Record {
 /// What a failed record means (design: errors are sorted once, in kafka/kafka_error).
 enum class Outcome : std::uint8_t {
     acknowledged,
-    retryable,      ///< nothing wrong with event or topic: wait and do it again
-    refused_event,  ///< this record will never be taken
-    refused_topic,  ///< nothing of this topic will be taken until somebody changes something
+    retryable,        ///< nothing wrong with event or topic: wait and do it again
+    refused_event,    ///< this record will never be taken, or one that went with it
+    refused_for_now,  ///< the same, but the reason may pass
+    refused_topic,    ///< nothing of this topic will be taken until something is changed
 };
 
 struct Report {
@@ -119,6 +120,12 @@ struct Report {
     std::int32_t partition;
     std::int64_t offset;
     std::string_view error;  ///< Kafka's name of it, when not acknowledged; lives for ever
+};
+
+/// How a publisher treats a refusal.
+enum class Path : std::uint8_t {
+    fast,     ///< it ends: no later record of the partition may pass the refused one
+    careful,  ///< it goes on; of each key the owner has one record in flight at most
 };
 
 /// Hands records to Kafka in the order of the calls and reports each at most once. Destroying it
@@ -133,17 +140,24 @@ public:
     /// For people: why Kafka refused a record of this size, with the limit if that is the reason.
     virtual std::string explain(std::string_view error, std::string_view topic, std::size_t bytes)
         const = 0;
-    /// True when the batch was to blame that Kafka refused, and not this record of it. The next
-    /// publisher makes smaller ones.
-    virtual bool blames_batch(std::string_view /*error*/, std::string_view /*topic*/, std::size_t) {
-        return false;
-    }
+    /// Whether something says that the topic exists and takes records; nothing: it is being looked
+    /// up, and `ready` follows.
+    virtual std::optional<bool> vouches_for(std::string_view /*topic*/) { return true; }
+    /// The broker refused a batch of `records` that had a record of so many bytes: the next batches
+    /// may be made smaller.
+    virtual void refused(
+        std::string_view /*error*/,
+        std::string_view /*topic*/,
+        std::size_t /*bytes*/,
+        std::size_t /*records*/
+    ) {}
     /// A record that has waited longer for its acknowledgement may be refused or deleted because of
     /// its timestamp. Nothing: it may wait for ever.
     virtual std::optional<std::chrono::milliseconds> waiting_max() const { return std::nullopt; }
 };
 
 struct PublisherEvents {
+    /// Records that were refused in one call were refused together, in one batch.
     std::function<void(std::span<const Report>)> reports;
     /// After Code::overloaded: try again.
     std::function<void()> ready;
@@ -155,10 +169,12 @@ struct PublisherEvents {
 
 /// Makes the world of one worker; called on the worker's thread.
 struct Ports {
+    using MakePublisher = std::function<
+        Result<std::unique_ptr<Publisher>>(asio::any_io_executor, Path, PublisherEvents)>;
+
     std::function<std::unique_ptr<EventSource>(asio::any_io_executor)> source;
     std::function<std::unique_ptr<LaneKeeper>(asio::any_io_executor, std::string owner)> keeper;
-    std::function<Result<std::unique_ptr<Publisher>>(asio::any_io_executor, PublisherEvents)>
-        publisher;
+    MakePublisher publisher;
     /// No broker can be reached while nothing is under way, so that no record will show when one is
     /// back; may be empty. Called on the workers' threads.
     std::function<void()> kafka_doubted = nullptr;

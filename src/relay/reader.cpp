@@ -61,6 +61,8 @@ void Reader::nudge() {
 
 Task<> Reader::run() {
     while (!stopping_) {
+        // What a dead producer has in flight is never reported: nothing else would end the wait.
+        delivery_.replace_careful();
         if (delivery_.needs_restart()) {
             co_await restart_delivery();
             continue;
@@ -104,7 +106,8 @@ Task<Result<bool>> Reader::step() {
         co_return false;
     }
     const bool poll_is_due = now >= poll_at_;
-    const bool may_read = delivery_.has_room() && gate_.may_send(now);
+    const bool may_send = gate_.may_send(now);
+    const bool may_read = may_send && delivery_.has_room();
     bool has_read = false;
     // Also when nothing may be sent: an answer that nobody takes keeps the server's snapshot, and
     // with it the rows that vacuum would remove.
@@ -122,6 +125,9 @@ Task<Result<bool>> Reader::step() {
             TXS_CO_TRY(const bool requested, co_await request_page());
             has_read = has_read || requested;
         }
+    }
+    // Also without room: what is to be sent again makes some.
+    if (may_send) {
         delivery_.pump();
         if (!has_read) gate_.nothing_sent();
     }
@@ -187,8 +193,7 @@ Task<Result<bool>> Reader::poll_group(
         limit.count = outbox::PageLimit::Count::sum;
         TXS_CO_TRY(events, co_await source_.read_window(lanes, cursor, target, limit, deadline()));
     }
-    // Everything goes back to the last acknowledgement: this window is read again.
-    if (delivery_.needs_restart() || delivery_.lives() != life_) co_return false;
+    if (delivery_.lives() != life_) co_return false;
     keep_those_at(lanes, cursor);
     if (outbox::is_cut(events, limit))
         co_return co_await begin_paging(std::move(lanes), cursor, target);
@@ -242,7 +247,7 @@ Task<Result<bool>> Reader::begin_paging(
     TXS_CO_TRY(
         const auto first, co_await source_.first_id(cursor, target, limits_.statement_timeout)
     );
-    if (delivery_.needs_restart() || delivery_.lives() != life_) co_return false;
+    if (delivery_.lives() != life_) co_return false;
     keep_those_at(lanes, cursor);
     for (const auto lane : lanes) {
         if (first) {
@@ -266,7 +271,7 @@ Task<Result<bool>> Reader::request_page() {
         const auto& machine = delivery_.machine(lane);
         // It may have been lost while the end was asked for, and have come back elsewhere.
         if (!group->is_place_of(machine)) continue;
-        request.lanes.push_back({lane, machine.epoch(), machine.rewinds()});
+        request.lanes.push_back({lane, machine.epoch()});
     }
     if (request.lanes.empty() || delivery_.needs_restart()) co_return false;
     const auto reach = EventSeq(group->after.id() + span_, group->after.xid());
@@ -301,7 +306,6 @@ Task<Result<EventSeq>> Reader::end_of(const outbox::Snapshot& target) {
 Task<Result<>> Reader::receive_page() {
     const auto request = *std::exchange(request_, std::nullopt);
     TXS_CO_TRY(const auto events, co_await source_.receive_page(deadline()));
-    if (delivery_.needs_restart()) co_return Result<>();
     // What was left out comes with the next page.
     const auto whole = sizes_left_out(events, request.limit)
                            ? outbox::whole_events(events, request.limit)
@@ -350,11 +354,10 @@ bool Reader::sizes_left_out(const outbox::Events& events, const outbox::PageLimi
     return false;
 }
 
-// Lanes may have been lost meanwhile, or have gone back.
+// Lanes may have been lost meanwhile, and have come back.
 bool Reader::is_wanted(const PageRequest::Lane& asked) const {
     if (!delivery_.owns(asked.lane)) return false;
-    const auto& machine = delivery_.machine(asked.lane);
-    return machine.epoch() == asked.epoch && machine.rewinds() == asked.rewinds;
+    return delivery_.machine(asked.lane).epoch() == asked.epoch;
 }
 
 Task<Result<>> Reader::drop_request() {
@@ -367,21 +370,10 @@ Task<Result<>> Reader::drop_request() {
 // --- trouble
 
 Task<> Reader::restart_delivery() {
-    const auto now = Clock::now();
-    if (delivery_.is_acknowledging() || now < delivery_.restart_at()) {
-        co_await wakeup_.wait(
-            now < delivery_.restart_at() ? delivery_.restart_at() : now + limits_.poll_max
-        );
+    if (Clock::now() < delivery_.restart_at()) {
+        co_await wakeup_.wait(delivery_.restart_at());
         co_return;
     }
-    if (source_.is_open()) {
-        if (auto dropped = co_await drop_request(); !dropped) {
-            co_await recover(dropped.error());
-            co_return;
-        }
-    }
-    request_.reset();
-    if (delivery_.is_acknowledging()) co_return;
     delivery_.restart();
 }
 

@@ -44,7 +44,6 @@ private:
         struct Lane {
             LaneId lane;
             Epoch epoch;
-            std::uint64_t rewinds;
         };
         std::vector<Lane> lanes;
         outbox::Snapshot target;

@@ -15,7 +15,8 @@ using namespace std::chrono_literals;
 
 class ReaderTest : public testing::Test {
 protected:
-    ReaderTest() {
+    /// Pages of each lane that may be in flight.
+    explicit ReaderTest(std::size_t pages = 64) : pages_(pages) {
         silence_log();
         claim(1);
         tasks_.spawn(reader_.run());
@@ -61,6 +62,7 @@ protected:
     using Keys = std::vector<std::string>;
     static constexpr std::int64_t kPageRows = 5;
 
+    std::size_t pages_;
     asio::io_context loop_;
     FakeKafka kafka_;
     FakeSource source_;
@@ -78,7 +80,9 @@ protected:
     Blockages blockages_{nullptr};
     Delivery delivery_{
         {loop_.get_executor(), kafka_.maker(), gate_, metrics_, wakeup_, keeper_, "t", blockages_},
-        {.lane = {}, .refused_retry_delay = 1h, .topic_retry_delay = 5ms, .reports_grace = 0ms}
+        {.lane = {.pages_in_flight_max = pages_},
+         .topics = {.retry_delay = 5ms},
+         .reports_grace = 0ms}
     };
     Reader reader_{
         delivery_,
@@ -112,27 +116,34 @@ TEST_F(ReaderTest, LanesArePagedTogetherInTheOrderOfIds) {
     }
 }
 
-TEST_F(ReaderTest, ALaneThatFellBehindIsReadOnItsOwnUntilItIsWhereTheOthersAre) {
+class ReaderOfTwoPagesTest : public ReaderTest {
+protected:
+    ReaderOfTwoPagesTest() : ReaderTest(2) {}
+};
+
+TEST_F(ReaderOfTwoPagesTest, ALaneThatFellBehindIsReadOnItsOwnUntilItIsWhereTheOthersAre) {
     claim(1, 2);
-    kafka_.unknown_topic_of = "3";
     write(4);
     for (auto& event : source_.window) event.lane = event.id % 2 == 0 ? 1 : 2;
+    const auto acknowledge = [&] {
+        for (const auto& one : delivery_.take_acknowledgements()) delivery_.acknowledged(one);
+    };
     ASSERT_TRUE(until([&] {
+        for (const auto& key : kafka_.keys())
+            if (std::stoi(key) % 2 == 0) kafka_.report_one(key, Outcome::acknowledged);
+        acknowledge();
         return source_.received >= 4 && !delivery_.machine(LaneId(1)).is_paging();
     }));
-    EXPECT_TRUE(delivery_.machine(LaneId(2)).is_paging()) << "it waits for event 3's topic";
-    kafka_.report(Outcome::acknowledged);
-    for (const auto& one : delivery_.take_acknowledgements()) delivery_.acknowledged(one);
-    kafka_.unknown_topic_of.clear();
+    EXPECT_TRUE(delivery_.machine(LaneId(2)).is_paging()) << "it has no room for a third page";
     Keys came;
     ASSERT_TRUE(until([&] {
         for (const auto& key : kafka_.keys()) came.push_back(key);
         kafka_.report(Outcome::acknowledged);
-        wakeup_.notify();
+        acknowledge();
         return !delivery_.machine(LaneId(2)).is_paging();
     }));
     for (const auto& key : kafka_.keys()) came.push_back(key);
-    EXPECT_EQ(came, (Keys{"3", "5", "7", "9", "11", "13", "15", "17", "19"}));
+    EXPECT_EQ(came, (Keys{"1", "3", "5", "7", "9", "11", "13", "15", "17", "19"}));
     EXPECT_EQ(source_.pages.back().lanes, std::vector{LaneId(2)});
     EXPECT_EQ(delivery_.machine(LaneId(2)).cursor(), delivery_.machine(LaneId(1)).cursor());
 }
@@ -162,14 +173,17 @@ TEST_F(ReaderTest, AnAnswerUnderWayIsTakenAlsoWhileNothingMayBeSent) {
     EXPECT_EQ(source_.sent, 3) << "and nothing else is asked for";
 }
 
-TEST_F(ReaderTest, AProducerThatEndsLeavesNoAnswerBehindAndTheWindowIsReadAgain) {
+TEST_F(ReaderTest, AProducerThatEndsCostsNoPageAndNoRecordThatWasDelivered) {
     write(3);
     source_.on_send = [&] {
-        if (source_.sent == 3) kafka_.report(Outcome::refused_topic, "_UNKNOWN_TOPIC");
+        if (source_.sent != 3) return;
+        kafka_.report(Outcome::acknowledged);
+        kafka_.events.fatal(Error(Code::unavailable, "fatal"));
     };
     ASSERT_TRUE(until([&] { return source_.received == 3 && !delivery_.needs_restart(); }));
-    EXPECT_TRUE(delivery_.is_idle());
-    EXPECT_EQ(delivery_.machine(LaneId(1)).cursor(), snapshot(10));
+    EXPECT_EQ(kafka_.producers, 2);
+    EXPECT_FALSE(delivery_.is_idle());
+    EXPECT_EQ(kafka_.keys(), Keys()) << "nothing is read or sent again";
 }
 
 TEST_F(ReaderTest, EventsLargerThanTheirShareOfAPageComeByTheSumAndTheirNeighboursWithThem) {
@@ -199,32 +213,6 @@ TEST_F(ReaderTest, AnEventThatNobodyCanSendIsParkedUnread) {
     EXPECT_EQ(taken[0].parked[0].id, EventSeq(3, 3));
     EXPECT_EQ(taken[0].parked[0].error_class, "MSG_SIZE_TOO_LARGE");
     for (const auto& one : taken) delivery_.acknowledged(one);
-}
-
-// The keeper's statement is under way when the answer has come.
-TEST_F(ReaderTest, NoLaneGoesBackWhileItIsBeingAcknowledged) {
-    write(10);
-    source_.on_send = [&] {
-        if (source_.sent != 3) return;
-        kafka_.report(Outcome::acknowledged);
-        kafka_.events.fatal(Error(Code::unavailable, "fatal"));
-    };
-    std::vector<LaneMachine::Acknowledgement> under_way;
-    source_.on_receive = [&] {
-        if (source_.received == 3) under_way = delivery_.take_acknowledgements();
-    };
-    ASSERT_TRUE(until([&] { return !under_way.empty(); }));
-    EXPECT_TRUE(delivery_.needs_restart());
-    for (const auto& one : under_way) delivery_.acknowledged(one);
-    EXPECT_TRUE(until([&] { return !delivery_.needs_restart(); }));
-    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(kPageRows, 3));
-}
-
-TEST_F(ReaderTest, WhatWasRefusedIsNotReadAgainBeforeItsDelayIsOver) {
-    write(1);
-    ASSERT_TRUE(until([&] { return !kafka_.sent.empty(); }));
-    kafka_.report(Outcome::refused_event, "INVALID_RECORD");
-    EXPECT_FALSE(until([&] { return !delivery_.needs_restart(); }, 50ms));
 }
 
 TEST_F(ReaderTest, SilenceOfKafkaIsAFailure) {
@@ -283,24 +271,6 @@ TEST_F(ReaderTest, APageOfALaneThatWasLostAndCameBackIsNotItsPage) {
     ASSERT_TRUE(until([&] { return !kafka_.sent.empty(); }));
     EXPECT_EQ(kafka_.keys()[0], "1") << "read again from its cursor";
     EXPECT_GT(source_.received, 1);
-}
-
-TEST_F(ReaderTest, APageAskedForBeforeItsLaneWentBackIsNotTaken) {
-    kafka_.unknown_topic_of = "3";
-    write(3);
-    ASSERT_TRUE(until([&] { return source_.received == 2; }));
-    EXPECT_EQ(kafka_.keys(), (Keys{"1", "2"}));
-    EXPECT_EQ(delivery_.machine(LaneId(1)).read_up_to(), EventSeq(3, 3).before());
-    kafka_.unknown_topic_of.clear();
-    kafka_.report(Outcome::acknowledged);
-    // Its time is the delay's, and a poll's that comes in an hour.
-    ASSERT_TRUE(until([&] {
-        wakeup_.notify();
-        return !kafka_.sent.empty();
-    }));
-    EXPECT_EQ(kafka_.keys(), Keys{"3"});
-    kafka_.report(Outcome::acknowledged);
-    EXPECT_EQ(kafka_.keys().front(), "4");
 }
 
 // A crash of the server may lie in between: the window's end would be of the time before.

@@ -34,7 +34,8 @@ Worker::Worker(
            options.delayed_before,
            &load,
            std::move(options.tracing),
-           options.seed},
+           options.seed,
+           options.refusals},
           options.delivery
       ),
       reader_(

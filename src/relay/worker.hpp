@@ -19,6 +19,7 @@ struct WorkerOptions {
     SendTracing tracing;
     /// Of what is random: the jitter of polls, claims and pauses. Workers must not do it in step.
     std::uint64_t seed = 0;
+    RefusalLog* refusals = nullptr;  ///< of all workers
 };
 
 /// Publishes some of the lanes: a reader, a keeper, and the delivery between them, on one thread.

@@ -10,6 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -86,6 +87,8 @@ void WorkerPool::start() {
     metrics_.worker_pool_size.set(static_cast<double>(options_.workers));
     for (std::size_t i = 0; i < options_.workers; ++i) {
         auto seat = std::make_unique<Seat>();
+        auto options = part_of(options_, i);
+        options.refusals = &refusals_;
         seat->owner = options_.name + "/" + std::to_string(i + 1);
         seat->worker = std::make_unique<Worker>(
             seat->loop.get_executor(),
@@ -94,7 +97,7 @@ void WorkerPool::start() {
             breaker_,
             blockages_,
             metrics_,
-            part_of(options_, i),
+            std::move(options),
             seat->load,
             [this, place = seat.get()](Keeper::Status status) {
                 place->own(std::move(status.lanes));
@@ -167,6 +170,8 @@ WorkerPool::Status WorkerPool::status() const {
         status.alive += seat->is_alive ? 1 : 0;
         status.events_in_flight += seat->load.events;
         status.bytes_in_flight += seat->load.bytes;
+        status.events_aside += seat->load.aside;
+        status.careful_topics = std::max(status.careful_topics, seat->load.careful_topics.load());
         const auto up_to = seat->owned().empty() ? 0 : seat->load.read_up_to.load();
         if (up_to > 0 && (status.read_up_to == 0 || up_to < status.read_up_to))
             status.read_up_to = up_to;

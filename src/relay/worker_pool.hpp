@@ -32,6 +32,8 @@ public:
         SharedBreaker::View breaker;
         std::uint64_t events_in_flight = 0;  ///< read and not acknowledged in the table
         std::uint64_t bytes_in_flight = 0;
+        std::uint64_t events_aside = 0;    ///< of those in flight, not on the fast path
+        std::uint64_t careful_topics = 0;  ///< of the worker that has most of them
         /// Each worker has read up to its newest event; the oldest of these, in microseconds of
         /// Unix time. 0: nothing was read yet.
         std::int64_t read_up_to = 0;
@@ -67,6 +69,7 @@ private:
     Blockages& blockages_;
     const Metrics& metrics_;
     SharedBreaker breaker_;
+    RefusalLog refusals_;
     std::atomic<std::size_t> lanes_{0};  ///< of all workers, as it was last told
     std::atomic<bool> is_standing_by_{false};
     std::atomic<bool> is_stopping_{false};

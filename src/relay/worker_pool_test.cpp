@@ -42,9 +42,10 @@ protected:
             };
             return one;
         };
-        ports.publisher = [](auto, PublisherEvents events) -> Result<std::unique_ptr<Publisher>> {
+        ports.publisher = [](auto, Path path, PublisherEvents events
+                          ) -> Result<std::unique_ptr<Publisher>> {
             static thread_local FakeKafka kafka;
-            return std::make_unique<FakePublisher>(kafka, std::move(events));
+            return std::make_unique<FakePublisher>(kafka, path, std::move(events));
         };
         WorkerPool::Options options;
         options.workers = workers;

@@ -114,7 +114,9 @@ void Checks::on_park(EventSeq id, const Postgres::DeadLetter& letter) {
         if (!is_behind)
             world_.violated("event {} is parked behind another of its key; there is none", id.id());
     } else if (letter.attempts > event.refused_alone &&
-               !(letter.attempts == 1 && is_too_large(event))) {
+               !(letter.attempts == 1 && is_too_large(event)) &&
+               !(!event.row.topic.empty() && letter.error_class.find("TOPIC") != std::string::npos
+               )) {
         world_.violated(
             "event {} is parked after {} attempts; the broker has refused it {} times",
             id.id(),
@@ -134,14 +136,22 @@ void Checks::on_move(const outbox::LaneProgress& to) {
     }
 }
 
+// Neither it nor another of its key is refused, or of a topic that may be missing.
+bool Checks::is_stranger(const Event& event) const {
+    const auto& key = keys_.at(event.row.key);
+    if (key.held_by || !event.row.topic.empty()) return false;
+    return std::ranges::all_of(key.events, [this](std::int64_t id) {
+        return events_.at(id).row.topic.empty();
+    });
+}
+
 void Checks::finish() {
     for (const auto& [id, event] : events_) {
         if (!event.is_over()) world_.violated("event {} is lost", id);
     }
     if (!is_punctual_) return;
     for (const auto& [id, event] : events_) {
-        if (!event.stored || keys_.at(event.row.key).held_by) continue;
-        if (!event.row.topic.empty()) continue;
+        if (!event.stored || !is_stranger(event)) continue;
         const auto waited = event.first_stored - event.committed;
         longest_wait_ = std::max(longest_wait_, waited);
         if (waited > kStrangersWaitMax)

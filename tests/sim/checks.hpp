@@ -29,9 +29,9 @@ class Checks {
 public:
     /// How long it may take until what went wrong makes records come twice: a lease, a pause.
     static constexpr Clock::duration kInfluence = 4s;
-    /// Of an event that has nothing to do with those that are refused, in the storm's (short)
-    /// times. A refusal holds up its whole worker: each of some events goes alone, several times.
-    static constexpr Clock::duration kStrangersWaitMax = 3s;
+    /// Of an event that has nothing to do with those that are refused: the reports of a producer
+    /// that ended are waited for (25 ms), and another one is made.
+    static constexpr Clock::duration kStrangersWaitMax = 300ms;
 
     Checks(Simulation& world, Postgres& postgres, Kafka& kafka);
 
@@ -74,6 +74,7 @@ private:
     /// Its turn: all earlier ones of its key (and topic) are over.
     void take_turn(const Event& event, const std::string* topic, const char* what);
     bool is_too_large(const Event& event);
+    bool is_stranger(const Event& event) const;
 
     Simulation& world_;
     Postgres& postgres_;

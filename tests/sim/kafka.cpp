@@ -45,12 +45,15 @@ Kafka::Verdict Kafka::append(const std::vector<Stored>& batch) {
         return {.outcome = relay::Outcome::retryable, .error = "NOT_LEADER", .is_final = false};
     std::size_t bytes = 0;
     bool is_poisoned = false;
+    bool is_damaged = false;
     for (const auto& record : batch) {
         bytes += record.key.size() + record.value.size();
         is_poisoned = is_poisoned || record.value.find(kPoison) != std::string::npos;
+        is_damaged = is_damaged || record.value.find(kDamaged) != std::string::npos;
     }
-    if (bytes > its_topic.bytes_max || is_poisoned) {
+    if (bytes > its_topic.bytes_max || is_poisoned || is_damaged) {
         for (const auto& record : batch) on_refuse(record.event, batch.size() == 1);
+        if (is_damaged) return {relay::Outcome::refused_for_now, "INVALID_MSG"};
         return {
             relay::Outcome::refused_event, is_poisoned ? "INVALID_RECORD" : "MSG_SIZE_TOO_LARGE"
         };
@@ -67,7 +70,8 @@ Kafka::Verdict Kafka::append(const std::vector<Stored>& batch) {
 
 namespace {
 
-/// What librdkafka's threads do for one producer: idempotent and without gaps. A partition has one
+/// What librdkafka's threads do for one producer: idempotent, and without gaps on the fast path; on
+/// the careful one it goes on after what was refused. A partition has one
 /// request under way; what is sent again after a lost answer is recognised. It belongs to the
 /// process: paused with it, and what it has sent arrives whatever becomes of it.
 class Client : public std::enable_shared_from_this<Client> {
@@ -75,11 +79,13 @@ public:
     Client(
         Kafka& kafka,
         Process& process,
+        relay::Path path,
         std::shared_ptr<Kafka::Known> known,
         relay::PublisherEvents events
     )
         : kafka_(kafka),
           process_(process),
+          is_careful_(path == relay::Path::careful),
           known_(std::move(known)),
           events_(std::move(events)),
           batch_bytes_max_(std::min(known_->batch_bytes_max, kafka.limits.batch_bytes_max)) {
@@ -107,18 +113,28 @@ public:
         if (is_dead_) return fail(Code::unavailable, "a fatal error", "_FATAL");
         const auto partition = Kafka::partition_of(record.key);
         auto& queue = partitions_[{std::string(record.topic), partition}];
+        if (is_careful_ && !keys_.insert(std::string(record.key)).second)
+            kafka_.world().violated("two records of key {} are on the careful path", record.key);
         queue.waiting.push_back({record.context, event_of(record), record.key, record.value});
         ++unreported_;
+        if (is_careful_) key_of_[record.context] = record.key;
         kafka_.on_hand_over(queue.waiting.back().event, attempt_of(record));
         kick(queue, std::string(record.topic), partition);
         return {};
     }
 
-    bool blames_batch(std::string_view error, std::string_view topic, std::size_t bytes) {
+    std::optional<bool> vouches_for(std::string_view name) {
+        if (topics_.insert(std::string(name)).second && kafka_.world().random.chance(0.3)) {
+            (void)wait("the topic's limits are being looked up");
+            return std::nullopt;
+        }
+        const auto& topic = kafka_.topic(name);
+        return topic.exists && topic.tells_limit;
+    }
+    void refused(std::string_view error, std::string_view topic, std::size_t bytes) {
         const auto most = kafka_.topic(topic).bytes_max;
-        if (error != "MSG_SIZE_TOO_LARGE" || bytes > most) return false;
+        if (is_careful_ || error != "MSG_SIZE_TOO_LARGE" || bytes > most) return;
         known_->batch_bytes_max = std::min(known_->batch_bytes_max, most);
-        return true;
     }
     std::optional<std::chrono::milliseconds> waiting_max() const {
         return kafka_.limits.waiting_max;
@@ -228,7 +244,9 @@ private:
     bool make_batch(Partition& queue, const Place& place) {
         auto batch = std::make_shared<Batch>();
         std::size_t bytes = 0;
-        for (auto left = 1 + world().random.roll(kafka_.limits.batch_records_max);
+        // The careful one sends what there is: its owner makes batches smaller.
+        for (auto left = is_careful_ ? std::int64_t(queue.waiting.size())
+                                     : 1 + world().random.roll(kafka_.limits.batch_records_max);
              left > 0 && !queue.waiting.empty();
              --left) {
             const auto& next = queue.waiting.front();
@@ -285,7 +303,8 @@ private:
             fail_topic(place.first, verdict.error, reports);
         }
         if (verdict.outcome != relay::Outcome::acknowledged) kafka_.on_incident(verdict.error);
-        const bool is_gap = verdict.outcome != relay::Outcome::acknowledged && !is_missing;
+        const bool is_gap =
+            !is_careful_ && verdict.outcome != relay::Outcome::acknowledged && !is_missing;
         const bool gives_up = world().random.chance(kafka_.faults.fatal);
         if (!is_gap) report(std::move(reports));
         if (is_gap) {
@@ -352,6 +371,8 @@ private:
         if (reports.empty()) return;
         post([reports = std::move(reports)](Client& self) {
             self.unreported_ -= reports.size();
+            if (self.is_careful_)
+                for (const auto& one : reports) self.keys_.erase(self.key_of_[one.context]);
             self.events_.reports(reports);
             if (self.is_awaited_ && !self.is_closed_) self.tell_ready();
         });
@@ -359,12 +380,15 @@ private:
 
     Kafka& kafka_;
     Process& process_;
+    bool is_careful_;
     std::shared_ptr<Kafka::Known> known_;
     relay::PublisherEvents events_;
     std::size_t batch_bytes_max_;
     std::map<Place, Partition> partitions_;
     std::set<std::string> topics_;   ///< whose limits were asked for
     std::set<std::string> missing_;  ///< as far as it has heard
+    std::set<std::string> keys_;     ///< on the careful path
+    std::map<void*, std::string> key_of_;
     std::size_t unreported_ = 0;
     bool is_awaited_ = false;  ///< publish() said "later"
     bool is_closed_ = false;
@@ -383,8 +407,13 @@ public:
     std::string explain(std::string_view error, std::string_view, std::size_t) const override {
         return std::string(error);
     }
-    bool blames_batch(std::string_view error, std::string_view topic, std::size_t bytes) override {
-        return client_->blames_batch(error, topic, bytes);
+    std::optional<bool> vouches_for(std::string_view topic) override {
+        return client_->vouches_for(topic);
+    }
+    void refused(
+        std::string_view error, std::string_view topic, std::size_t bytes, std::size_t /*records*/
+    ) override {
+        client_->refused(error, topic, bytes);
     }
     std::optional<std::chrono::milliseconds> waiting_max() const override {
         return client_->waiting_max();
@@ -399,11 +428,12 @@ private:
 std::unique_ptr<relay::Publisher> make_publisher(
     Kafka& kafka,
     Process& process,
+    relay::Path path,
     std::shared_ptr<Kafka::Known> known,
     relay::PublisherEvents events
 ) {
     return std::make_unique<Publisher>(
-        std::make_shared<Client>(kafka, process, std::move(known), std::move(events))
+        std::make_shared<Client>(kafka, process, path, std::move(known), std::move(events))
     );
 }
 

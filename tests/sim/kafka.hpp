@@ -101,11 +101,14 @@ private:
 std::unique_ptr<relay::Publisher> make_publisher(
     Kafka& kafka,
     Process& process,
+    relay::Path path,
     std::shared_ptr<Kafka::Known> known,
     relay::PublisherEvents events
 );
 
 /// The word in an event's payload that makes the broker refuse its record.
 inline constexpr std::string_view kPoison = "poison";
+/// The same, for a reason that may pass, and does not.
+inline constexpr std::string_view kDamaged = "damaged";
 
 }  // namespace txstream::sim

@@ -27,11 +27,14 @@ relay::WorkerOptions options_of(Random& random) {
         500ms,
         200ms
     };
-    options.delivery.lane.attempts_max = 2;
+    options.delivery.attempts_max = 2;
     options.delivery.lane.pages_in_flight_max = static_cast<std::size_t>(1 + random.roll(4));
     options.delivery.in_flight_bytes_max = random.roll(2) == 0 ? 4'000 : 100'000;
     options.delivery.refused_retry_delay = 15ms;
-    options.delivery.topic_retry_delay = 150ms;
+    options.delivery.topics.retry_delay = 150ms;
+    options.delivery.topics.patience = std::chrono::milliseconds(500 + random.roll(1000));
+    options.delivery.topics.careful_for = std::chrono::milliseconds(100 + random.roll(400));
+    options.delivery.topics.careful_batch_max = 8;
     options.delivery.park_retry_delay = 20ms;
     options.delivery.park_retry_delay_max = 200ms;
     options.delivery.silence_max = 150ms;
@@ -64,9 +67,9 @@ public:
         ports.keeper = [&](auto, std::string owner) {
             return make_keeper(storm_.postgres_, process_, std::move(owner));
         };
-        ports.publisher = [&](auto, relay::PublisherEvents events
+        ports.publisher = [&](auto, relay::Path path, relay::PublisherEvents events
                           ) -> Result<std::unique_ptr<relay::Publisher>> {
-            return make_publisher(storm_.kafka_, process_, known_, std::move(events));
+            return make_publisher(storm_.kafka_, process_, path, known_, std::move(events));
         };
         for (std::size_t i = 0; i < workers; ++i) {
             auto options = options_of(storm_.world_.random);
@@ -140,6 +143,8 @@ private:
 
 Storm::Kinds Storm::kinds_of(std::uint64_t seed) {
     switch (seed % 10) {
+        case 3:
+            return {.database = true, .refusals = true, .topics = true, .usual_topic = true};
         case 4:
             return {.database = true};
         case 5:
@@ -153,7 +158,7 @@ Storm::Kinds Storm::kinds_of(std::uint64_t seed) {
         case 9:
             return seed % 50 == 9 ? Kinds() : Kinds{.database = true, .processes = true};
         default:
-            return {true, true, true, true, true};
+            return {true, true, true, true, true, seed % 10 == 2};
     }
 }
 
@@ -300,6 +305,7 @@ Row Storm::make_row(std::string key) {
     if (kinds_.topics && random.roll(20) == 0) row.topic = "side";
     if (kinds_.refusals) {
         if (random.roll(30) == 0) word = kPoison;
+        if (random.roll(60) == 0) word = kDamaged;
         if (random.roll(30) == 0) padding.assign(kEventBytesMax, '+');
         if (random.roll(10) == 0) row.topic = "small";
         if (row.topic == "small" && random.roll(3) == 0) padding.assign(300, '-');
@@ -423,14 +429,15 @@ void Storm::strike_processes() {
 }
 
 void Storm::strike_topics() {
-    auto& side = kafka_.topic("side");
+    const std::string name = kinds_.usual_topic && world_.random.roll(2) == 0 ? kTopic : "side";
+    auto& topic = kafka_.topic(name);
     checks_.incident("a topic changes");
     if (world_.random.roll(2) == 0) {
-        side.exists = !side.exists;
-        world_.note("the topic side {}", side.exists ? "is made" : "is gone");
+        topic.exists = !topic.exists;
+        world_.note("the topic {} {}", name, topic.exists ? "is made" : "is gone");
     } else {
-        side.is_allowed = !side.is_allowed;
-        world_.note("the topic side is {}", side.is_allowed ? "ours" : "forbidden");
+        topic.is_allowed = !topic.is_allowed;
+        world_.note("the topic {} is {}", name, topic.is_allowed ? "ours" : "forbidden");
     }
 }
 

@@ -46,6 +46,7 @@ private:
         bool processes = false;
         bool refusals = false;
         bool topics = false;
+        bool usual_topic = false;  ///< among them the one that most events go to
     };
     static Kinds kinds_of(std::uint64_t seed);
 

@@ -19,7 +19,7 @@ REASONS = {
     "cannot_park": "a lane waits: an event cannot be parked",
     "kafka_unavailable": "Kafka is away",
     "topic_missing": "the topic does not exist",
-    "topic_refused": "a lane waits: its topic refuses",
+    "topic_refused": "keys wait: their topic refuses",
     "no_worker": "no relay is alive",
     "stalled": "stalled, for no known reason",
 }

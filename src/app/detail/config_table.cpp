@@ -444,8 +444,9 @@ std::vector<Setting> relay_settings() {
          {},
          "3",
          k::number("a number", 0, 100, TXS_MEMBER(relay.refused_retries_max)),
-         "How often an event that Kafka refuses for its own sake (too large, invalid) is tried "
-         "again before it is parked. Failures of brokers are not counted."},
+         "How often an event that Kafka refuses alone, for a reason that may pass (damaged on its "
+         "way), is tried again before it is parked. What cannot change (too large, invalid) parks "
+         "it at once; failures of brokers are not counted."},
         {"Relay",
          "WORKER_RETRY_DELAY",
          {},
@@ -457,8 +458,17 @@ std::vector<Setting> relay_settings() {
          {},
          "30s",
          k::duration(10ms, 1h, TXS_MEMBER(relay.topic_retry_delay)),
-         "An event whose topic does not exist, or may not be written, waits so long before it is "
-         "tried again. Its lane waits with it; nothing is parked."},
+         "How long until a topic that does not exist, or may not be written, is tried again, with "
+         "one event. Its events wait, and later ones of their keys; everything else goes on."},
+        {"Relay",
+         "WORKER_TOPIC_PATIENCE",
+         {},
+         "2m",
+         k::duration(1ms, 24h, TXS_MEMBER(relay.topic_patience)),
+         "A topic of an event's own that takes nothing for so long has its events parked, until it "
+         "takes one; earlier when those that wait fill a quarter of WORKER_IN_FLIGHT_BYTES, or a "
+         "lane has 1,024 pages behind them. While they wait, a crash repeats what was published "
+         "behind them. KAFKA_TOPIC itself is waited for without end; nothing is read meanwhile."},
     };
 }
 

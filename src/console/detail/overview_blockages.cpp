@@ -219,15 +219,13 @@ void tell_topic_refused(const Scene& scene, Cause& cause) {
     const bool is_missing = view != nullptr && !view->exists;
     cause.params["topic"] = scene.topics();
     cause.text = fmt::format(
-        "Publishing to `{}` stopped{}: the topic {}. {} {} as a whole{}. {}.",
+        "Publishing to `{}` stopped{}: the topic {}. Later events of the same keys wait with its "
+        "own; everything else flows. {}.",
         scene.topics(),
         scene.ago(),
         is_missing ? "does not exist"
         : exists   ? "refuses us"
                    : "does not exist or refuses us",
-        scene.lanes(),
-        scene.trouble.lanes.size() == 1 ? "waits" : "wait",
-        scene.others(),
         scene.waits()
     );
     if (exists) {

@@ -1,0 +1,164 @@
+// Delivery: which lanes it owns, and what of them may be read.
+
+#include "base/assert.hpp"
+#include "relay/delivery.hpp"
+#include "relay/detail/delivery_page.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace txstream::relay {
+
+WorkerBlockages Delivery::blockages(std::size_t part) const {
+    TXS_ASSERT(part < kPartsOfWorker, "each part tells for itself");
+    return {dependencies_.blockages, dependencies_.worker * kPartsOfWorker + part};
+}
+
+void Delivery::add_lane(outbox::ClaimedLane claimed, Clock::time_point publish_until) {
+    const auto id = claimed.lane;
+    TXS_ASSERT(!owns(id), "a lane is claimed once");
+    auto& lane = lanes_
+                     .emplace(
+                         id,
+                         Lane{
+                             .machine = LaneMachine(std::move(claimed), limits_.lane),
+                             .publish_until = publish_until
+                         }
+                     )
+                     .first->second;
+    if (!delay_.empty()) lane.worker_delay.begin(delay_);
+    // Connecting and asking for a producer id takes time that the first event should not wait for;
+    // if it fails, the first event tries again and says so.
+    (void)publisher(Path::fast);
+}
+
+std::vector<LaneId> Delivery::lanes() const {
+    std::vector<LaneId> all;
+    for (const auto& [id, lane] : lanes_) all.push_back(id);
+    return all;
+}
+
+void Delivery::renewed(const std::vector<LaneId>& lanes, Clock::time_point publish_until) {
+    std::vector<LaneId> lost;
+    for (auto& [id, lane] : lanes_) {
+        if (std::ranges::find(lanes, id) == lanes.end()) {
+            lost.push_back(id);
+        } else {
+            lane.publish_until = publish_until;
+        }
+    }
+    for (const auto id : lost) lose(id);
+}
+
+void Delivery::lose(LaneId id) {
+    const auto found = lanes_.find(id);
+    if (found == lanes_.end()) return;
+    auto& lane = found->second;
+    // What is queued must not leave this process once the next owner publishes. The reader, which
+    // makes the next publisher, may be waiting for a database that hangs.
+    if (lane.fast > 0) must_restart(kLaneLost);
+    if (needs_restart_) fast_.reset();
+    if (!lane.careful.empty()) end_careful(kLaneLost);
+    fast_in_flight_ -= lane.fast;
+    for (const auto& page : lane.pages) {
+        events_ -= page->count;
+        in_flight_bytes_ -= page->bytes;
+        aside_ -= page->aside;
+    }
+    for (const auto& [key, queue] : lane.aside) {
+        for (const auto* slot : queue->events) {
+            const auto& event = slot->page->event_of(*slot);
+            aside_bytes_ -= event.bytes();
+            --topic_of(event).aside;
+        }
+    }
+    if (lane.machine.is_acknowledging()) --acknowledging_;
+    count_resent(lane);
+    lanes_.erase(found);
+    dependencies_.metrics.lane_leases_lost.add();
+    tell_load();
+    dependencies_.reader.notify();
+}
+
+void Delivery::lose_all() {
+    ++lives_;
+    for (const auto id : lanes()) lose(id);
+}
+
+std::size_t Delivery::lose_expired(Clock::time_point now) {
+    std::vector<LaneId> lost;
+    for (const auto& [id, lane] : lanes_) {
+        if (lane.publish_until <= now) lost.push_back(id);
+    }
+    for (const auto id : lost) lose(id);
+    return lost.size();
+}
+
+std::optional<Delivery::Clock::time_point> Delivery::first_expiry() const {
+    std::optional<Clock::time_point> first;
+    for (const auto& [id, lane] : lanes_) {
+        if (!first || lane.publish_until < *first) first = lane.publish_until;
+    }
+    return first;
+}
+
+void Delivery::doubt() {
+    ++doubts_;
+    dependencies_.keeper.notify();
+}
+
+void Delivery::trust(std::uint64_t doubts) {
+    trusted_ = std::max(trusted_, doubts);
+    if (!is_in_doubt()) dependencies_.reader.notify();
+}
+
+// With nothing in hand that would try KAFKA_TOPIC again, something has to be read.
+bool Delivery::may_read() {
+    const auto& usual = topics_.default_topic();
+    return !is_in_doubt() && (!topics_.is_closed(usual) || usual.aside == 0);
+}
+
+std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() {
+    update_delay();
+    std::map<std::string, PollGroup> groups;
+    if (!may_read()) return groups;
+    for (const auto& [id, lane] : lanes_) {
+        if (lane.machine.is_paging() || !lane.machine.has_room()) continue;
+        const auto& cursor = lane.machine.cursor();
+        groups.try_emplace(cursor.text(), PollGroup{cursor, {}}).first->second.lanes.push_back(id);
+    }
+    return groups;
+}
+
+std::optional<Delivery::PageGroup> Delivery::group_to_page() {
+    if (!may_read()) return std::nullopt;
+    std::vector<PageGroup> groups;
+    for (const auto& [id, lane] : lanes_) {
+        const auto& machine = lane.machine;
+        if (!machine.is_paging()) continue;
+        auto group = std::ranges::find_if(groups, [&](const PageGroup& one) {
+            return one.is_place_of(machine);
+        });
+        if (group == groups.end()) {
+            groups.push_back({machine.cursor(), machine.target(), machine.read_up_to(), {}, {}});
+            group = std::prev(groups.end());
+        }
+        if (machine.has_room()) group->lanes.push_back(id);
+    }
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        auto& group = groups[++groups_paged_ % groups.size()];
+        if (group.lanes.empty()) continue;
+        for (const auto& other : groups) {
+            if (other.after <= group.after || !group.is_in_same_window(other)) continue;
+            group.joins_at = std::min(group.joins_at.value_or(other.after), other.after);
+        }
+        return group;
+    }
+    return std::nullopt;
+}
+
+LaneMachine& Delivery::machine(LaneId lane) {
+    return lanes_.at(lane).machine;
+}
+
+}  // namespace txstream::relay

@@ -1,0 +1,85 @@
+#include "relay/topic_paths.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace txstream::relay {
+
+TopicPaths::TopicPaths(std::string default_topic, Limits limits) : limits_(limits) {
+    Topic topic;
+    topic.name = default_topic;
+    topic.is_default = true;
+    // Who starts the workers has looked for it.
+    topic.state = State::fast;
+    default_ = &topics_.emplace(std::move(default_topic), std::move(topic)).first->second;
+}
+
+TopicPaths::Topic& TopicPaths::of(std::string_view name) {
+    if (const auto found = topics_.find(name); found != topics_.end()) return found->second;
+    if (topics_.size() >= limits_.topics_max) forget(false);
+    // Names that a writer makes up: each is found closed again when it comes again.
+    if (topics_.size() >= limits_.topics_max) forget(true);
+    Topic topic;
+    topic.name = name;
+    return topics_.emplace(std::string(name), std::move(topic)).first->second;
+}
+
+void TopicPaths::forget(bool also_closed) {
+    std::erase_if(topics_, [&](const auto& entry) {
+        const auto& topic = entry.second;
+        const bool is_forgettable = also_closed || topic.state != State::closed;
+        return is_forgettable && !topic.is_default && topic.aside == 0;
+    });
+}
+
+std::size_t TopicPaths::off_fast_path(Clock::time_point now) {
+    return static_cast<std::size_t>(std::ranges::count_if(topics_, [&](auto& entry) {
+        return entry.second.state != State::unproven && !is_fast(entry.second, now);
+    }));
+}
+
+bool TopicPaths::is_fast(Topic& topic, Clock::time_point now) const {
+    if (topic.state == State::careful && now >= topic.careful_until) topic.state = State::fast;
+    return topic.state == State::fast;
+}
+
+bool TopicPaths::may_send(const Topic& topic, Clock::time_point now) const {
+    if (topic.state == State::closed && now < topic.next_try) return false;
+    return topic.in_flight < topic.batch;
+}
+
+bool TopicPaths::is_given_up(const Topic& topic, Clock::time_point now) const {
+    return topic.state == State::closed && !topic.is_default &&
+           (topic.has_given_up || now - topic.closed_since >= limits_.patience);
+}
+
+void TopicPaths::taken(Topic& topic, Clock::time_point now) {
+    topic.batch = std::min(2 * topic.batch, limits_.careful_batch_max);
+    if (topic.state == State::unproven) topic.state = State::fast;
+    if (topic.state != State::closed) return;
+    topic.state = State::careful;
+    topic.careful_until = now + limits_.careful_for;
+    topic.has_given_up = false;
+    topic.error.clear();
+}
+
+void TopicPaths::refused(Topic& topic, std::size_t records, Clock::time_point now) {
+    // It says nothing about whether a closed topic takes others.
+    if (topic.state == State::closed) return;
+    if (topic.state == State::fast) topic.batch = limits_.careful_batch_max;
+    topic.state = State::careful;
+    topic.careful_until = now + limits_.careful_for;
+    topic.batch = std::clamp<std::size_t>(records / 2, 1, topic.batch);
+}
+
+bool TopicPaths::closed(Topic& topic, std::string_view error, Clock::time_point now) {
+    const bool is_news = topic.state != State::closed;
+    topic.state = State::closed;
+    topic.batch = 1;
+    topic.next_try = now + limits_.retry_delay;
+    topic.error = error;
+    if (is_news) topic.closed_since = now;
+    return is_news;
+}
+
+}  // namespace txstream::relay
