@@ -5,6 +5,7 @@
 #include <chrono>
 #include <concepts>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,5 +45,10 @@ private:
     Source source_;
     StatementObserver observer_;
 };
+
+/// What a connection string of either kind says, by libpq's names, as libpq itself reads it. The
+/// complaint, which completes "the connection string …", holds no value, since any part may be a
+/// misplaced password. Code::not_found: a parameter has a name that libpq does not know.
+Result<std::map<std::string, std::string>> parse_conninfo(const std::string& text);
 
 }  // namespace txstream::pg

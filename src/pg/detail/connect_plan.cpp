@@ -1,13 +1,14 @@
 #include "pg/detail/connect_plan.hpp"
 
+#include "pg/conn_info.hpp"
 #include "pg/detail/name_lookup.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
-#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -18,17 +19,16 @@ namespace {
 // Longer than anybody waits, and short enough for every clock.
 constexpr std::chrono::duration<double> kTimeoutMax = std::chrono::hours(24);
 
-struct FreeOptions {
-    void operator()(PQconninfoOption* options) const noexcept { PQconninfoFree(options); }
+// What we take from libpq we also look for where it would. The others it finds there by itself, as
+// it does with all that stands in a service file only (a host's name then is looked up by libpq,
+// blocking).
+constexpr std::array<std::pair<const char*, const char*>, 5> kTakenApart{
+    {{"host", "PGHOST"},
+     {"hostaddr", "PGHOSTADDR"},
+     {"port", "PGPORT"},
+     {"target_session_attrs", "PGTARGETSESSIONATTRS"},
+     {"connect_timeout", "PGCONNECT_TIMEOUT"}}
 };
-
-// What we take from libpq we also look for where it would: in PGHOST and so on. The others it finds
-// there by itself, as it does with all that stands in a service file only (a host's name then is
-// looked up by libpq, blocking).
-bool is_taken_apart(std::string_view option) {
-    return option == "host" || option == "hostaddr" || option == "port" ||
-           option == "target_session_attrs" || option == "connect_timeout";
-}
 
 std::vector<std::string> split(std::string_view list) {
     std::vector<std::string> parts;
@@ -89,25 +89,22 @@ bool Candidate::needs_look_up() const {
 }
 
 Result<ConnectPlan> ConnectPlan::of(const std::string& conninfo) {
-    // What libpq complains of may be a piece of the password.
-    char* complaint = nullptr;
-    const std::unique_ptr<PQconninfoOption, FreeOptions> options(
-        PQconninfoParse(conninfo.c_str(), &complaint)
-    );
-    PQfreemem(complaint);
-    if (!options) {
+    auto options = parse_conninfo(conninfo);
+    if (!options)
         return fail(
             Code::invalid_input,
-            "the PostgreSQL connection string is malformed (not shown, it may hold a password); "
-            "write host=... port=... dbname=... user=... password='...' with libpq's names, or a "
-            "postgresql:// URL"
+            fmt::format(
+                "PostgreSQL's connection string (not shown, it may hold a password) {}; write "
+                "host=... port=... dbname=... user=... "
+                "password='...' with libpq's names, or a postgresql:// URL",
+                options.error().what()
+            )
         );
-    }
     ConnectPlan plan;
-    for (const auto* option = options.get(); option->keyword; ++option) {
-        const char* value = option->val;
-        if (!value && is_taken_apart(option->keyword)) value = std::getenv(option->envvar);
-        if (value && *value) plan.options_.emplace(option->keyword, value);
+    plan.options_ = std::move(*options);
+    for (const auto& [option, variable] : kTakenApart) {
+        const char* value = std::getenv(variable);
+        if (value && *value) plan.options_.try_emplace(option, value);
     }
     const auto take = [&plan](const char* name) {
         auto option = plan.options_.extract(name);
