@@ -179,7 +179,7 @@ sim-mutants: ## take away the heart's guards, one at a time: each must be missed
 .PHONY: test-tsan
 test-tsan: ## unit and PostgreSQL tests under the thread sanitizer, but for those with a Kafka client
 	@# It does not know threads made by thrd_create, as librdkafka's are, and crashes in them.
-	@tools/run_tests.sh --preset tsan -L '^(unit|pg)$$' -E '^txs_app_test$$' $(ARGS)
+	@tools/run_tests.sh --preset tsan -L '^(unit|pg)$$' -E '^txs_(app|config)_test$$' $(ARGS)
 
 .PHONY: test-coverage
 test-coverage: ## line coverage per room, over all tests

@@ -10,7 +10,7 @@ LAYER = {
     "pg": 2, "kafka": 2, "http": 2, "otlp": 2,
     "outbox": 3,
     "orders": 4, "relay": 4, "console": 4,
-    "app": 5, "cli": 6,
+    "config": 5, "app": 6, "dev": 7, "cli": 8,
 }
 
 

@@ -14,7 +14,7 @@ RULES = [
     (r"\basio::detached\b", [], "a detached coroutine outlives what it uses: runtime::TaskGroup", "x, asio::detached);"),
     (r"\bco_spawn\(", ["src/runtime/task_group.cpp", "tests/support/"], "coroutines start in a runtime::TaskGroup",
      "asio::co_spawn(loop,"),
-    (r"\bsleep_(for|until)\(", ["src/app/private_postgres.cpp", "bench/"],
+    (r"\bsleep_(for|until)\(", ["src/dev/private_postgres.cpp", "bench/"],
      "wait for a condition with a deadline (private_postgres.cpp waits for a process, where nothing can be awaited)",
      "std::this_thread::sleep_for(x)"),
     (r"\bstd::c(out|err)\b", [], "telemetry::log or stdio in main", "std::cout << 1"),

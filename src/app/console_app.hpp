@@ -1,8 +1,8 @@
 #pragma once
 
-#include "app/config.hpp"
 #include "app/health.hpp"
 #include "app/metrics.hpp"
+#include "config/config.hpp"
 #include "console/console.hpp"
 #include "http/server.hpp"
 #include "pg/pool.hpp"

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "app/config.hpp"
 #include "app/service.hpp"
+#include "config/config.hpp"
 
 #include <cstddef>
 

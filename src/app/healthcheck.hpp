@@ -1,7 +1,7 @@
 #pragma once
 
-#include "app/config.hpp"
 #include "base/error.hpp"
+#include "config/config.hpp"
 #include "runtime/deadline.hpp"
 
 #include <cstdint>

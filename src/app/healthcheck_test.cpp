@@ -1,6 +1,6 @@
 #include "app/healthcheck.hpp"
 
-#include "app/config_fixture.hpp"
+#include "config/fixture.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@ namespace {
 
 using Kind = HealthAnswer::Kind;
 
-Result<std::vector<HealthListener>> asked(Variables settings, std::string role = {}) {
-    return listeners_to_ask(loaded(std::move(settings)).config, {.role = std::move(role)});
+Result<std::vector<HealthListener>> asked(config::Variables settings, std::string role = {}) {
+    return listeners_to_ask(config::loaded(std::move(settings)).config, {.role = std::move(role)});
 }
 
 HealthAnswer says(std::string role, Kind kind, std::string what = {}) {

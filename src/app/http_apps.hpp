@@ -1,9 +1,9 @@
 #pragma once
 
-#include "app/config.hpp"
 #include "app/delivery_statement.hpp"
 #include "app/health.hpp"
 #include "app/metrics.hpp"
+#include "config/config.hpp"
 #include "http/server.hpp"
 #include "orders/orders_api.hpp"
 #include "pg/pool.hpp"

@@ -345,10 +345,6 @@ std::optional<KafkaTrouble::Last> KafkaTrouble::last() const {
     return last_;
 }
 
-kafka::Properties to_kafka(const Config::Properties& properties) {
-    return {properties.begin(), properties.end()};
-}
-
 Result<std::unique_ptr<relay::Publisher>> make_kafka_publisher(
     const asio::any_io_executor& executor,
     relay::Path path,

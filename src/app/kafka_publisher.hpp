@@ -1,7 +1,7 @@
 #pragma once
 
-#include "app/config.hpp"
 #include "app/topic_limits.hpp"
+#include "config/config.hpp"
 #include "kafka/producer.hpp"
 #include "relay/ports.hpp"
 
@@ -18,9 +18,6 @@ namespace txstream::app {
 
 /// librdkafka's messages as log lines of the component "kafka".
 kafka::LogCallback kafka_log();
-
-/// The properties of a configuration in the form that the room `kafka` takes.
-kafka::Properties to_kafka(const Config::Properties& properties);
 
 /// librdkafka's properties as they are now: files of secrets are read at each call.
 using KafkaProperties = std::function<Result<kafka::Properties>()>;

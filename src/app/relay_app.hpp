@@ -1,9 +1,9 @@
 #pragma once
 
-#include "app/config.hpp"
 #include "app/kafka_publisher.hpp"
 #include "app/metrics.hpp"
 #include "app/relay_reporter.hpp"
+#include "config/config.hpp"
 #include "outbox/backlog.hpp"
 #include "outbox/position_merger.hpp"
 #include "relay/blockages.hpp"

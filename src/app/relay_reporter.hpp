@@ -1,6 +1,6 @@
 #pragma once
 
-#include "app/config.hpp"
+#include "config/config.hpp"
 #include "outbox/backlog.hpp"
 #include "outbox/history.hpp"
 #include "outbox/members.hpp"

@@ -1,6 +1,6 @@
 #include "app/relay_reporter.hpp"
 
-#include "app/config_fixture.hpp"
+#include "config/fixture.hpp"
 #include "telemetry/histogram_batch.hpp"
 
 #include <gtest/gtest.h>
@@ -47,11 +47,11 @@ TEST(ReportPaceTest, AfterAFailureTheDatabaseIsLeftInPeace) {
 }
 
 TEST(SharedSettingsTest, TheDigestTellsEachOfThemApartAndNoSecretIsAmongThem) {
-    const auto config = loaded({{"KAFKA_SASL_USERNAME", "relay-7"},
-                                {"KAFKA_SASL_PASSWORD", "sesame"},
-                                {"KAFKA_SASL_MECHANISM", "PLAIN"},
-                                {"KAFKA_SECURITY_PROTOCOL", "sasl_ssl"},
-                                {"DATABASE_PASSWORD", "sesame"}})
+    const auto config = config::loaded({{"KAFKA_SASL_USERNAME", "relay-7"},
+                                        {"KAFKA_SASL_PASSWORD", "sesame"},
+                                        {"KAFKA_SASL_MECHANISM", "PLAIN"},
+                                        {"KAFKA_SECURITY_PROTOCOL", "sasl_ssl"},
+                                        {"DATABASE_PASSWORD", "sesame"}})
                             .config;
     const auto settings = shared_settings(config);
     EXPECT_EQ(settings.at("security.protocol"), "sasl_ssl");

@@ -1,5 +1,5 @@
-#include "app/config_render.hpp"
 #include "cli/usage.hpp"
+#include "config/render.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -15,8 +15,8 @@ int print(const Globals& globals, const std::string& format) {
     if (!loaded) return kUsage;
     fmt::print(
         "{}",
-        format == "json" ? app::render_json(loaded->effective)
-                         : app::render_table(loaded->effective)
+        format == "json" ? config::render_json(loaded->effective)
+                         : config::render_table(loaded->effective)
     );
     for (const auto& warning : loaded->warnings)
         fmt::print(stderr, "txstream: {}\n", warning.message);
@@ -79,7 +79,7 @@ void add_config(CLI::App& line, const Globals& globals, Run& run) {
     );
     verb->callback([&run, as_env] {
         run = [as_env] {
-            fmt::print("{}", *as_env ? app::render_env_example() : app::render_docs());
+            fmt::print("{}", *as_env ? config::render_env_example() : config::render_docs());
             return static_cast<int>(kOk);
         };
     });

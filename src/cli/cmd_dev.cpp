@@ -1,6 +1,6 @@
-#include "app/supervisor.hpp"
-#include "cli/dev_stack.hpp"
 #include "cli/usage.hpp"
+#include "dev/stack.hpp"
+#include "dev/supervisor.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -49,10 +49,10 @@ private:
 
 // A signal may come at any moment, and the second one during the stop ends the service on the spot:
 // the directory and PostgreSQL are cleared away by the process that only waits.
-int dev(const Globals& globals, DevOptions options) {
+int dev(const Globals& globals, dev::DevOptions options) {
     const auto loaded = load_config(globals);
     if (!loaded) return kUsage;
-    const app::Supervisor supervisor;
+    const dev::Supervisor supervisor;
     std::unique_ptr<ScratchDirectory> scratch;
     options.is_kept = !options.data.empty();
     if (!options.is_kept) {
@@ -62,7 +62,7 @@ int dev(const Globals& globals, DevOptions options) {
         options.data = scratch->path();
     }
     return supervisor.run([&] {
-        const auto done = run_dev(loaded->config, options);
+        const auto done = dev::run_dev(loaded->config, options);
         return done ? static_cast<int>(kOk) : report(done.error());
     });
 }
@@ -74,7 +74,7 @@ void add_dev(CLI::App& line, const Globals& globals, Run& run) {
         "dev",
         "Everything in one process: private PostgreSQL, development broker, API, relay, console"
     );
-    const auto options = std::make_shared<DevOptions>();
+    const auto options = std::make_shared<dev::DevOptions>();
     command
         ->add_option(
             "--data",

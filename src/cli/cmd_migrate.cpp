@@ -1,5 +1,5 @@
 #include "app/migrations.hpp"
-#include "cli/session.hpp"
+#include "app/session.hpp"
 #include "cli/usage.hpp"
 #include "outbox/lane_store.hpp"
 #include "outbox/structure.hpp"
@@ -32,7 +32,7 @@ std::vector<pg::MigrationSet> sets_of(const Options& options) {
 }
 
 /// PostgreSQL says what was denied, but neither to whom nor what to do about it.
-int report(const app::Config& config, const Error& error, std::string_view remedy) {
+int report(const Config& config, const Error& error, std::string_view remedy) {
     if (error.origin() != "42501") return cli::report(error);
     const auto denied =
         std::min(error.what().find("permission denied"), error.what().find("must be"));
@@ -54,7 +54,7 @@ constexpr std::string_view kValidateRemedy =
     "the role needs USAGE on schema txstream, SELECT on its tables, and CREATE on the database: "
     "what "
     "the migrations make is made, compared and rolled back";
-std::string change_remedy(const app::Config& config) {
+std::string change_remedy(const Config& config) {
     return fmt::format(
         "migrate as the owner of the schema txstream; who makes it needs GRANT CREATE ON DATABASE "
         "{0} TO {1}, for the orders GRANT CREATE ON SCHEMA public TO {1}, and CREATEROLE where the "
@@ -119,10 +119,10 @@ std::string summary(
     );
 }
 
-int up(const app::Config& config, const Options& options) {
+int up(const Config& config, const Options& options) {
     std::vector<pg::MigrationState> applied;
     std::vector<pg::MigrationState> states;
-    const auto done = with_session(
+    const auto done = app::with_session(
         config,
         kTimeout,
         [&](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
@@ -141,9 +141,9 @@ int up(const app::Config& config, const Options& options) {
     return kOk;
 }
 
-int status(const app::Config& config, const Options& options) {
+int status(const Config& config, const Options& options) {
     std::vector<pg::MigrationState> states;
-    const auto done = with_session(
+    const auto done = app::with_session(
         config,
         kTimeout,
         [&](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
@@ -164,10 +164,10 @@ int status(const app::Config& config, const Options& options) {
     return kOk;
 }
 
-int validate(const app::Config& config, const Options& options) {
+int validate(const Config& config, const Options& options) {
     std::vector<std::string> left_out;
     std::vector<std::string> differences;
-    const auto done = with_session(
+    const auto done = app::with_session(
         config,
         kTimeout,
         [&](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
@@ -256,7 +256,7 @@ void add_migrate(CLI::App& line, const Globals& globals, Run& run) {
     const auto add = [&](const char* name,
                          const char* what,
                          std::string_view examples,
-                         int (*work)(const app::Config&, const Options&)) {
+                         int (*work)(const Config&, const Options&)) {
         auto* verb = migrate->add_subcommand(name, what);
         verb->callback([&globals, &run, options, work] {
             run = [&globals, options, work] {

@@ -1,6 +1,6 @@
 #include "cli/commands.hpp"
 
-#include "app/config_check.hpp"
+#include "config/check.hpp"
 #include "telemetry/log.hpp"
 
 #include <fmt/format.h>
@@ -64,20 +64,20 @@ int report(const Error& error) {
     return exit_code_of(error);
 }
 
-int report(const app::Problems& problems) {
+int report(const config::Problems& problems) {
     for (const auto& problem : problems) fmt::print(stderr, "txstream: {}\n", problem.message);
     return kUsage;
 }
 
-std::optional<app::Loaded> read_config(const Globals& globals, Depth depth) {
-    auto sources = app::gather(globals.env_file);
+std::optional<config::Loaded> read_config(const Globals& globals, Depth depth) {
+    auto sources = config::gather(globals.env_file);
     if (!sources) {
         report(sources.error());
         return std::nullopt;
     }
-    auto judged = app::judge(*sources);
+    auto judged = config::judge(*sources);
     if (depth == Depth::files) {
-        auto checked = app::check_all(judged);
+        auto checked = config::check_all(judged);
         judged.problems = std::move(checked.problems);
         judged.loaded.warnings = std::move(checked.warnings);
     }
@@ -88,11 +88,12 @@ std::optional<app::Loaded> read_config(const Globals& globals, Depth depth) {
     return std::move(judged.loaded);
 }
 
-std::optional<app::Loaded> load_config(const Globals& globals, Depth depth) {
+std::optional<config::Loaded> load_config(const Globals& globals, Depth depth) {
     auto loaded = read_config(globals, depth);
     if (!loaded) return loaded;
     if (const auto set = log::setup(loaded->config.logging); !set) {
-        report({app::Problem{"LOGGING_OUTPUT_PATH", "LOGGING_OUTPUT_PATH: " + set.error().what()}});
+        report({config::Problem{"LOGGING_OUTPUT_PATH", "LOGGING_OUTPUT_PATH: " + set.error().what()}
+        });
         return std::nullopt;
     }
     return loaded;

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "app/config.hpp"
 #include "base/error.hpp"
+#include "config/load.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -43,7 +43,7 @@ struct Globals {
 /// Prints "txstream: <what>" to standard error; returns the exit code.
 int report(const Error& error);
 /// All problems, one per line, to standard error; returns kUsage.
-int report(const app::Problems& problems);
+int report(const config::Problems& problems);
 
 /// How much of the configuration a command depends on.
 enum class Depth : std::uint8_t {
@@ -52,9 +52,9 @@ enum class Depth : std::uint8_t {
 };
 /// Reads and checks the configuration; reports problems itself, all at once, and returns nothing
 /// then. Changes nothing, anywhere.
-std::optional<app::Loaded> read_config(const Globals& globals, Depth depth = Depth::values);
+std::optional<config::Loaded> read_config(const Globals& globals, Depth depth = Depth::values);
 /// The same, and logs as it says from then on.
-std::optional<app::Loaded> load_config(const Globals& globals, Depth depth = Depth::values);
+std::optional<config::Loaded> load_config(const Globals& globals, Depth depth = Depth::values);
 
 /// What the chosen subcommand does once the line has been parsed.
 using Run = std::function<int()>;

@@ -1,6 +1,6 @@
 #include "cli/usage.hpp"
 
-#include "app/suggest.hpp"
+#include "config/suggest.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -81,7 +81,7 @@ std::string unknown_command(const CLI::App& app, const std::string& typed) {
         remedy =
             "migrations are not undone: restore a backup taken before; "
             "`txstream help migrate` shows what there is";
-    } else if (const auto near = app::suggest(typed, known)) {
+    } else if (const auto near = config::suggest(typed, known)) {
         remedy = fmt::format("did you mean {}?", *near);
     } else if (const auto path = under_another(app, typed); path && app.get_parent() == nullptr) {
         remedy = fmt::format("did you mean {}?", *path);
@@ -106,9 +106,9 @@ std::string unknown_option(const CLI::App& app, const std::string& typed) {
     std::string remedy = see_help(app);
     if (const auto* owner = owner_below(app, typed)) {
         remedy = fmt::format("write it behind the command: {} {}", path_of(*owner), typed);
-    } else if (const auto near = app::suggest(typed, options_of(app))) {
+    } else if (const auto near = config::suggest(typed, options_of(app))) {
         remedy = fmt::format("did you mean {}?", *near);
-    } else if (app::is_setting(variable)) {
+    } else if (config::is_setting(variable)) {
         remedy = fmt::format("that is a setting: {}=… in the environment or in .env", variable);
     }
     return fmt::format("{} has no option {}; {}", path_of(app), typed, remedy);
@@ -215,7 +215,7 @@ void allow_words(CLI::Option& option, const std::vector<std::string>& words) {
     option.type_name(fmt::format("{}", fmt::join(words, "|")));
     option.check([words](const std::string& text) -> std::string {
         if (std::ranges::find(words, text) != words.end()) return "";
-        const auto near = app::suggest(text, words);
+        const auto near = config::suggest(text, words);
         return fmt::format(
             "{} is not allowed; {}",
             text,

@@ -1,0 +1,33 @@
+#include "app/session.hpp"
+
+#include "runtime/task_group.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+namespace txstream::app {
+
+Result<> with_session(
+    const Config& config,
+    std::chrono::milliseconds timeout,
+    const std::function<Task<Result<>>(pg::Connection&, Deadline)>& work
+) {
+    asio::io_context loop(1);
+    Result<> result;
+    const auto deadline = Deadline::in(timeout);
+    const auto run = [&]() -> Task<> {
+        auto session = co_await pg::Connection::open(
+            loop.get_executor(), config.database.connect_info(), {}, deadline
+        );
+        if (!session) {
+            result = tl::unexpected<Error>(std::move(session).error());
+            co_return;
+        }
+        result = co_await work(**session, deadline);
+    };
+    runtime::TaskGroup tasks(loop.get_executor());
+    tasks.spawn(run());
+    loop.run();
+    return result;
+}
+
+}  // namespace txstream::app
