@@ -38,6 +38,9 @@ constexpr unsigned kBacklogFailures = 2;
 // The structure of the outbox is looked at each fifth time.
 constexpr unsigned kLooksPerStructure = 5;
 constexpr int kMergeStepsPerLook = 4;
+// Whoever locks a table of the outbox for longer holds up this look, and not what is reported.
+constexpr std::string_view kLockTimeout = "SET lock_timeout = '1s';";
+constexpr std::string_view kLockNotAvailable = "55P03";
 constexpr std::chrono::seconds kStructureStopTimeout{2};
 // Of a process that ends; without the database its row stays, and tells of a silent relay.
 constexpr std::chrono::milliseconds kLeaveTimeout{500};
@@ -362,7 +365,8 @@ Task<> RelayApp::measure_backlog() {
             log::warn(
                 kComponent, "cannot measure the backlog", {{"error", measured.error().what()}}
             );
-            if (++failures >= kBacklogFailures)
+            const bool is_locked = measured.error().origin() == kLockNotAvailable;
+            if (!is_locked && ++failures >= kBacklogFailures)
                 blockages_.set(kOwner, Blockage::database_unavailable, measured.error().what());
         }
         look_at_workers();
@@ -392,8 +396,8 @@ Task<> RelayApp::merge_positions(pg::Connection& connection) {
 
 Task<Result<>> RelayApp::open_backlog_session(Deadline deadline) {
     backlog_session_.reset();
-    const auto settings =
-        std::string(outbox::kReaderSettings) + "SET application_name = 'txstream backlog'";
+    const auto settings = std::string(outbox::kReaderSettings).append(kLockTimeout) +
+                          "SET application_name = 'txstream backlog'";
     TXS_CO_TRY(
         backlog_session_,
         co_await pg::Connection::open(executor_, connect_info(), settings, deadline)
