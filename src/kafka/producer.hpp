@@ -56,8 +56,7 @@ public:
     /// What a refused record ends.
     enum class Order : std::uint8_t {
         /// The producer: no later record of its partition is delivered. Any number of a key may be
-        /// in
-        /// flight.
+        /// in flight.
         gapless,
         /// Nothing: others go on. For an owner that has one record of a key in flight at most.
         by_owner,
