@@ -149,10 +149,7 @@ void Delivery::count_resent(const Lane& lane) {
 std::vector<outbox::RecordRange> Delivery::records_of(const Lane& lane, std::size_t pages) {
     std::vector<outbox::RecordRange> all;
     for (std::size_t i = 0; i < pages; ++i) {
-        for (const auto& range : lane.pages[i]->ranges)
-            outbox::add_records(
-                all, {std::string(range.topic), range.partition, range.first, range.last}
-            );
+        for (const auto& range : lane.pages[i]->ranges) outbox::add_records(all, range);
     }
     return all;
 }

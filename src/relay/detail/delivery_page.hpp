@@ -1,5 +1,6 @@
 #pragma once
 
+#include "outbox/lane_store.hpp"
 #include "outbox/reader.hpp"
 #include "outbox/record_format.hpp"
 #include "relay/delivery.hpp"
@@ -45,12 +46,6 @@ struct Delivery::KeyQueue {
 
 /// A page in wire form.
 struct Delivery::Page {
-    struct Range {
-        std::string topic;
-        std::int32_t partition;
-        std::int64_t first;
-        std::int64_t last;
-    };
     /// For the log and the metrics, when it is written.
     struct Parked {
         std::string event_id;
@@ -83,7 +78,7 @@ struct Delivery::Page {
     Clock::time_point in_flight_since;
     PageTally tally;
     PageLinks links;
-    std::vector<Range> ranges;
+    std::vector<outbox::RecordRange> ranges;
     std::vector<Parked> parked;
 
     WireEvent& event_of(const Slot& slot) { return wire[slot.index]; }
