@@ -130,11 +130,8 @@ private:
 
     // librdkafka passes over a broker whose protocol is not the client's.
     void judge_brokers() {
-        std::string_view rest = client_.at("bootstrap.servers");
-        while (!rest.empty()) {
-            auto broker = rest.substr(0, rest.find(','));
-            rest.remove_prefix(std::min(rest.size(), broker.size() + 1));
-            while (broker.starts_with(' ')) broker.remove_prefix(1);
+        for (const auto part : kinds::split(client_.at("bootstrap.servers"), ',')) {
+            const auto broker = kinds::trimmed(part);
             const auto at = broker.find("://");
             if (at == std::string_view::npos || kinds::lower(broker.substr(0, at)) == protocol_)
                 continue;
