@@ -31,7 +31,7 @@ struct Effective {
 struct Loaded {
     Config config;
     std::vector<Effective> effective;
-    std::vector<Problem> warnings;  ///< allowed, but somebody should know
+    std::vector<Problem> warnings;  ///< allowed, but worth knowing
 };
 
 /// Where values come from; earlier ones win.

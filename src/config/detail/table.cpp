@@ -356,7 +356,7 @@ std::vector<Setting> relay_settings() {
             {"WORKER_TOPIC_PATIENCE",
              "2m",
              k::duration(1ms, 24h, TXS_MEMBER(relay.topic_patience)),
-             "A topic of an event's own that takes nothing for so long has its events parked, "
+             "A topic of an event's own that accepts no record for so long has its events parked, "
              "until it "
              "takes one; earlier when those that wait fill a quarter of WORKER_IN_FLIGHT_BYTES, or "
              "a "
