@@ -25,7 +25,7 @@ FROM debian:13-slim AS toolchain
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
         ca-certificates ccache clang-19 cmake libstdc++-14-dev lld-19 ninja-build pkg-config python3 python3-yaml \
-        libboost-dev libcli11-dev libexpected-dev libfmt-dev libpq-dev librdkafka-dev libspdlog-dev libssl-dev \
+        libboost-dev libcli11-dev libexpected-dev libfmt-dev libpq-dev librdkafka-dev libssl-dev \
         nlohmann-json3-dev prometheus-cpp-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 

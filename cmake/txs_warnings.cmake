@@ -10,4 +10,4 @@ target_include_directories(txs_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 # Asio: no default executor magic we do not use, and no deprecated interfaces.
 target_compile_definitions(txs_options INTERFACE
   BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_ARRAY BOOST_ASIO_DISABLE_BOOST_BIND
-  BOOST_ASIO_DISABLE_BOOST_REGEX FMT_HEADER_ONLY=0 SPDLOG_FMT_EXTERNAL SPDLOG_COMPILED_LIB)
+  BOOST_ASIO_DISABLE_BOOST_REGEX FMT_HEADER_ONLY=0)

@@ -13,7 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # The one place where packages are listed.
 declare -A PACKAGES=(
     [build]='clang-19 lld-19 llvm-19 libclang-rt-19-dev clang-format-19 clang-tidy-19 ccache ninja-build cmake make
-        pkg-config libboost1.81-dev libexpected-dev libpq-dev librdkafka-dev libfmt-dev libspdlog-dev prometheus-cpp-dev
+        pkg-config libboost1.81-dev libexpected-dev libpq-dev librdkafka-dev libfmt-dev prometheus-cpp-dev
         libcli11-dev nlohmann-json3-dev libgtest-dev libssl-dev zlib1g-dev python3 python3-yaml'
     # txstream dev, and what it tells to try next: no JVM, nothing from Maven.
     [dev]='postgresql-15 curl kcat'
