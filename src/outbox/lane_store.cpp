@@ -277,18 +277,6 @@ std::vector<Row> rows_of(
 
 }  // namespace
 
-void add_records(std::vector<RecordRange>& all, RecordRange range) {
-    const auto place = std::ranges::find_if(all, [&](const RecordRange& one) {
-        return one.partition == range.partition && one.topic == range.topic;
-    });
-    if (place == all.end()) {
-        all.push_back(std::move(range));
-    } else {
-        place->first = std::min(place->first, range.first);
-        place->last = std::max(place->last, range.last);
-    }
-}
-
 Task<Result<std::size_t>> lane_count(pg::Connection& connection, Deadline deadline) {
     TXS_CO_TRY(const auto rows, co_await connection.run(kLaneCount, {}, deadline));
     co_return static_cast<std::size_t>(rows.integer(0, 0));

@@ -2,68 +2,15 @@
 
 #include "base/error.hpp"
 #include "base/strong.hpp"
-#include "outbox/event.hpp"
-#include "outbox/snapshot.hpp"
+#include "outbox/progress.hpp"
 #include "pg/connection.hpp"
 
 #include <chrono>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace txstream::outbox {
-
-/// A lane as its new owner found it.
-struct ClaimedLane {
-    LaneId lane;
-    Epoch epoch;
-    Snapshot cursor;
-    std::optional<Snapshot> target;  ///< a window was being paged
-    EventSeq last_id;                ///< of the window, as far as it was acknowledged
-    std::vector<std::string> held_keys;
-};
-
-/// How far a lane has come. Without a target the window is done and `cursor` is the new cursor.
-struct LaneProgress {
-    LaneId lane;
-    Epoch epoch;
-    Snapshot cursor;
-    std::optional<Snapshot> target;
-    EventSeq last_id;
-    std::int64_t published = 0;
-};
-
-/// An event to be moved aside, in the transaction that moves the cursor past it.
-struct ParkedEvent {
-    EventSeq id;
-    int attempts = 0;  ///< 0: held behind another event of its key
-    std::string error_class;
-    std::string error;
-};
-
-/// Where events went: offsets of Kafka. Records of other producers may lie between.
-struct RecordRange {
-    std::string topic;
-    std::int32_t partition = 0;
-    std::int64_t first = 0;
-    std::int64_t last = 0;
-};
-
-/// Widens the range of its topic and partition, or adds it.
-void add_records(std::vector<RecordRange>& all, RecordRange range);
-
-/// Events that were published together: those of these lanes that `target` sees and `cursor` does
-/// not. All its lanes came to the same position with it.
-struct Publication {
-    std::vector<LaneId> lanes;
-    EventSeq first_id;
-    EventSeq last_id;
-    std::int64_t events = 0;
-    Snapshot cursor;
-    Snapshot target;
-    std::vector<RecordRange> records;  ///< one for each topic and partition
-};
 
 /// How many lanes the outbox has; fixed when it was migrated.
 Task<Result<std::size_t>> lane_count(pg::Connection& connection, Deadline deadline);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "outbox/lane_store.hpp"
+#include "outbox/progress.hpp"
 
 #include <cstddef>
 #include <cstdint>
