@@ -146,7 +146,7 @@ Json value_json(const EventDetail& detail, const Masks* masks) {
         }
     }
     outbox::Event event;
-    event.event_id = detail.event.event_id;
+    event.event_id = pg::Uuid(detail.event.event_id);
     event.aggregate_type = detail.event.aggregate_type;
     event.aggregate_id = detail.event.aggregate_id;
     event.event_type = detail.event.event_type;

@@ -204,7 +204,7 @@ Task<Result<std::vector<domain::Order>>> with_items(
         item.quantity = static_cast<std::int32_t>(items.integer(i, 4));
         item.unit_price = domain::Money::from_cents(items.integer(i, 5));
         item.total_price = domain::Money::from_cents(items.integer(i, 6));
-        orders[place.at(items.uuid(i, 0))].items.push_back(std::move(item));
+        orders[place.at(std::string(items.uuid(i, 0)))].items.push_back(std::move(item));
     }
     co_return orders;
 }
@@ -249,7 +249,7 @@ Task<Result<std::vector<bool>>> insert_orders(
         co_return tl::unexpected<Error>(std::move(rows).error().while_doing("insert orders"));
     std::map<std::string, std::vector<std::int64_t>> item_ids;
     for (std::size_t i = 0; i < rows->size(); ++i)
-        item_ids[rows->uuid(i, 0)].push_back(rows->integer(i, 1));
+        item_ids[std::string(rows->uuid(i, 0))].push_back(rows->integer(i, 1));
     std::vector<bool> inserted;
     for (auto& [order, event, headers] : orders) {
         const auto ids = item_ids.find(order.id);

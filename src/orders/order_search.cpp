@@ -52,7 +52,7 @@ constexpr const char* kLastId = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 FoundOrder order_at(const pg::Rows& rows, std::size_t row) {
     return {
-        rows.uuid(row, 0),
+        std::string(rows.uuid(row, 0)),
         std::string(rows.bytes(row, 1)),
         std::string(rows.bytes(row, 2)),
         std::string(rows.bytes(row, 3)),

@@ -44,9 +44,7 @@ LaneId Events::lane(std::size_t i) const {
 }
 
 Event Events::at(std::size_t i) const {
-    const auto text = [&](int column) {
-        return rows_.is_null(i, column) ? std::string_view() : rows_.bytes(i, column);
-    };
+    const auto text = [&](int column) { return rows_.bytes(i, column); };
     Event event;
     event.id = id(i);
     event.lane = lane(i);

@@ -16,7 +16,7 @@ namespace txstream::outbox {
 struct Event {
     EventSeq id;
     LaneId lane;
-    std::string event_id;
+    pg::Uuid event_id;
     std::string_view aggregate_type;
     std::string_view aggregate_id;
     std::string_view event_type;
@@ -35,7 +35,7 @@ struct Event {
 
 /// Of an event's size at most so much is headers, key and aggregate_id: the table takes no more.
 inline constexpr std::size_t kSmallTextsBytesMax = 65536 + 4096 + 4096;
-/// Of an event in a page, beside its texts: about what it takes in memory.
+/// Of an event in a page, read or in wire form, beside its texts: about what it takes in memory.
 inline constexpr std::size_t kEventOverhead = 200;
 
 /// Events in the order of (id, xid), sharing the server's buffer.

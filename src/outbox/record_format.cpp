@@ -39,26 +39,51 @@ constexpr std::string_view kDelayReason = "txstream-delay-reason";
 constexpr std::chrono::minutes kClockAheadMax{1};
 constexpr std::chrono::days kAgeMax{30};
 
-std::size_t envelope_bytes_max(const Event& event) {
-    return kEnvelopeBytes + event.payload.size() + event.metadata.size() +
-           kEscapedMax *
+// Of an event in an arena.
+std::size_t bytes_max(const Event& event) {
+    return kEnvelopeBytes + event.payload.size() + event.metadata.size() + event.headers.size() +
+           event.key.size() + event.topic.size() + event.content_type.size() +
+           (1 + kEscapedMax) *
                (event.aggregate_id.size() + event.aggregate_type.size() + event.event_type.size());
 }
 
-void append_envelope(const Event& event, std::string_view created_at, std::string& out) {
+// Where a text stands in the envelope; empty where it had to be escaped.
+struct EnvelopeTexts {
+    std::string_view event_id;
+    std::string_view aggregate_id;
+    std::string_view aggregate_type;
+    std::string_view event_type;
+    std::string_view created_at;
+};
+
+std::string_view append_plain(std::string& out, std::string_view text) {
+    const auto at = out.size();
+    out += text;
+    return std::string_view(out).substr(at);
+}
+
+std::string_view append_member(std::string& out, std::string_view name, std::string_view text) {
+    out += name;
+    const auto at = out.size();
+    domain::append_json_string(out, text);
+    constexpr std::size_t kQuotes = 2;
+    if (out.size() - at != text.size() + kQuotes) return {};
+    return std::string_view(out).substr(at + 1, text.size());
+}
+
+// The texts are good as long as `out` does not move.
+EnvelopeTexts append_envelope(const Event& event, std::string_view created_at, std::string& out) {
+    EnvelopeTexts texts;
     out += R"({"event_id":")";
-    out += event.event_id;
-    out += R"(","aggregate_id":)";
-    domain::append_json_string(out, event.aggregate_id);
-    out += R"(,"aggregate_type":)";
-    domain::append_json_string(out, event.aggregate_type);
-    out += R"(,"event_type":)";
-    domain::append_json_string(out, event.event_type);
+    texts.event_id = append_plain(out, event.event_id);
+    texts.aggregate_id = append_member(out, R"(","aggregate_id":)", event.aggregate_id);
+    texts.aggregate_type = append_member(out, R"(,"aggregate_type":)", event.aggregate_type);
+    texts.event_type = append_member(out, R"(,"event_type":)", event.event_type);
     out += R"(,"event_data":)";
     out += event.payload;
     if (!created_at.empty()) {
         out += R"(,"created_at":")";
-        out += created_at;
+        texts.created_at = append_plain(out, created_at);
         out += '"';
     }
     if (!event.metadata.empty() && event.metadata != kNull) {
@@ -66,6 +91,43 @@ void append_envelope(const Event& event, std::string_view created_at, std::strin
         out += event.metadata;
     }
     out += '}';
+    return texts;
+}
+
+// A record's texts, all in the arena.
+WireEvent wire_event(
+    const Event& event,
+    std::string_view created_at,
+    std::string_view default_topic,
+    std::string& arena
+) {
+    WireEvent record;
+    record.id = event.id;
+    record.created_at = event.created_at;
+    if (!event.has_content) record.oversize = event.size;
+    EnvelopeTexts texts;
+    if (event.payload_is_json && !event.payload_is_null) {
+        const auto value_at = arena.size();
+        texts = append_envelope(event, created_at, arena);
+        record.value = std::string_view(arena).substr(value_at);
+        record.content_type = kJson;
+    } else {
+        record.value = append_plain(arena, event.payload);
+        record.is_tombstone = event.payload_is_null;
+        record.content_type = append_plain(arena, event.content_type);
+    }
+    const auto kept = [&](std::string_view place, std::string_view text) {
+        return place.size() == text.size() ? place : append_plain(arena, text);
+    };
+    record.event_id = kept(texts.event_id, event.event_id);
+    record.event_type = kept(texts.event_type, event.event_type);
+    record.aggregate_type = kept(texts.aggregate_type, event.aggregate_type);
+    record.created_at_text = kept(texts.created_at, created_at);
+    const bool is_own_key = event.key.data() != event.aggregate_id.data();
+    record.key = kept(is_own_key ? std::string_view() : texts.aggregate_id, event.key);
+    record.topic = event.topic.empty() ? default_topic : append_plain(arena, event.topic);
+    if (event.headers != kNull) record.extra_headers = append_plain(arena, event.headers);
+    return record;
 }
 
 // Nothing when no text in UTF-8 can be what the token says (half a surrogate pair).
@@ -113,42 +175,19 @@ void append_wire_events(
     std::vector<WireEvent>& wire
 ) {
     TXS_ASSERT(arena.empty(), "an arena belongs to one page");
-    wire.reserve(wire.size() + which.size());
+    std::vector<Event> decoded;
+    decoded.reserve(which.size());
     std::size_t bytes = 0;
-    for (const auto i : which) bytes += envelope_bytes_max(events.at(i));
+    for (const auto i : which) bytes += bytes_max(decoded.emplace_back(events.at(i)));
     arena.reserve(bytes);
+    wire.reserve(wire.size() + which.size());
     const char* const memory = arena.data();
-    const auto since = [&](std::size_t start) { return std::string_view(arena).substr(start); };
-    for (const auto i : which) {
-        const auto event = events.at(i);
-        WireEvent record;
-        record.id = event.id;
-        record.topic = event.topic.empty() ? default_topic : event.topic;
-        record.key = event.key;
-        record.event_type = event.event_type;
-        record.aggregate_type = event.aggregate_type;
-        if (event.headers != kNull) record.extra_headers = event.headers;
-        record.created_at = event.created_at;
-        if (!event.has_content) record.oversize = event.size;
-        const auto id_at = arena.size();
-        arena += event.event_id;
-        record.event_id = since(id_at);
-        if (domain::has_rfc3339(event.created_at)) {
-            const auto time_at = arena.size();
-            domain::append_rfc3339(arena, event.created_at);
-            record.created_at_text = since(time_at);
-        }
-        if (event.payload_is_json && !event.payload_is_null) {
-            const auto value_at = arena.size();
-            append_envelope(event, record.created_at_text, arena);
-            record.value = since(value_at);
-            record.content_type = kJson;
-        } else {
-            record.value = event.payload;
-            record.is_tombstone = event.payload_is_null;
-            record.content_type = event.content_type;
-        }
-        wire.push_back(record);
+    std::string created_at;
+    for (const auto& event : decoded) {
+        created_at.clear();
+        if (domain::has_rfc3339(event.created_at))
+            domain::append_rfc3339(created_at, event.created_at);
+        wire.push_back(wire_event(event, created_at, default_topic, arena));
     }
     TXS_ASSERT(arena.data() == memory, "the arena moved under its views");
 }

@@ -19,7 +19,8 @@ struct Header {
     std::string_view value;
 };
 
-/// One event in wire form. The views point into the event and into the page's arena.
+/// One event in wire form. The views point into the page's arena, of `topic` perhaps to the default
+/// topic's name.
 struct WireEvent {
     EventSeq id;
     std::string_view topic;
@@ -37,6 +38,8 @@ struct WireEvent {
 
     /// Everything the broker counts, about: key, value and headers.
     std::size_t bytes() const noexcept;
+    /// About what it takes in a page, with what Kafka's client keeps of it.
+    std::size_t memory() const noexcept { return bytes() + kEventOverhead; }
 };
 
 /// Turns these of the events into records of the format `txstream`, the earlier system's:
@@ -49,7 +52,8 @@ struct WireEvent {
 ///
 /// A payload that is not JSON travels as it is, without envelope, under its own content type; no
 /// payload is a null value (a tombstone). Appends to `wire` and writes into `arena`, which must not
-/// be touched as long as the records are used.
+/// be touched as long as the records are used; the events are not needed any more. A text that
+/// stands in the value as it is has no second copy.
 void append_wire_events(
     const Events& events,
     std::span<const std::uint32_t> which,

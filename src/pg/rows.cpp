@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 #include "pg/detail/libpq.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -27,13 +28,6 @@ const PGresult* result_of(const std::shared_ptr<void>& result) {
     return static_cast<const PGresult*>(result.get());
 }
 
-const PGresult* column_of(const std::shared_ptr<void>& shared, std::size_t row, int column) {
-    const auto* result = result_of(shared);
-    TXS_ASSERT(row < static_cast<std::size_t>(PQntuples(result)), "no such row in the result");
-    TXS_ASSERT(column >= 0 && column < PQnfields(result), "no such column in the result");
-    return result;
-}
-
 std::uint64_t big_endian(std::string_view bytes) {
     std::uint64_t value = 0;
     for (const char byte : bytes) value = (value << 8) | static_cast<unsigned char>(byte);
@@ -42,34 +36,47 @@ std::uint64_t big_endian(std::string_view bytes) {
 
 }  // namespace
 
-Rows::Rows(std::shared_ptr<void> result) : result_(std::move(result)) {
+Uuid::Uuid(std::string_view text) : size_(kSize) {
+    TXS_ASSERT(text.size() == kSize, "a uuid has 36 characters");
+    std::ranges::copy(text, text_.begin());
 }
 
-std::size_t Rows::size() const noexcept {
-    return result_ ? static_cast<std::size_t>(PQntuples(result_of(result_))) : 0;
+Rows::Rows(std::shared_ptr<void> result) : result_(std::move(result)) {
+    if (!result_) return;
+    const auto* own = result_of(result_);
+    rows_ = PQntuples(own);
+    columns_ = PQnfields(own);
+    for (int column = 0; column < columns_; ++column)
+        has_jsonb_ = has_jsonb_ || (PQftype(own, column) == kJsonb && PQfformat(own, column) == 1);
 }
 
 bool Rows::is_null(std::size_t row, int column) const {
-    return PQgetisnull(column_of(result_, row, column), static_cast<int>(row), column) != 0;
+    TXS_ASSERT(row < size(), "no such row in the result");
+    TXS_ASSERT(column >= 0 && column < columns_, "no such column in the result");
+    return PQgetisnull(result_of(result_), static_cast<int>(row), column) != 0;
 }
 
 std::string_view Rows::bytes(std::size_t row, int column) const {
-    const auto* result = column_of(result_, row, column);
+    TXS_ASSERT(row < size(), "no such row in the result");
+    TXS_ASSERT(column >= 0 && column < columns_, "no such column in the result");
+    const auto* result = result_of(result_);
     const int number = static_cast<int>(row);
     std::string_view bytes(
         PQgetvalue(result, number, column),
         static_cast<std::size_t>(PQgetlength(result, number, column))
     );
     // jsonb's binary form is a version byte, always 1 so far, and the text.
-    if (!bytes.empty() && PQftype(result, column) == kJsonb && PQfformat(result, column) == 1) {
+    if (has_jsonb_ && !bytes.empty() && PQftype(result, column) == kJsonb &&
+        PQfformat(result, column) == 1) {
         bytes.remove_prefix(1);
     }
     return bytes;
 }
 
 std::int64_t Rows::integer(std::size_t row, int column) const {
-    if (is_null(row, column)) return 0;
-    const auto value = big_endian(bytes(row, column));
+    const auto raw = bytes(row, column);
+    if (raw.empty()) return 0;
+    const auto value = big_endian(raw);
     switch (PQftype(result_of(result_), column)) {
         case kInt2:
             return static_cast<std::int16_t>(value);
@@ -86,16 +93,17 @@ std::int64_t Rows::integer(std::size_t row, int column) const {
 }
 
 bool Rows::boolean(std::size_t row, int column) const {
-    if (is_null(row, column)) return false;
+    const auto raw = bytes(row, column);
     TXS_ASSERT(PQftype(result_of(result_), column) == kBool, "the column is no boolean");
-    return bytes(row, column)[0] != 0;
+    return !raw.empty() && raw[0] != 0;
 }
 
 std::chrono::sys_time<std::chrono::microseconds> Rows::time(std::size_t row, int column) const {
     using Time = std::chrono::sys_time<std::chrono::microseconds>;
-    if (is_null(row, column)) return {};
+    const auto raw = bytes(row, column);
+    if (raw.empty()) return {};
     TXS_ASSERT(PQftype(result_of(result_), column) == kTimestamptz, "the column is no timestamptz");
-    const auto value = static_cast<std::int64_t>(big_endian(bytes(row, column)));
+    const auto value = static_cast<std::int64_t>(big_endian(raw));
     // 'infinity' and '-infinity', and the last times that would not fit our epoch.
     if (value > std::numeric_limits<std::int64_t>::max() - kPostgresEpoch.count())
         return Time::max();
@@ -103,20 +111,20 @@ std::chrono::sys_time<std::chrono::microseconds> Rows::time(std::size_t row, int
     return Time(std::chrono::microseconds(value) + kPostgresEpoch);
 }
 
-std::string Rows::uuid(std::size_t row, int column) const {
-    if (is_null(row, column)) return {};
-    TXS_ASSERT(PQftype(result_of(result_), column) == kUuid, "the column is no uuid");
+Uuid Rows::uuid(std::size_t row, int column) const {
     const auto raw = bytes(row, column);
+    if (raw.empty()) return {};
+    TXS_ASSERT(PQftype(result_of(result_), column) == kUuid, "the column is no uuid");
     constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string text;
-    text.reserve(36);
+    std::array<char, Uuid::kSize> text;
+    auto* out = text.begin();
     for (std::size_t i = 0; i < raw.size(); ++i) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+        if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
         const auto byte = static_cast<unsigned char>(raw[i]);
-        text += kDigits[byte >> 4];
-        text += kDigits[byte & 15];
+        *out++ = kDigits[byte >> 4];
+        *out++ = kDigits[byte & 15];
     }
-    return text;
+    return Uuid(std::string_view(text.data(), text.size()));
 }
 
 }  // namespace txstream::pg

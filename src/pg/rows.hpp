@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +11,24 @@
 
 namespace txstream::pg {
 
+/// A uuid in its usual 36 characters; empty for none.
+class Uuid {
+public:
+    static constexpr std::size_t kSize = 36;
+
+    Uuid() = default;
+    /// Asserts its size.
+    explicit Uuid(std::string_view text);
+    operator std::string_view() const noexcept { return {text_.data(), size_}; }
+    friend bool operator==(const Uuid& one, std::string_view text) noexcept {
+        return std::string_view(one) == text;
+    }
+
+private:
+    std::array<char, kSize> text_;
+    std::uint8_t size_ = 0;
+};
+
 /// Result of a statement. Shares the server's buffer: copies are cheap, and views into it live as
 /// long as one copy. Column access asserts the column's existence; a SQL NULL reads as nothing.
 class Rows {
@@ -18,7 +37,7 @@ public:
     /// Takes ownership of a PGresult (pg/ only).
     explicit Rows(std::shared_ptr<void> result);
 
-    std::size_t size() const noexcept;
+    std::size_t size() const noexcept { return static_cast<std::size_t>(rows_); }
     bool empty() const noexcept { return size() == 0; }
 
     bool is_null(std::size_t row, int column) const;
@@ -29,11 +48,14 @@ public:
     bool boolean(std::size_t row, int column) const;
     /// timestamptz.
     std::chrono::sys_time<std::chrono::microseconds> time(std::size_t row, int column) const;
-    /// uuid as its usual 36 characters.
-    std::string uuid(std::size_t row, int column) const;
+    Uuid uuid(std::size_t row, int column) const;
 
 private:
     std::shared_ptr<void> result_;
+    // As libpq has them, which answers each question with a call.
+    int rows_ = 0;
+    int columns_ = 0;
+    bool has_jsonb_ = false;
 };
 
 }  // namespace txstream::pg

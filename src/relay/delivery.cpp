@@ -167,15 +167,13 @@ void Delivery::add_page(
     );
     page->lane = &lane;
     page->look = lane.machine.looks();
-    page->events = events;
     page->read_at = Clock::now();
     append_wire_events(events, which, dependencies_.topic, page->arena, page->wire);
     page->count = page->open = page->wire.size();
     page->slots.reserve(page->wire.size());
-    for (std::size_t i = 0; i < page->wire.size(); ++i) {
+    for (std::size_t i = 0; i < page->wire.size(); ++i)
         page->slots.push_back({page.get(), static_cast<std::uint32_t>(i)});
-        page->bytes += page->wire[i].bytes();
-    }
+    page->bytes = page->memory();
     events_ += page->count;
     in_flight_bytes_ += page->bytes;
     lane.pages.push_back(std::move(page));
@@ -199,10 +197,24 @@ bool Delivery::is_idle() const {
     });
 }
 
+Delivery::Clock::time_point Delivery::look_at_clocks() {
+    const auto now = Clock::now();
+    wall_ahead_ = std::chrono::floor<std::chrono::microseconds>(
+        runtime::WallClock::now().time_since_epoch() - now.time_since_epoch()
+    );
+    return now;
+}
+
+std::chrono::sys_time<std::chrono::microseconds> Delivery::wall(Clock::time_point now) const {
+    return std::chrono::sys_time<std::chrono::microseconds>(
+        std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch()) + wall_ahead_
+    );
+}
+
 void Delivery::pump() {
     blocked_ = false;
     if (is_closed_) return;
-    const auto now = Clock::now();
+    const auto now = look_at_clocks();
     end_patience(now);
     for (auto& [id, lane] : lanes_) {
         if (now < lane.publish_until) pump(lane, now);
@@ -313,9 +325,8 @@ Delivery::Sent Delivery::send(Path path, Lane& lane, Slot& slot, Clock::time_poi
     if (const auto mark = mark_of(lane, slot))
         record.marks = headers_.marks(mark->attempt, mark->reason);
     // Never the writer's clock: the broker refuses, or deletes as too old, what it does not like.
-    record.timestamp_ms = std::chrono::floor<std::chrono::milliseconds>(runtime::WallClock::now())
-                              .time_since_epoch()
-                              .count();
+    record.timestamp_ms =
+        std::chrono::floor<std::chrono::milliseconds>(wall(now)).time_since_epoch().count();
     record.context = &slot;
     const auto taken = (*made)->publish(record);
     if (taken) {

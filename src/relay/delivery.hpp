@@ -50,6 +50,7 @@ public:
 
     struct Limits {
         LaneMachine::Limits lane;
+        /// What pages may take in memory before nothing more is read.
         std::size_t in_flight_bytes_max = 32 * 1024 * 1024;
         /// Events that Kafka has acknowledged and the outbox has not: so many are written at once,
         /// since they come twice if we are killed. Where they cannot be written, nothing more is
@@ -183,7 +184,7 @@ public:
     );
     bool has_room() const {
         return in_flight_bytes_ < limits_.in_flight_bytes_max &&
-               unrecorded() < limits_.unrecorded_max;
+               unrecorded_ < limits_.unrecorded_max;
     }
     std::size_t events_in_flight() const noexcept { return in_flight(); }
     std::size_t bytes_aside() const noexcept { return aside_bytes_; }
@@ -225,7 +226,7 @@ public:
     /// When a lane that was put off is due.
     std::optional<Clock::time_point> acknowledgement_due() const;
     /// Events of complete pages that wait to be written.
-    std::size_t unrecorded() const;
+    std::size_t unrecorded() const noexcept { return unrecorded_; }
     /// True when nothing can be read before something is acknowledged, or when too much would come
     /// twice if we were killed.
     bool is_acknowledgement_urgent() const;
@@ -256,6 +257,7 @@ private:
         unsigned put_off = 0;                           ///< times in a row
         std::optional<Clock::time_point> busy_since{};  ///< counted up to here
         std::deque<std::unique_ptr<Page>> pages{};
+        std::size_t complete = 0;      ///< pages, the first ones
         std::size_t fresh = 0;         ///< pages, the last ones, with events that are fresh
         std::size_t fast = 0;          ///< events on the fast path
         std::uint64_t first_fast = 0;  ///< none in a page with a lower number is
@@ -283,6 +285,10 @@ private:
     void must_restart(DelayReason reason);
     void end_careful(DelayReason reason);
 
+    /// The time, and how far the wall clock is from it until the next look: one look at both for
+    /// many records.
+    Clock::time_point look_at_clocks();
+    std::chrono::sys_time<std::chrono::microseconds> wall(Clock::time_point now) const;
     bool may_read();
     Topic& topic_of(const WireEvent& event);
     Way way_of(Topic& topic, Clock::time_point now);
@@ -367,7 +373,8 @@ private:
     std::unique_ptr<Publisher> fast_;  // last: ended before what their records point into
     std::unique_ptr<Publisher> careful_;
     std::size_t groups_paged_ = 0;
-    std::size_t events_ = 0;  ///< of all pages
+    std::size_t events_ = 0;      ///< of all pages
+    std::size_t unrecorded_ = 0;  ///< of the pages at their lane's front that are complete
     std::size_t in_flight_bytes_ = 0;
     std::size_t aside_ = 0;  ///< events
     std::size_t aside_bytes_ = 0;
@@ -390,6 +397,7 @@ private:
     std::uint64_t trusted_ = 0;  ///< of the doubts, those that are settled
     bool blocked_ = false;       ///< a page waits to be handed over
     Clock::time_point restart_at_{};
+    std::chrono::microseconds wall_ahead_{};  ///< of our clock
 };
 
 }  // namespace txstream::relay

@@ -41,19 +41,8 @@ std::optional<Delivery::Clock::time_point> Delivery::acknowledgement_due() const
     return due;
 }
 
-std::size_t Delivery::unrecorded() const {
-    std::size_t events = 0;
-    for (const auto& [id, lane] : lanes_) {
-        for (const auto& page : lane.pages) {
-            if (page->open > 0) break;
-            events += page->count;
-        }
-    }
-    return events;
-}
-
 bool Delivery::is_acknowledgement_urgent() const {
-    return !has_room() || unrecorded() >= limits_.unrecorded_urgent;
+    return !has_room() || unrecorded_ >= limits_.unrecorded_urgent;
 }
 
 std::vector<LaneMachine::Acknowledgement> Delivery::take_acknowledgements(bool of_all) {
@@ -92,6 +81,8 @@ void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement)
             dependencies_.metrics.processed(page.tally, seconds(now - page.read_at));
         count_parked(page);
         events_ -= page.count;
+        unrecorded_ -= page.count;
+        --lane.complete;
         in_flight_bytes_ -= page.bytes;
         lane.pages.pop_front();
     }

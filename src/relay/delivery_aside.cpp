@@ -28,7 +28,7 @@ void Delivery::set_aside(Lane& lane, Slot& slot) {
     ++page.aside;
     ++aside_;
     lane.machine.set_aside(page.number);
-    aside_bytes_ += event.bytes();
+    aside_bytes_ += event.memory();
     ++topic_of(event).aside;
     auto found = lane.aside.find(event.key);
     const bool is_first = found == lane.aside.end();
@@ -59,7 +59,7 @@ void Delivery::take_back(Lane& lane, Slot& slot) {
     ++page.aside;
     ++aside_;
     lane.machine.set_aside(page.number);
-    aside_bytes_ += event.bytes();
+    aside_bytes_ += event.memory();
     auto& topic = topic_of(event);
     ++topic.aside;
     // They come back in their order.
@@ -104,7 +104,7 @@ void Delivery::leave_aside(Lane& lane, KeyQueue& queue) {
     --page.aside;
     --aside_;
     lane.machine.take_up(page.number);
-    aside_bytes_ -= event.bytes();
+    aside_bytes_ -= event.memory();
     --topic_of(event).aside;
 }
 
@@ -278,7 +278,8 @@ std::size_t Delivery::bytes_waiting_for_topics() const {
         for (const auto& [topic, queues] : lane.heads) {
             if (!topics_.is_closed(*topic)) continue;
             for (const auto* queue : queues)
-                for (const auto* slot : queue->events) bytes += slot->page->event_of(*slot).bytes();
+                for (const auto* slot : queue->events)
+                    bytes += slot->page->event_of(*slot).memory();
         }
     }
     return bytes;

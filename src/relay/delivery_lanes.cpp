@@ -60,6 +60,7 @@ void Delivery::lose(LaneId id) {
     if (needs_restart_) fast_.reset();
     if (!lane.careful.empty()) end_careful(kLaneLost);
     fast_in_flight_ -= lane.fast;
+    for (std::size_t i = 0; i < lane.complete; ++i) unrecorded_ -= lane.pages[i]->count;
     for (const auto& page : lane.pages) {
         events_ -= page->count;
         in_flight_bytes_ -= page->bytes;
@@ -68,7 +69,7 @@ void Delivery::lose(LaneId id) {
     for (const auto& [key, queue] : lane.aside) {
         for (const auto* slot : queue->events) {
             const auto& event = slot->page->event_of(*slot);
-            aside_bytes_ -= event.bytes();
+            aside_bytes_ -= event.memory();
             --topic_of(event).aside;
         }
     }

@@ -46,7 +46,6 @@ void Delivery::Page::compact() {
     }
     wire = std::move(kept);
     arena = std::move(texts);
-    events = {};
     if (open > 0) return;
     wire.shrink_to_fit();
     slots = {};

@@ -237,7 +237,7 @@ TEST_F(
 }
 
 TEST_F(DeliveryRefusalsTest, WhatWaitsGivesWayWhenStrangersNeedItsRoom) {
-    make([](Delivery::Limits& limits) { limits.in_flight_bytes_max = 600; });
+    make([](Delivery::Limits& limits) { limits.in_flight_bytes_max = 8000; });
     kafka_.unknown_topics = {"missing"};
     read(1, {"a@missing"});
     hand_over();

@@ -30,7 +30,7 @@ bool is_refusal(Outcome outcome) {
 }  // namespace
 
 void Delivery::on_reports(Path path, std::span<const Report> reports) {
-    const auto now = Clock::now();
+    const auto now = look_at_clocks();
     const auto refused =
         static_cast<std::size_t>(std::ranges::count_if(reports, is_refusal, &Report::outcome));
     bool any_acknowledged = false;
@@ -86,9 +86,7 @@ void Delivery::on_acknowledged(
     auto& page = *slot.page;
     const auto& event = page.event_of(slot);
     page.note(event.topic, report.partition, report.offset);
-    const auto age = outbox::plausible_age(
-        event.created_at, std::chrono::floor<std::chrono::microseconds>(runtime::WallClock::now())
-    );
+    const auto age = outbox::plausible_age(event.created_at, wall(now));
     page.tally.published(
         event.topic,
         event.event_type,
@@ -285,6 +283,9 @@ void Delivery::settled(Lane& lane, Slot& slot) {
 void Delivery::completed(Page& page) {
     if (page.tally.events() > 0) dependencies_.metrics.published(page.tally);
     if (page.tally.events() > 0) trace(page, {});
+    auto& lane = *page.lane;
+    while (lane.complete < lane.pages.size() && lane.pages[lane.complete]->open == 0)
+        unrecorded_ += lane.pages[lane.complete++]->count;
     dependencies_.keeper.notify();
 }
 
@@ -295,10 +296,8 @@ void Delivery::make_room(Lane& lane, Page& page) {
         return;
     if (page.wire.size() < 2 * page.open || page.wire.empty()) return;
     page.compact();
-    std::size_t bytes = 0;
-    for (const auto& event : page.wire) bytes += event.bytes();
-    in_flight_bytes_ -= page.bytes - std::min(page.bytes, bytes);
-    page.bytes = std::min(page.bytes, bytes);
+    const auto before = std::exchange(page.bytes, std::min(page.bytes, page.memory()));
+    in_flight_bytes_ -= before - page.bytes;
 }
 
 void Delivery::make_room(Lane& lane) {

@@ -29,7 +29,7 @@ relay::WorkerOptions options_of(Random& random) {
     };
     options.delivery.attempts_max = 2;
     options.delivery.lane.pages_in_flight_max = static_cast<std::size_t>(1 + random.roll(4));
-    options.delivery.in_flight_bytes_max = random.roll(2) == 0 ? 4'000 : 100'000;
+    options.delivery.in_flight_bytes_max = random.roll(2) == 0 ? 16'000 : 400'000;
     options.delivery.refused_retry_delay = 15ms;
     options.delivery.topics.retry_delay = 150ms;
     options.delivery.topics.patience = std::chrono::milliseconds(500 + random.roll(1000));

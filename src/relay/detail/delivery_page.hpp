@@ -1,7 +1,6 @@
 #pragma once
 
-#include "outbox/lane_store.hpp"
-#include "outbox/reader.hpp"
+#include "outbox/progress.hpp"
 #include "outbox/record_format.hpp"
 #include "relay/delivery.hpp"
 
@@ -58,8 +57,7 @@ struct Delivery::Page {
 
     Lane* lane;
     LaneMachine::PageNumber number;
-    outbox::Events events;  // keeps what the records point into
-    std::string arena;
+    std::string arena;  // keeps what the records point into
     std::vector<WireEvent> wire;
     std::vector<Slot> slots;
     LaneDelay::Look look = 0;    ///< that found it
@@ -100,6 +98,11 @@ struct Delivery::Page {
     }
     std::size_t place_of(const Slot& slot) const {
         return static_cast<std::size_t>(&slot - slots.data());
+    }
+    std::size_t memory() const {
+        std::size_t events = 0;
+        for (const auto& event : wire) events += event.memory();
+        return sizeof(*this) + events;
     }
     /// Only what is set aside is needed any more: keeps that, and lets go of the rest.
     void compact();
