@@ -4,14 +4,15 @@
 //
 // Reads the records that the relay wrote to FROM_TOPIC, so that bytes, keys and headers are the
 // same, and sends them to TO_TOPIC with the relay's own settings of librdkafka, given as
-// NAME=VALUE. Prints the seconds from the first record to the last acknowledgement, and the bytes
-// of keys, values and headers.
+// NAME=VALUE. Prints the seconds from the first record to the last acknowledgement, this process's
+// processor time in them, and the bytes of keys, values and headers.
 
 #include "bench/rdkafka.hpp"
 
 #include <array>
 #include <chrono>
 #include <cstring>
+#include <ctime>
 #include <deque>
 
 namespace {
@@ -138,12 +139,19 @@ int main(int argc, char** argv) {
     auto producer = make_client(RD_KAFKA_PRODUCER, properties, on_report);
     auto* topic = rd_kafka_topic_new(producer.get(), argv[3], nullptr);
     const auto started = Clock::now();
+    const auto before = std::clock();
     for (std::size_t i = 0; i < records.size(); ++i) {
         send(producer.get(), topic, records[i]);
         if (i % 1000 == 0) rd_kafka_poll(producer.get(), 0);
     }
     while (acknowledged < records.size()) rd_kafka_poll(producer.get(), 100);
     const std::chrono::duration<double> took = Clock::now() - started;
+    const auto used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
     rd_kafka_topic_destroy(topic);
-    std::printf("{\"seconds\": %.6f, \"bytes\": %zu}\n", took.count(), bytes_of(records));
+    std::printf(
+        "{\"seconds\": %.6f, \"cpu_seconds\": %.6f, \"bytes\": %zu}\n",
+        took.count(),
+        used,
+        bytes_of(records)
+    );
 }

@@ -19,7 +19,7 @@ namespace txstream::relay {
 class WorkerPool {
 public:
     struct Options {
-        std::size_t workers = 3;
+        std::size_t workers = 1;
         std::size_t lanes = 32;  ///< of the outbox; each worker takes its part, rounded up
         std::string name;        ///< of the process; unique among those that live
         policy::CircuitBreaker::Limits breaker;

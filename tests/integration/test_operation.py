@@ -160,8 +160,8 @@ def test_the_metrics_are_live_and_right(world):
     assert relay.metric("txstream_events_published_total", topic=topic.name, event_type="Counted") == 100
     assert relay.metric("txstream_event_publishing_duration_seconds_count", event_type="Counted") == 100
     assert relay.metric("txstream_event_end_to_end_duration_seconds_count") == 100
-    assert relay.metric("txstream_worker_pool_size") == 3
-    assert relay.metric("txstream_active_workers") == 3
+    assert relay.metric("txstream_worker_pool_size") == 1
+    assert relay.metric("txstream_active_workers") == 1
     assert relay.metric("txstream_circuit_breaker_state") == 0
     eventually(lambda: relay.metric("txstream_events_in_queue", status="pending") == 0, "nothing is pending")
     assert relay.metric("txstream_outbox_oldest_pending_timestamp_seconds") == 0

@@ -298,10 +298,11 @@ std::vector<Setting> relay_settings() {
         "Relay",
         {
             {"WORKER_POOL_SIZE",
-             "3",
+             "1",
              k::number("a number", 1, 64, TXS_MEMBER(relay.workers)),
-             "Workers of a relay process; each publishes its part of the lanes on a thread of its "
-             "own.",
+             "Workers of a relay process: each reads and publishes its part of the lanes, on a "
+             "thread "
+             "of its own. One reads as fast as PostgreSQL sends to a session.",
              false,
              {"WORKER_CONCURRENCY"}},
             {"WORKER_BATCH_SIZE",
@@ -315,7 +316,7 @@ std::vector<Setting> relay_settings() {
             {"WORKER_IN_FLIGHT_BYTES",
              "32MiB",
              k::bytes(kMiB, 4096 * kMiB, TXS_MEMBER(relay.in_flight_bytes_max)),
-             "Read and not yet acknowledged, over all workers."},
+             "What is read and not yet acknowledged may take so much memory, over all workers."},
             {"WORKER_POLL_MIN",
              "2ms",
              k::duration(1ms, 1min, TXS_MEMBER(relay.poll_min)),
