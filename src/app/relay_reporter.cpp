@@ -100,14 +100,8 @@ std::map<std::string, std::string> shared_settings(const Config& config) {
         {"KAFKA_SUCCESS_THRESHOLD", fmt::to_string(config.breaker.success_threshold)},
         {"KAFKA_RESET_TIMEOUT", ms(config.breaker.reset_timeout)},
     };
-    // What decides where a record goes and in which form; no login is among them.
-    for (const char* name :
-         {"partitioner",
-          "compression.type",
-          "compression.codec",
-          "acks",
-          "enable.idempotence",
-          "security.protocol"}) {
+    // What decides in which form a record is sent; no login is among them.
+    for (const char* name : {"compression.type", "compression.codec", "security.protocol"}) {
         if (const auto found = config.kafka.producer.find(name);
             found != config.kafka.producer.end())
             all.emplace(name, found->second);

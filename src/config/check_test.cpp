@@ -1,6 +1,7 @@
 #include "config/check.hpp"
 
 #include "config/fixture.hpp"
+#include "kafka/producer.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -112,6 +113,14 @@ TEST(ConfigCheckTest, EveryMistakeIsFoundAtOnceWhereverItIs) {
           "LOGGING_OUTPUT_PATH=/no/log"})
         EXPECT_TRUE(has(text, told)) << told << " is not in\n" << text;
     EXPECT_EQ(found.size(), 11U) << text;
+}
+
+TEST(ConfigCheckTest, NoGuaranteeOfTheProducerCanBeSet) {
+    for (const auto& [name, value] :
+         kafka::with_guarantees({}, kafka::Producer::Order::gapless)) {
+        const auto text = problems({{"KAFKA_PROPERTY_" + name, value}});
+        EXPECT_TRUE(has(text, name + " cannot be set: ")) << text;
+    }
 }
 
 TEST(ConfigCheckTest, PropertiesThatContradictTheProducerAreFoundWithoutABroker) {

@@ -70,7 +70,7 @@ struct Config {
         /// Set by `txstream dev`, whose broker has no admin interface to ask.
         bool is_development_broker = false;
         Properties client;    ///< librdkafka's, for any client: brokers, security
-        Properties producer;  ///< librdkafka's, complete, for the relay's producer
+        Properties producer;  ///< and more, for kafka::Producer, which adds its guarantees
         /// As Database::renew, for KAFKA_SASL_PASSWORD_FILE and its like.
         std::function<Result<Kafka>()> renew;
 

@@ -235,15 +235,12 @@ private:
         client["reconnect.backoff.max.ms"] = "2000";
         auto& producer = kafka.producer;
         producer.insert(client.begin(), client.end());
-        producer["enable.idempotence"] = "true";
-        producer["enable.gapless.guarantee"] = "true";
-        producer["acks"] = "all";
-        producer["partitioner"] = "murmur2_random";
-        producer["message.timeout.ms"] = "0";
+        // A small request waits for no acknowledgement of the last one.
+        producer["socket.nagle.disable"] = "true";
         producer["batch.size"] = "1000000";
         producer["queue.buffering.max.messages"] = "1000000";
         producer["queue.buffering.max.kbytes"] = "1048576";
-        // For a topic that is not there nobody waits as long as for a broker that does not answer.
+        // Give up on a missing topic sooner than on an unresponsive broker.
         producer["topic.metadata.propagation.max.ms"] = "5000";
         producer["message.max.bytes"] = std::to_string(kafka.message_bytes_max);
         // To every client: who looks up the topic has to log in like the producer.

@@ -33,9 +33,6 @@ TEST(ConfigTest, TheDefaultsAreSafeAndDeliver) {
     EXPECT_EQ(config.server.port, 8080);
     EXPECT_EQ(config.metrics.host, "127.0.0.1");
     EXPECT_EQ(config.metrics.port, 9091);
-    EXPECT_EQ(config.kafka.producer.at("acks"), "all");
-    EXPECT_EQ(config.kafka.producer.at("enable.idempotence"), "true");
-    EXPECT_EQ(config.kafka.producer.at("message.timeout.ms"), "0");
     EXPECT_TRUE(config.retry.exponential);
     EXPECT_EQ(config.breaker.failure_threshold, 5U);
     EXPECT_EQ(config.relay.poll_min, 2ms);

@@ -114,12 +114,9 @@ Result<TopicFacts> ensure_topic(
     Deadline deadline,
     LogCallback log
 ) {
-    Properties ours;
+    Properties ours = properties;
     // An admin client must not create the topic by asking for it: the broker's defaults would win
     // over ours.
-    for (const auto& property : properties) {
-        if (property.first != "partitioner") ours.push_back(property);
-    }
     ours.emplace_back("allow.auto.create.topics", "false");
     // A new client for each try would log each broken connection anew; the error says why.
     if (std::ranges::find(ours, "debug", &Properties::value_type::first) == ours.end())

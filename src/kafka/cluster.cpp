@@ -24,8 +24,8 @@ constexpr std::chrono::milliseconds kConnectPatience{1'000};
 
 // What would make this client something else than a reader without a group. A consumer with a
 // group's name looks its coordinator up even if it never joins.
-constexpr std::array<std::string_view, 5> kNotOurs{
-    "group.id", "group.instance.id", "partitioner", "isolation.level", "allow.auto.create.topics"
+constexpr std::array<std::string_view, 4> kNotOurs{
+    "group.id", "group.instance.id", "isolation.level", "allow.auto.create.topics"
 };
 
 Result<detail::Client> make_reader(

@@ -37,8 +37,7 @@ Deadline soon() {
 }
 
 std::unique_ptr<Cluster> open(const std::string& bootstrap, Cluster::Limits limits = {}) {
-    const Properties properties{{"bootstrap.servers", bootstrap}, {"partitioner", "murmur2"}};
-    return Cluster::open(properties, nullptr, limits).value();
+    return Cluster::open({{"bootstrap.servers", bootstrap}}, nullptr, limits).value();
 }
 
 std::string own_topic(int partitions) {

@@ -32,18 +32,6 @@ std::pair<std::string, std::string> login_of(const Properties& properties) {
     return login;
 }
 
-// Later ones of a name count. Gaps are what the careful one lives with; batches form while the one
-// before is under way, so that a single record waits for nothing.
-void set_order(Properties& properties, Producer::Order order) {
-    const bool is_gapless = order == Producer::Order::gapless;
-    properties.emplace_back("enable.gapless.guarantee", is_gapless ? "true" : "false");
-    // A small request waits for no acknowledgement of the last one; first, so that it can be set.
-    properties.emplace(properties.begin(), "socket.nagle.disable", "true");
-    if (is_gapless) return;
-    properties.emplace_back("max.in.flight.requests.per.connection", "1");
-    properties.emplace_back("linger.ms", "0");
-}
-
 // To Kafka an empty text and none are different things: a tombstone, a record without a key.
 void* memory_of(std::string_view text) {
     return const_cast<char*>(text.data() == nullptr ? "" : text.data());
@@ -284,6 +272,24 @@ private:
     bool closed_ = false;
 };
 
+Properties with_guarantees(Properties properties, Producer::Order order) {
+    const bool is_gapless = order == Producer::Order::gapless;
+    // Of two properties of one name librdkafka uses the later one.
+    const auto set = [&](const char* name, const char* value) {
+        properties.emplace_back(name, value);
+    };
+    set("acks", "all");
+    set("enable.idempotence", "true");
+    set("enable.gapless.guarantee", is_gapless ? "true" : "false");
+    set("message.timeout.ms", "0");
+    set("partitioner", "murmur2_random");
+    if (is_gapless) return properties;
+    // A batch forms while the previous one is in flight, so a single record waits for nothing.
+    set("max.in.flight.requests.per.connection", "1");
+    set("linger.ms", "0");
+    return properties;
+}
+
 Producer::Producer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {
 }
 Producer::~Producer() {
@@ -300,8 +306,7 @@ Result<std::unique_ptr<Producer>> Producer::create(
     TXS_ASSERT(events.reports && events.fatal && events.brokers_down, "all events need a receiver");
     auto impl = std::make_shared<Impl>(executor, std::move(events), std::move(log));
     std::unique_ptr<Producer> producer(new Producer(impl));
-    set_order(properties, order);
-    TXS_CHECK(impl->open(properties));
+    TXS_CHECK(impl->open(with_guarantees(std::move(properties), order)));
     return producer;
 }
 

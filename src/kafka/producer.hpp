@@ -76,7 +76,8 @@ public:
         std::function<Result<Properties>()> renew{};
     };
 
-    /// Fails on unknown or malformed properties, naming the property.
+    /// Fails on unknown or malformed properties, naming the property. `properties` need not name
+    /// the guarantees: create() sets them.
     static Result<std::unique_ptr<Producer>> create(
         const asio::any_io_executor& executor,
         Properties properties,
@@ -100,5 +101,10 @@ private:
     // turn of the loop.
     std::shared_ptr<Impl> impl_;
 };
+
+/// `properties` and after them what Producer promises, which overrides what they say of it: every
+/// in-sync replica has an acknowledged record, none is stored twice or expires, and a key's
+/// partition is the one where Java clients look for it.
+Properties with_guarantees(Properties properties, Producer::Order order);
 
 }  // namespace txstream::kafka

@@ -36,10 +36,6 @@ std::string own_topic() {
 Properties properties_for(const std::string& bootstrap) {
     return {
         {"bootstrap.servers", bootstrap},
-        {"enable.idempotence", "true"},
-        {"acks", "all"},
-        {"partitioner", "murmur2_random"},
-        {"message.timeout.ms", "0"},
         {"linger.ms", "1"},
     };
 }
@@ -132,7 +128,6 @@ TEST(ProducerTest, ARecordAboveTheLimitIsRefusedAtOnceAndTheOthersGoOn) {
 TEST(ProducerTest, ATopicThatWasMissingIsFoundWhenItIsTriedAgain) {
     const auto topic = own_topic();
     auto properties = properties_for(real_broker());
-    properties.emplace_back("enable.gapless.guarantee", "true");
     properties.emplace_back("allow.auto.create.topics", "false");
     properties.emplace_back("topic.metadata.propagation.max.ms", "500");
     Bench bench(properties);

@@ -68,6 +68,7 @@ Result<> check_properties(const Properties& properties) {
     for (const auto& property : properties) {
         if (property.first != "bootstrap.servers") offline.push_back(property);
     }
+    offline = with_guarantees(std::move(offline), Producer::Order::gapless);
     TXS_TRY(auto conf, detail::make_conf(offline, nullptr));
     rd_kafka_conf_set_events(conf.get(), RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
     TXS_TRY(const auto client, detail::make_client(RD_KAFKA_PRODUCER, std::move(conf)));

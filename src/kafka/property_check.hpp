@@ -12,7 +12,7 @@ namespace txstream::kafka {
 /// the value is not allowed; the reason may quote it.
 Result<> check_property(const std::string& name, const std::string& value);
 
-/// All of them together, as the relay's producer would use them. Code::invalid_input, naming the
+/// All of them together with the guarantees of Producer. Code::invalid_input, naming the
 /// property, when librdkafka does not know one or its value, or makes no client of them. Connects
 /// to no broker.
 Result<> check_properties(const Properties& properties);

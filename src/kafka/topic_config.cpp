@@ -153,12 +153,8 @@ std::vector<Result<TopicConfig>> describe_topics(
     Deadline deadline,
     LogCallback log
 ) {
-    Properties ours;
-    for (const auto& property : properties) {
-        if (property.first != "partitioner") ours.push_back(property);
-    }
     const auto make = [&]() -> Result<detail::Client> {
-        TXS_TRY(auto conf, detail::make_conf(ours, &log));
+        TXS_TRY(auto conf, detail::make_conf(properties, &log));
         return detail::make_client(RD_KAFKA_PRODUCER, std::move(conf));
     };
     auto client = make();
