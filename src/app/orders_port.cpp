@@ -1,5 +1,6 @@
 #include "app/orders_port.hpp"
 
+#include "base/text.hpp"
 #include "domain/order_json.hpp"
 #include "orders/order_repository.hpp"
 #include "orders/order_search.hpp"
@@ -87,7 +88,7 @@ public:
     Task<Result<console::OrderView>> order(
         pg::Connection& connection, std::string id_or_number, Deadline deadline
     ) override {
-        if (domain::is_uuid(id_or_number)) {
+        if (is_uuid(id_or_number)) {
             auto by_id = co_await orders::order_by_id(connection, id_or_number, deadline);
             if (by_id) co_return view_of(*by_id);
             // A number may look like an id.

@@ -11,10 +11,6 @@ namespace txstream::app {
 
 namespace {
 
-// What holds a lock for longer than this is no relay but somebody's ALTER TABLE: the statement ends
-// with 55P03 and is tried again, so that the leases are prolonged in between.
-constexpr std::string_view kLockTimeout = "SET lock_timeout = '1s';";
-
 // Of two values the last counts. Whatever else may read from a standby: a relay writes.
 pg::ConnInfo for_writing(pg::ConnInfo conninfo) {
     const auto observer = conninfo.observer();

@@ -5,8 +5,14 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace txstream::app {
+
+/// Of each session of a relay. What holds a lock for longer than this is no relay but somebody's
+/// ALTER TABLE: the statement ends with 55P03 and is tried again, so that the leases are prolonged
+/// in between.
+inline constexpr std::string_view kLockTimeout = "SET lock_timeout = '1s';";
 
 /// The relay's ports to the outbox in PostgreSQL. `conninfo` holds the password.
 std::unique_ptr<relay::EventSource> make_pg_event_source(

@@ -38,8 +38,6 @@ constexpr unsigned kBacklogFailures = 2;
 // The structure of the outbox is looked at each fifth time.
 constexpr unsigned kLooksPerStructure = 5;
 constexpr int kMergeStepsPerLook = 4;
-// Whoever locks a table of the outbox for longer holds up this look, and not what is reported.
-constexpr std::string_view kLockTimeout = "SET lock_timeout = '1s';";
 constexpr std::string_view kLockNotAvailable = "55P03";
 constexpr std::chrono::seconds kStructureStopTimeout{2};
 // Of a process that ends; without the database its row stays, and tells of a silent relay.

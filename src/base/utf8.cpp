@@ -4,7 +4,6 @@ namespace txstream {
 
 namespace {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 constexpr std::string_view kCut = "...";
 
 }  // namespace
@@ -25,6 +24,15 @@ std::size_t utf8_length(std::string_view text) noexcept {
         if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
     }
     return length;
+}
+
+bool is_utf8(std::string_view text) noexcept {
+    while (!text.empty()) {
+        const auto length = utf8_length(text);
+        if (length == 0) return false;
+        text.remove_prefix(length);
+    }
+    return true;
 }
 
 std::string storable_text(std::string_view text, std::size_t bytes_max) {

@@ -30,5 +30,12 @@ TEST(Utf8Test, StorableTextIsValidBoundedAndWithoutNul) {
     EXPECT_EQ(storable_text(std::string(10000, 'x'), 2000).size(), 2000U);
 }
 
+TEST(Utf8Test, ATextIsUtf8IfEachOfItsSequencesIs) {
+    EXPECT_TRUE(is_utf8(""));
+    EXPECT_TRUE(is_utf8("a\xc3\xa9\xf0\x9f\x98\x80"));
+    for (const char* text : {"\xff", "a\xc3", "\xed\xa0\x80", "\xc0\xaf"})
+        EXPECT_FALSE(is_utf8(text)) << text;
+}
+
 }  // namespace
 }  // namespace txstream

@@ -1,5 +1,6 @@
 #include "console/json_walk.hpp"
 
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 
 #include <array>
@@ -16,19 +17,12 @@ bool is_digit(char c) noexcept {
     return c >= '0' && c <= '9';
 }
 
-int hex_of(char c) noexcept {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 /// The four digits of `\uXXXX` at `at`; negative where there are none.
 int unit_at(std::string_view text, std::size_t at) noexcept {
     if (at + 4 > text.size()) return -1;
     int unit = 0;
     for (std::size_t i = 0; i < 4; ++i) {
-        const int digit = hex_of(text[at + i]);
+        const int digit = hex_digit(text[at + i]);
         if (digit < 0) return -1;
         unit = unit * 16 + digit;
     }

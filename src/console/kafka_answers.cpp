@@ -1,5 +1,7 @@
 #include "console/kafka_answers.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -29,29 +31,6 @@ std::string_view to_string(kafka::ConfigSource source) noexcept {
             return "unknown";
     }
     return "unknown";
-}
-
-int hex_of(char digit) {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    return -1;
-}
-
-/// A percent sign that begins no escape stays what it is.
-std::string percent_decoded(std::string_view text) {
-    std::string decoded;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool is_escape = text[i] == '%' && i + 2 < text.size() && hex_of(text[i + 1]) >= 0 &&
-                               hex_of(text[i + 2]) >= 0;
-        if (!is_escape) {
-            decoded.push_back(text[i]);
-            continue;
-        }
-        decoded.push_back(static_cast<char>(hex_of(text[i + 1]) * 16 + hex_of(text[i + 2])));
-        i += 2;
-    }
-    return decoded;
 }
 
 }  // namespace
@@ -172,7 +151,9 @@ Result<std::vector<std::string>> query_list(
     std::vector<std::string> items;
     for (std::size_t begin = 0; begin <= text.size();) {
         const auto end = std::min(text.find(',', begin), text.size());
-        if (end > begin) items.push_back(percent_decoded(text.substr(begin, end - begin)));
+        const auto item = text.substr(begin, end - begin);
+        // One that has a percent sign of its own is meant as it is.
+        if (!item.empty()) items.push_back(percent_decoded(item).value_or(std::string(item)));
         begin = end + 1;
     }
     std::ranges::sort(items);

@@ -1,5 +1,6 @@
 #include "console/record_links_api.hpp"
 
+#include "base/text.hpp"
 #include "console/event_json.hpp"
 #include "domain/order.hpp"
 #include "domain/timestamp.hpp"
@@ -245,7 +246,7 @@ Task<http::Response> RecordLinksApi::find_event(MessagesApi::Place place, Deadli
     const auto event_id = header(record, kEventId);
     const auto created_at = header(record, kCreatedAt);
     const auto time = domain::parse_rfc3339(created_at.value_or(""));
-    if (!event_id || !domain::is_uuid(*event_id) || !record.key)
+    if (!event_id || !is_uuid(*event_id) || !record.key)
         co_return event_answer(
             nullptr, "the record does not come from this outbox: it has no key, or no event_id"
         );

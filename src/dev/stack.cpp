@@ -4,6 +4,7 @@
 #include "app/migrations.hpp"
 #include "app/service.hpp"
 #include "app/session.hpp"
+#include "base/text.hpp"
 #include "dev/private_postgres.hpp"
 #include "kafka/dev_broker.hpp"
 #include "kafka/tail.hpp"
@@ -198,7 +199,7 @@ Result<std::string> random_token() {
     std::array<unsigned char, 16> bytes;
     if (getentropy(bytes.data(), bytes.size()) != 0)
         return fail(Code::unavailable, "the kernel gives no randomness for the console's token");
-    return fmt::format("{:02x}", fmt::join(bytes, ""));
+    return to_hex(bytes);
 }
 
 /// Ours is in this process and asks for no login.

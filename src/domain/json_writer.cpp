@@ -1,59 +1,12 @@
 #include "domain/json_writer.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 
 #include <iterator>
 
 namespace txstream::domain {
-namespace {
-
-bool must_be_escaped(char c) noexcept {
-    return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
-}
-
-void append_escaped(std::string& out, char c) {
-    switch (c) {
-        case '"':
-            out.append("\\\"");
-            return;
-        case '\\':
-            out.append("\\\\");
-            return;
-        case '\b':
-            out.append("\\b");
-            return;
-        case '\f':
-            out.append("\\f");
-            return;
-        case '\n':
-            out.append("\\n");
-            return;
-        case '\r':
-            out.append("\\r");
-            return;
-        case '\t':
-            out.append("\\t");
-            return;
-        default:
-            fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
-    }
-}
-
-}  // namespace
-
-void append_json_string(std::string& out, std::string_view text) {
-    out.push_back('"');
-    std::size_t run_begin = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (!must_be_escaped(text[i])) continue;
-        out.append(text.substr(run_begin, i - run_begin));
-        append_escaped(out, text[i]);
-        run_begin = i + 1;
-    }
-    out.append(text.substr(run_begin));
-    out.push_back('"');
-}
-
 void JsonWriter::comma_before_value() {
     if (needs_comma_) out_.push_back(',');
     needs_comma_ = true;

@@ -13,8 +13,7 @@ namespace txstream::domain {
 ///
 ///     JsonWriter(out).begin_object().key("id").string(id).key("total").money(total).end_object();
 ///
-/// The writer trusts its user to close what is open and to give every member a key. Texts are
-/// UTF-8 and go through byte by byte; only what RFC 8259 demands is escaped.
+/// The writer trusts its user to close what is open and to give every member a key.
 class JsonWriter {
 public:
     explicit JsonWriter(std::string& out) : out_(out) {}
@@ -39,8 +38,5 @@ private:
     std::string& out_;
     bool needs_comma_ = false;
 };
-
-/// `text` in quotes.
-void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace txstream::domain

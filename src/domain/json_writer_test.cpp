@@ -1,5 +1,6 @@
 #include "domain/json_writer.hpp"
 
+#include "base/text.hpp"
 #include "domain/json_value.hpp"
 #include "domain/test_support.hpp"
 
@@ -48,7 +49,7 @@ TEST(JsonWriterTest, CommasStandBetweenMembersAndElementsOnly) {
 TEST(JsonWriterTest, OnlyWhatMustBeEscapedIs) {
     EXPECT_EQ(json_of("\"\\/"), R"("\"\\/")");
     EXPECT_EQ(json_of("\b\f\n\r\t"), R"("\b\f\n\r\t")");
-    EXPECT_EQ(json_of(std::string_view("\0\x01\x1f\x7f", 4)), "\"\\u0000\\u0001\\u001f\x7f\"");
+    EXPECT_EQ(json_of(std::string_view("\0\x01\x1f\x7f", 4)), "\"\\u0000\\u0001\\u001f\\u007f\"");
     EXPECT_EQ(json_of("<São Paulo> & \xE2\x80\xA8 😀"), "\"<São Paulo> & \xE2\x80\xA8 😀\"");
     EXPECT_EQ(json_of(""), "\"\"");
 }

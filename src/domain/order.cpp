@@ -215,16 +215,4 @@ Result<OrderStatus> parse_order_status(std::string_view word) {
     return fail(Code::corrupt, fmt::format("unknown order status '{}'", word));
 }
 
-bool is_uuid(std::string_view text) noexcept {
-    if (text.size() != 36) return false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        const bool is_dash_place = i == 8 || i == 13 || i == 18 || i == 23;
-        const bool is_hex =
-            (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-        if (is_dash_place ? c != '-' : !is_hex) return false;
-    }
-    return true;
-}
-
 }  // namespace txstream::domain

@@ -106,7 +106,4 @@ Result<> validate(const CreateOrder& request);
 /// Fails as validate() does.
 Result<Order> place_order(CreateOrder request, std::string id, Timestamp now);
 
-/// Any of PostgreSQL's usual form, 8-4-4-4-12 hexadecimal digits in either case.
-bool is_uuid(std::string_view text) noexcept;
-
 }  // namespace txstream::domain

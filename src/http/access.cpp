@@ -1,8 +1,8 @@
 #include "http/access.hpp"
 
+#include "base/text.hpp"
 #include "http/detail/digest.hpp"
 #include "http/detail/failure_limit.hpp"
-#include "http/detail/text.hpp"
 
 #include <utility>
 
@@ -61,8 +61,8 @@ tl::expected<Caller, Access::Refusal> Access::identify(
 std::optional<Tokens::Digest> Access::token_of(const Request& request) {
     constexpr std::string_view kBearer = "Bearer ";
     const auto sent = request.header("Authorization").value_or("");
-    if (!detail::same_name(sent.substr(0, kBearer.size()), kBearer)) return std::nullopt;
-    return detail::digest_of(detail::trimmed(sent.substr(kBearer.size())));
+    if (!same_word(sent.substr(0, kBearer.size()), kBearer)) return std::nullopt;
+    return detail::digest_of(trimmed(sent.substr(kBearer.size())));
 }
 
 bool Access::is_valid(const Tokens::Digest& token, Clock::time_point now) {

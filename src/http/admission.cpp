@@ -1,7 +1,7 @@
 #include "http/admission.hpp"
 
+#include "base/text.hpp"
 #include "http/detail/authority.hpp"
-#include "http/detail/text.hpp"
 
 #include <fmt/format.h>
 
@@ -13,8 +13,6 @@ namespace {
 
 using detail::Authority;
 using detail::parse_authority;
-using detail::same_name;
-using detail::trimmed;
 
 // Cuts off and returns what precedes the first `separator`, without spaces at its ends.
 std::string_view cut(std::string_view& text, char separator) {
@@ -25,17 +23,17 @@ std::string_view cut(std::string_view& text, char separator) {
 }
 
 bool is_json(std::string_view type) {
-    const auto media = detail::lowered(cut(type, ';'));
+    const auto media = lowered(cut(type, ';'));
     const bool is_plus_json =
         media.starts_with("application/") && media.ends_with("+json") && media.size() > 17;
     if (media != "application/json" && !is_plus_json) return false;
     // RFC 8259 allows UTF-8 only and defines no parameter, but many clients send one.
     while (!type.empty()) {
         auto value = cut(type, ';');
-        if (!same_name(cut(value, '='), "charset")) continue;
+        if (!same_word(cut(value, '='), "charset")) continue;
         if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
             value = value.substr(1, value.size() - 2);
-        if (!same_name(value, "utf-8")) return false;
+        if (!same_word(value, "utf-8")) return false;
     }
     return true;
 }
@@ -52,8 +50,8 @@ struct Origin {
 
 // Nothing also for "null", which a page without an origin sends (a sandboxed frame, a file).
 std::optional<Origin> parse_origin(std::string_view text) {
-    const bool is_https = same_name(text.substr(0, 8), "https://");
-    if (!is_https && !same_name(text.substr(0, 7), "http://")) return std::nullopt;
+    const bool is_https = same_word(text.substr(0, 8), "https://");
+    if (!is_https && !same_word(text.substr(0, 7), "http://")) return std::nullopt;
     auto host = parse_authority(text.substr(is_https ? 8 : 7));
     if (!host) return std::nullopt;
     return Origin{is_https, std::move(*host)};
@@ -61,7 +59,7 @@ std::optional<Origin> parse_origin(std::string_view text) {
 
 bool has_bearer(const Request& request) {
     const auto sent = request.header("Authorization").value_or("");
-    return sent.size() > 7 && same_name(sent.substr(0, 7), "Bearer ");
+    return sent.size() > 7 && same_word(sent.substr(0, 7), "Bearer ");
 }
 
 std::string_view host_of(const Request& request) {
@@ -128,7 +126,7 @@ bool Admission::is_host(std::string_view text) {
 bool Admission::is_ours(std::string_view host) const {
     const auto called = parse_authority(host);
     if (!called) return false;
-    if (detail::is_loopback(*called) || called->host == name_ || lists(called->host)) return true;
+    if (is_loopback(called->host) || called->host == name_ || lists(called->host)) return true;
     // Anyone can make a name that resolves to us; an address that reaches us is ours.
     const bool any_name = rules_.hosts.empty() && rules_.pages == Pages::foreign_refused;
     return !is_loopback_ && (any_name || called->is_address);
@@ -137,14 +135,14 @@ bool Admission::is_ours(std::string_view host) const {
 bool Admission::is_foreign_page(const Request& request) const {
     auto origin = request.header("Origin");
     const auto site = request.header("Sec-Fetch-Site");
-    if (!origin) return site && !same_name(*site, "same-origin") && !same_name(*site, "none");
+    if (!origin) return site && !same_word(*site, "same-origin") && !same_word(*site, "none");
     const auto parsed = parse_origin(*origin);
     if (!parsed) return true;
     const auto& [is_https, page] = *parsed;
     const bool is_listed =
         std::find(rules_.hosts.begin(), rules_.hosts.end(), page.host) != rules_.hosts.end();
     if (is_listed) return false;
-    if (site && (same_name(*site, "cross-site") || same_name(*site, "same-site"))) return true;
+    if (site && (same_word(*site, "cross-site") || same_word(*site, "same-site"))) return true;
     const auto called = parse_authority(host_of(request));
     // We do not know whether a proxy ended TLS: a port that Host omits is the default of the page's
     // scheme.
@@ -167,7 +165,7 @@ std::optional<Admission::Refusal> Admission::refuse_unproven(const Request& requ
                    : fmt::format("; {} adds origins that count as ours", rules_.origins_setting);
     };
     if (const auto site = request.header("Sec-Fetch-Site")) {
-        if (same_name(*site, "same-origin") || same_name(*site, "none")) return std::nullopt;
+        if (same_word(*site, "same-origin") || same_word(*site, "none")) return std::nullopt;
         return Refusal{403, "a web page of another origin must not send this request"};
     }
     if (const auto origin = request.header("Origin")) {

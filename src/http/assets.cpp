@@ -1,9 +1,9 @@
 #include "http/assets.hpp"
 
 #include "base/assert.hpp"
+#include "base/text.hpp"
 #include "http/detail/accept_encoding.hpp"
 #include "http/detail/digest.hpp"
-#include "http/detail/text.hpp"
 
 #include <fmt/format.h>
 
@@ -56,7 +56,7 @@ bool is_hashed(std::string_view name) noexcept {
 // A strong one; those of two encodings differ.
 std::string etag_of(std::string_view bytes) {
     const auto digest = detail::digest_of(bytes);
-    return fmt::format("\"{:02x}\"", fmt::join(digest.begin(), digest.begin() + 12, ""));
+    return '"' + to_hex(std::span(digest).first(12)) + '"';
 }
 
 // If-None-Match compares weakly: a proxy may have made W/"x" of "x".
@@ -65,7 +65,7 @@ bool is_current(const Request& request, std::string_view etag) {
     request.headers.each("If-None-Match", [&](std::string_view tags) {
         while (!tags.empty()) {
             const auto end = std::min(tags.find(','), tags.size());
-            auto tag = detail::trimmed(tags.substr(0, end));
+            auto tag = trimmed(tags.substr(0, end));
             tags.remove_prefix(std::min(end + 1, tags.size()));
             if (tag.starts_with("W/")) tag.remove_prefix(2);
             found = found || tag == etag || tag == "*";

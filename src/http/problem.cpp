@@ -1,7 +1,7 @@
 #include "http/problem.hpp"
 
+#include "base/text.hpp"
 #include "http/detail/status.hpp"
-#include "http/detail/text.hpp"
 
 #include <fmt/format.h>
 
@@ -41,7 +41,7 @@ Response problem(const Error& error) {
 }
 
 Response problem(int status, std::string_view error) {
-    return json(status, "{\"error\":" + detail::json_string(error) + "}");
+    return json(status, "{\"error\":" + json_string(error) + "}");
 }
 
 Response problem_details(
@@ -49,11 +49,11 @@ Response problem_details(
 ) {
     auto body = fmt::format(
         R"({{"type":"about:blank","title":{},"status":{},"detail":{},"code":{},"request_id":{}}})",
-        detail::json_string(detail::reason(status)),
+        json_string(detail::reason(status)),
         status,
-        detail::json_string(what),
-        detail::json_string(code),
-        detail::json_string(request_id)
+        json_string(what),
+        json_string(code),
+        json_string(request_id)
     );
     return Response(status, "application/problem+json", std::move(body));
 }

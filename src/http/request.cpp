@@ -1,7 +1,8 @@
 #include "http/request.hpp"
 
+#include "base/text.hpp"
+#include "base/utf8.hpp"
 #include "http/detail/authority.hpp"
-#include "http/detail/text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -30,6 +31,21 @@ bool is_target_character(char c) noexcept {
     constexpr std::string_view kMarks = "-._~%:/?[]@!$&'()*+,;=";
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            kMarks.find(c) != std::string_view::npos;
+}
+
+// Nothing where the result is not UTF-8 or has a NUL: no text of ours does, and PostgreSQL would
+// refuse it later and less clearly.
+std::optional<std::string> decoded(std::string_view text) {
+    auto out = percent_decoded(text);
+    if (out && (out->find('\0') != std::string::npos || !is_utf8(*out))) return std::nullopt;
+    return out;
+}
+
+// A plus is a space in a query, not in a path.
+std::string spaced(std::string_view text) {
+    std::string out(text);
+    std::ranges::replace(out, '+', ' ');
+    return out;
 }
 
 }  // namespace
@@ -63,7 +79,7 @@ std::size_t Headers::count(std::string_view name) const noexcept {
 
 bool Headers::is_named(const Field& field, std::string_view name) const noexcept {
     const std::string_view text = text_;
-    return detail::same_name(text.substr(field.name_at, field.name_size), name);
+    return same_word(text.substr(field.name_at, field.name_size), name);
 }
 
 Result<Request> Request::make(Method method, std::string_view target, std::string body) {
@@ -100,7 +116,7 @@ Result<> Request::set_target(std::string_view sent) {
     std::string_view rest = sent;
     // Proxies send the absolute form, "http://host/path".
     for (const std::string_view scheme : {"http://", "https://"}) {
-        if (!detail::same_name(rest.substr(0, scheme.size()), scheme)) continue;
+        if (!same_word(rest.substr(0, scheme.size()), scheme)) continue;
         rest.remove_prefix(scheme.size());
         authority = rest.substr(0, rest.find_first_of("/?"));
         rest.remove_prefix(authority.size());
@@ -114,7 +130,7 @@ Result<> Request::set_target(std::string_view sent) {
     path.remove_prefix(1);
     while (!path.empty()) {
         const bool last = path.find('/') == std::string_view::npos;
-        auto segment = detail::percent_decoded(cut(path, '/'), detail::Plus::stays);
+        auto segment = decoded(cut(path, '/'));
         if (!segment) {
             return fail(Code::invalid_input, "the path is not percent-encoded UTF-8 text");
         }
@@ -125,8 +141,8 @@ Result<> Request::set_target(std::string_view sent) {
     while (!rest.empty()) {
         std::string_view value = cut(rest, '&');
         if (value.empty()) continue;
-        auto name = detail::percent_decoded(cut(value, '='), detail::Plus::is_space);
-        auto text = detail::percent_decoded(value, detail::Plus::is_space);
+        auto name = decoded(spaced(cut(value, '=')));
+        auto text = decoded(spaced(value));
         if (!name || !text) {
             return fail(Code::invalid_input, "the query is not percent-encoded UTF-8 text");
         }

@@ -1,5 +1,6 @@
 #include "orders/order_search.hpp"
 
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 
 #include <algorithm>
@@ -129,7 +130,7 @@ Result<OrderFilter> parse_order_filter(std::string_view text) {
     if (is_prefix && name != "number:" && !name.empty())
         return fail(Code::invalid_input, "only number: takes a beginning with *");
     const std::string value(is_prefix ? text.substr(0, text.size() - 1) : text);
-    if (name == "id:" && !domain::is_uuid(value))
+    if (name == "id:" && !is_uuid(value))
         return fail(Code::invalid_input, "an order's id is a UUID");
     if (is_prefix) {
         filter.number_prefix = value;
@@ -159,7 +160,7 @@ Task<Result<FoundOrders>> search_orders(
                 auto by_number, co_await exactly(connection, kByNumber, *filter.word, deadline)
             );
             if (!by_number.orders.empty()) co_return by_number;
-            if (domain::is_uuid(*filter.word)) {
+            if (is_uuid(*filter.word)) {
                 TXS_CO_TRY(auto by_id, co_await exactly(connection, kById, *filter.word, deadline));
                 if (!by_id.orders.empty()) co_return by_id;
             }

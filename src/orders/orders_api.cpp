@@ -1,5 +1,6 @@
 #include "orders/orders_api.hpp"
 
+#include "base/text.hpp"
 #include "domain/json_writer.hpp"
 #include "domain/order_json.hpp"
 #include "domain/order_request.hpp"
@@ -274,7 +275,7 @@ Task<http::Response> OrdersApi::by_id(http::Request request) {
     if (const auto query = check_no_query(request); !query) co_return http::problem(query.error());
     const std::string id(request.param("id"));
     const auto missing = "id: " + domain::excerpt(id);
-    if (!domain::is_uuid(id)) co_return order_or_problem(fail(Code::not_found, ""), missing);
+    if (!is_uuid(id)) co_return order_or_problem(fail(Code::not_found, ""), missing);
     auto session = co_await pool_.acquire(request.deadline);
     if (!session) co_return database_problem(session.error());
     const auto order = co_await order_by_id(**session, id, request.deadline);

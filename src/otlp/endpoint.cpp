@@ -1,5 +1,6 @@
 #include "otlp/endpoint.hpp"
 
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 
 #include <fmt/format.h>
@@ -22,12 +23,6 @@ tl::unexpected<Error> bad(std::string what) {
     return fail(Code::invalid_input, std::move(what));
 }
 
-std::string_view trimmed(std::string_view text) {
-    constexpr std::string_view kBlanks = " \t";
-    text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
-    return text.substr(0, text.find_last_not_of(kBlanks) + 1);
-}
-
 bool is_printable(std::string_view text) {
     return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
 }
@@ -38,32 +33,6 @@ bool is_token(std::string_view text) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                kMarks.find(c) != std::string_view::npos;
     });
-}
-
-bool is_utf8(std::string_view text) {
-    while (!text.empty()) {
-        const auto length = utf8_length(text);
-        if (length == 0) return false;
-        text.remove_prefix(length);
-    }
-    return true;
-}
-
-bool percent_decode(std::string_view text, std::string& out) {
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            out += text[i];
-            continue;
-        }
-        unsigned char byte = 0;
-        const auto digits = text.substr(i + 1, 2);
-        const auto* const end = digits.data() + digits.size();
-        if (digits.size() < 2 || std::from_chars(digits.data(), end, byte, 16).ptr != end)
-            return false;
-        out += static_cast<char>(byte);
-        i += 2;
-    }
-    return true;
 }
 
 bool is_port(std::string_view text) {
@@ -131,15 +100,13 @@ Result<Pairs> parse_pairs(std::string_view text) {
         const auto equals = member.find('=');
         if (equals == std::string_view::npos)
             return bad(fmt::format("member {} is not of the form name=value", place));
-        std::string name;
-        std::string value;
-        if (!percent_decode(trimmed(member.substr(0, equals)), name) ||
-            !percent_decode(trimmed(member.substr(equals + 1)), value) || !is_utf8(name) ||
-            !is_utf8(value) || name.empty())
+        auto name = percent_decoded(trimmed(member.substr(0, equals)));
+        auto value = percent_decoded(trimmed(member.substr(equals + 1)));
+        if (!name || !value || !is_utf8(*name) || !is_utf8(*value) || name->empty())
             return bad(fmt::format(
                 "member {} has no name, a broken percent-encoding, or is not UTF-8", place
             ));
-        pairs.emplace_back(std::move(name), std::move(value));
+        pairs.emplace_back(std::move(*name), std::move(*value));
         if (pairs.size() > kPairsMax)
             return bad(fmt::format("it has more than {} members", kPairsMax));
     }
@@ -153,10 +120,7 @@ Result<> check_headers(const Pairs& headers) {
     std::size_t place = 0;
     for (const auto& [name, value] : headers) {
         ++place;
-        std::string lower(name);
-        std::ranges::transform(lower, lower.begin(), [](char c) {
-            return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-        });
+        const auto lower = lowered(name);
         if (!is_token(name) || !is_printable(value))
             return bad(fmt::format("member {} cannot be a header", place));
         if (std::ranges::find(kOurs, lower) != kOurs.end())

@@ -1,5 +1,6 @@
 #include "outbox/event_filter.hpp"
 
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 #include "domain/timestamp.hpp"
 
@@ -38,27 +39,6 @@ std::optional<Number> number_of(std::string_view text) noexcept {
 
 bool is_hex(std::string_view text) {
     return text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
-}
-
-bool is_uuid(std::string_view text) {
-    constexpr std::array<std::size_t, 4> kDashes{8, 13, 18, 23};
-    if (text.size() != 36) return false;
-    std::string digits;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (std::ranges::find(kDashes, i) == kDashes.end()) {
-            digits += text[i];
-        } else if (text[i] != '-') {
-            return false;
-        }
-    }
-    return is_hex(digits);
-}
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    for (auto& c : result)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return result;
 }
 
 /// "90s", "5m", "1h", "7d".
@@ -234,7 +214,7 @@ void Parser::apply_id(const Term& term) {
         return fail_at(term.at, "id: appears more than once");
     filter.id = number_of<std::int64_t>(term.whole);
     filter.ref = parse_event_ref(term.whole);
-    if (is_uuid(term.whole)) filter.event_id = lower(term.whole);
+    if (is_uuid(term.whole)) filter.event_id = lowered(term.whole);
     if (filter.id || filter.ref || filter.event_id) return;
     fail_at(
         term.value_at,
@@ -253,7 +233,7 @@ void Parser::apply_trace(const Term& term) {
     if (id.size() != kTraceIdDigits || !is_hex(id))
         return fail_at(term.value_at, "a trace is 32 hexadecimal digits, or a whole traceparent");
     if (result_.filter.trace) return fail_at(term.at, "trace: appears more than once");
-    result_.filter.trace = lower(id);
+    result_.filter.trace = lowered(id);
 }
 
 void Parser::apply_created(const Term& term) {

@@ -1,5 +1,7 @@
 #include "outbox/reader.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -131,13 +133,7 @@ std::string bits_of(std::span<const LaneId> lanes) {
         const auto bit = static_cast<std::size_t>(lane.value());
         bits.at(bit / 8) |= static_cast<unsigned char>(1U << (bit % 8));
     }
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string text = "\\x";
-    for (const auto byte : bits) {
-        text += kDigits[byte >> 4U];
-        text += kDigits[byte & 15U];
-    }
-    return text;
+    return "\\x" + to_hex(bits);
 }
 
 void add_limit(pg::Params& params, const PageLimit& limit) {

@@ -1,9 +1,9 @@
 #include "outbox/record_format.hpp"
 
 #include "base/assert.hpp"
+#include "base/text.hpp"
 #include "domain/json_members.hpp"
 #include "domain/json_value.hpp"
-#include "domain/json_writer.hpp"
 #include "domain/timestamp.hpp"
 
 #include <algorithm>
@@ -65,7 +65,7 @@ std::string_view append_plain(std::string& out, std::string_view text) {
 std::string_view append_member(std::string& out, std::string_view name, std::string_view text) {
     out += name;
     const auto at = out.size();
-    domain::append_json_string(out, text);
+    append_json_string(out, text);
     constexpr std::size_t kQuotes = 2;
     if (out.size() - at != text.size() + kQuotes) return {};
     return std::string_view(out).substr(at + 1, text.size());

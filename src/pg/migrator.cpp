@@ -1,6 +1,7 @@
 #include "pg/migrator.hpp"
 
 #include "base/assert.hpp"
+#include "base/text.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -292,9 +293,7 @@ std::string Migration::checksum() const {
     unsigned size = 0;
     const int ok = EVP_Digest(sql.data(), sql.size(), digest.data(), &size, EVP_sha256(), nullptr);
     TXS_ASSERT(ok == 1, "OpenSSL has SHA-256");
-    std::string text;
-    for (unsigned i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
-    return text;
+    return to_hex({digest.data(), size});
 }
 
 Result<MigrationSet> make_migration_set(

@@ -1,5 +1,7 @@
 #include "telemetry/trace_context.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -54,12 +56,6 @@ bool is_value(std::string_view value) noexcept {
            std::ranges::all_of(value, [](char c) {
                return c >= ' ' && c <= '~' && c != ',' && c != '=';
            });
-}
-
-std::string_view trimmed(std::string_view text) noexcept {
-    constexpr std::string_view kBlanks = " \t";
-    text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
-    return text.substr(0, text.find_last_not_of(kBlanks) + 1);
 }
 
 }  // namespace

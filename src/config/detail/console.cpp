@@ -1,5 +1,6 @@
 #include "config/detail/console.hpp"
 
+#include "base/text.hpp"
 #include "console/masking.hpp"
 #include "http/admission.hpp"
 
@@ -59,13 +60,6 @@ Complaint no_mask(std::string_view text) {
     const auto parsed = console::Masks::parse({std::string(text)});
     if (parsed) return std::nullopt;
     return parsed.error().what();
-}
-
-bool is_loopback(const std::string& host) {
-    if (host == "localhost") return true;
-    boost::system::error_code error;
-    const auto address = boost::asio::ip::make_address(host, error);
-    return !error && address.is_loopback();
 }
 
 std::vector<Setting> place_settings() {

@@ -1,5 +1,6 @@
 #include "config/detail/forms.hpp"
 
+#include "base/text.hpp"
 #include "http/admission.hpp"
 
 #include <fmt/format.h>
@@ -58,7 +59,7 @@ Kind required_acks() {
         "all (or -1, the same): with less, an event that Kafka has acknowledged can be lost when a "
         "broker fails, and the outbox would call it published",
         [](Config&, std::string_view value) -> Complaint {
-            if (kinds::lower(value) == "all" || value == "-1") return std::nullopt;
+            if (lowered(value) == "all" || value == "-1") return std::nullopt;
             return "";
         }
     };
@@ -89,8 +90,8 @@ Kind brokers() {
     return {
         "host:port, several separated by commas",
         [](Config& config, std::string_view value) -> Complaint {
-            for (const auto broker : kinds::split(value, ',')) {
-                if (!is_broker(kinds::trimmed(broker))) return "";
+            for (const auto broker : split(value, ',')) {
+                if (!is_broker(trimmed(broker))) return "";
             }
             config.kafka.brokers = std::string(value);
             return std::nullopt;
@@ -102,7 +103,7 @@ Kind database_ports() {
     return {
         "a port 1 … 65535, or one for each host, separated by commas",
         [](Config& config, std::string_view value) -> Complaint {
-            const auto ports = kinds::split(value, ',');
+            const auto ports = split(value, ',');
             for (const auto port : ports) {
                 // Between commas nothing is the standard port, as libpq has it.
                 if (!is_port(port) && !(port.empty() && ports.size() > 1)) return "";
@@ -133,7 +134,7 @@ Kind metrics_path() {
             };
             if (!value.starts_with('/') || value.starts_with("/api/")) return "";
             if (std::ranges::find(kTaken, value) != kTaken.end()) return "";
-            for (const auto segment : kinds::split(value.substr(1), '/')) {
+            for (const auto segment : split(value.substr(1), '/')) {
                 if (segment.empty() || segment == "." || segment == "..") return "";
                 if (!consists_of(segment, "._~-")) return "";
             }

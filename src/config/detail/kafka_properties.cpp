@@ -1,5 +1,6 @@
 #include "config/detail/kafka_properties.hpp"
 
+#include "base/text.hpp"
 #include "config/detail/kinds.hpp"
 
 #include <algorithm>
@@ -55,7 +56,7 @@ constexpr std::array kRefused{
 }  // namespace
 
 std::string property_of(std::string_view variable) {
-    auto name = kinds::lower(variable.substr(kPropertyPrefix.size()));
+    auto name = lowered(variable.substr(kPropertyPrefix.size()));
     for (auto at = name.find("__"); at != std::string::npos; at = name.find("__", at))
         name.replace(at, 2, ".");
     return name;

@@ -1,5 +1,6 @@
 #include "config/detail/kafka_security.hpp"
 
+#include "base/text.hpp"
 #include "config/detail/kafka_properties.hpp"
 #include "config/detail/kinds.hpp"
 
@@ -106,7 +107,7 @@ private:
         if (value(kUnsecure) == "true") return;
         std::vector<std::string> missing;
         for (const auto property : kOidcNeeds) {
-            if (property == kOidc && kinds::lower(value(property)) != "oidc") {
+            if (property == kOidc && lowered(value(property)) != "oidc") {
                 missing.push_back(variable_of(property) + "=oidc");
             } else if (!is_set(property)) {
                 missing.push_back(variable_of(property));
@@ -130,10 +131,10 @@ private:
 
     // librdkafka passes over a broker whose protocol is not the client's.
     void judge_brokers() {
-        for (const auto part : kinds::split(client_.at("bootstrap.servers"), ',')) {
-            const auto broker = kinds::trimmed(part);
+        for (const auto part : split(client_.at("bootstrap.servers"), ',')) {
+            const auto broker = trimmed(part);
             const auto at = broker.find("://");
-            if (at == std::string_view::npos || kinds::lower(broker.substr(0, at)) == protocol_)
+            if (at == std::string_view::npos || lowered(broker.substr(0, at)) == protocol_)
                 continue;
             problem(
                 "KAFKA_BROKERS",

@@ -1,5 +1,7 @@
 #include "config/detail/kinds.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -73,14 +75,6 @@ Kind ranged(
 
 }  // namespace
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return out;
-}
-
 std::optional<std::int64_t> parse_integer(std::string_view text) {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -98,7 +92,7 @@ std::optional<double> parse_real(std::string_view text) {
 }
 
 std::optional<bool> parse_bool(std::string_view text) {
-    const std::string word = lower(text);
+    const std::string word = lowered(text);
     for (const std::string_view yes : {"true", "1", "t", "yes", "on"}) {
         if (word == yes) return true;
     }
@@ -115,7 +109,7 @@ std::optional<std::int64_t> parse_bytes(std::string_view text) {
     const auto number = parse_real(text.substr(0, digits));
     if (!number) return std::nullopt;
     for (const Unit& known : kByteUnits) {
-        if (lower(unit) == lower(known.name)) return scaled(*number, known.size);
+        if (lowered(unit) == lowered(known.name)) return scaled(*number, known.size);
     }
     return std::nullopt;
 }
@@ -220,7 +214,7 @@ Kind choice(std::vector<std::string> words, Set<std::string_view> set) {
     auto allowed = fmt::format("{}", fmt::join(words, ", "));
     return {std::move(allowed), [=](Config& config, std::string_view value) -> Complaint {
                 for (const std::string& word : words) {
-                    if (lower(word) != lower(value)) continue;
+                    if (lowered(word) != lowered(value)) continue;
                     set(config, word);
                     return std::nullopt;
                 }
@@ -267,22 +261,6 @@ Kind list(
 
 Kind anything() {
     return text("anything", [](Config&, std::string_view) {});
-}
-
-std::string_view trimmed(std::string_view text) {
-    const auto first = std::min(text.find_first_not_of(" \t"), text.size());
-    text.remove_prefix(first);
-    return text.substr(0, text.find_last_not_of(" \t") + 1);
-}
-
-std::vector<std::string_view> split(std::string_view text, char mark) {
-    std::vector<std::string_view> parts;
-    while (true) {
-        const auto at = text.find(mark);
-        parts.push_back(text.substr(0, at));
-        if (at == std::string_view::npos) return parts;
-        text.remove_prefix(at + 1);
-    }
 }
 
 }  // namespace txstream::config::kinds

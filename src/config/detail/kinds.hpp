@@ -33,7 +33,6 @@ std::optional<std::int64_t> parse_bytes(std::string_view text);
 std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
 std::string format_duration(std::chrono::nanoseconds duration);
 std::string format_bytes(std::int64_t bytes);
-std::string lower(std::string_view text);
 
 /// Where a value goes once it is known to be good.
 template <class Value>
@@ -89,9 +88,5 @@ Kind list(
 );
 /// Accepts anything and sets nothing.
 Kind anything();
-
-std::string_view trimmed(std::string_view text);
-/// Always one part at least.
-std::vector<std::string_view> split(std::string_view text, char mark);
 
 }  // namespace txstream::config::kinds

@@ -1,5 +1,6 @@
 #include "config/detail/table.hpp"
 
+#include "base/text.hpp"
 #include "config/detail/console.hpp"
 #include "config/detail/forms.hpp"
 #include "config/detail/tracing.hpp"
@@ -222,7 +223,7 @@ std::vector<Setting> kafka_security_settings() {
                   if (value.empty()) return std::nullopt;
                   for (const std::string_view word :
                        {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI"}) {
-                      if (k::lower(word) != k::lower(value)) continue;
+                      if (lowered(word) != lowered(value)) continue;
                       config.kafka.client["sasl.mechanisms"] = std::string(word);
                       return std::nullopt;
                   }

@@ -1,6 +1,6 @@
 #include "http/detail/accept_encoding.hpp"
 
-#include "http/detail/text.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 
@@ -38,12 +38,12 @@ AcceptEncoding::AcceptEncoding(std::string_view sent) {
         std::optional<int> weight = 1000;
         if (!member.empty()) {
             const auto key = cut(member, '=');
-            weight = same_name(key, "q") ? parse_weight(trimmed(member)) : std::nullopt;
+            weight = same_word(key, "q") ? parse_weight(trimmed(member)) : std::nullopt;
         }
         if (!weight) continue;
-        if (same_name(name, "gzip") || same_name(name, "x-gzip")) gzip_ = weight;
-        if (same_name(name, "br")) brotli_ = weight;
-        if (same_name(name, "identity")) identity_ = weight;
+        if (same_word(name, "gzip") || same_word(name, "x-gzip")) gzip_ = weight;
+        if (same_word(name, "br")) brotli_ = weight;
+        if (same_word(name, "identity")) identity_ = weight;
         if (name == "*") any_ = weight;
     }
 }

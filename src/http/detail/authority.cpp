@@ -1,6 +1,6 @@
 #include "http/detail/authority.hpp"
 
-#include "http/detail/text.hpp"
+#include "base/text.hpp"
 
 #include <boost/asio/ip/address.hpp>
 
@@ -53,13 +53,6 @@ std::optional<Authority> parse_authority(std::string_view text) {
     if (rest != end || error != std::errc()) return std::nullopt;
     found.port = number;
     return found;
-}
-
-bool is_loopback(const Authority& authority) {
-    if (!authority.is_address) return authority.host == "localhost";
-    boost::system::error_code error;
-    const auto address = boost::asio::ip::make_address(authority.host, error);
-    return !error && address.is_loopback();
 }
 
 }  // namespace txstream::http::detail

@@ -19,7 +19,4 @@ struct Authority {
 /// Nothing if it is empty or has a character that belongs to neither: a user name, a path, a list.
 std::optional<Authority> parse_authority(std::string_view text);
 
-/// 127.0.0.0/8, ::1, and the name localhost.
-bool is_loopback(const Authority& authority);
-
 }  // namespace txstream::http::detail

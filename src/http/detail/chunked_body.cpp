@@ -1,6 +1,6 @@
 #include "http/detail/chunked_body.hpp"
 
-#include "http/detail/text.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 #include "http/detail/digest.hpp"
 
 #include "base/assert.hpp"
-#include "http/detail/text.hpp"
+#include "base/text.hpp"
 
 #include <cstddef>
 #include <openssl/crypto.h>

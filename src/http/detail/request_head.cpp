@@ -1,7 +1,7 @@
 #include "http/detail/request_head.hpp"
 
+#include "base/text.hpp"
 #include "http/detail/authority.hpp"
-#include "http/detail/text.hpp"
 
 #include <fmt/format.h>
 
@@ -94,7 +94,7 @@ std::optional<Refusal> check_length(std::string_view text, Framing& framing) {
 bool lists(std::string_view values, std::string_view word) {
     while (!values.empty()) {
         const auto end = std::min(values.find(','), values.size());
-        if (same_name(trimmed(values.substr(0, end)), word)) return true;
+        if (same_word(trimmed(values.substr(0, end)), word)) return true;
         values.remove_prefix(std::min(end + 1, values.size()));
     }
     return false;
@@ -105,7 +105,7 @@ std::optional<Refusal> check_body_framing(const Headers& headers, Framing& frami
     const auto length = headers.find("Content-Length");
     if (encoding && length) return malformed("it has both Transfer-Encoding and Content-Length");
     if (encoding) {
-        if (framing.is_http_1_0 || !same_name(*encoding, "chunked"))
+        if (framing.is_http_1_0 || !same_word(*encoding, "chunked"))
             return Refusal{400, "the only Transfer-Encoding is chunked, with HTTP/1.1"};
         framing.is_chunked = true;
     }
@@ -127,13 +127,13 @@ std::optional<Refusal> check_headers(const Headers& headers, Framing& framing) {
         };
     if (auto refusal = check_body_framing(headers, framing)) return refusal;
     if (const auto expect = headers.find("Expect")) {
-        if (!same_name(*expect, "100-continue"))
+        if (!same_word(*expect, "100-continue"))
             return Refusal{417, "the only expectation is 100-continue"};
         // RFC 9110, 10.1.1: a client of HTTP/1.0 does not understand the answer.
         framing.expects_continue = !framing.is_http_1_0;
     }
     const auto coding = headers.find("Content-Encoding");
-    if (coding && !coding->empty() && !same_name(*coding, "identity"))
+    if (coding && !coding->empty() && !same_word(*coding, "identity"))
         return Refusal{415, "the body must not be encoded: Content-Encoding is identity or absent"};
     return std::nullopt;
 }

@@ -1,7 +1,7 @@
 #include "http/detail/response_writer.hpp"
 
+#include "base/text.hpp"
 #include "http/detail/status.hpp"
-#include "http/detail/text.hpp"
 #include "http/problem.hpp"
 
 #include <algorithm>
@@ -31,7 +31,7 @@ bool has_header(const Response& response, std::string_view name) noexcept {
     return std::any_of(
         response.headers.begin(),
         response.headers.end(),
-        [name](const auto& header) { return same_name(header.first, name); }
+        [name](const auto& header) { return same_word(header.first, name); }
     );
 }
 
@@ -92,7 +92,7 @@ bool write_head(std::string& out, const Response& response, const Departure& dep
     if (departure.always != nullptr) {
         for (const auto& [name, value] : *departure.always) {
             // What caches must tell apart adds up; of all else the response knows better.
-            if (same_name(name, "Vary") || !has_header(response, name))
+            if (same_word(name, "Vary") || !has_header(response, name))
                 append_header(out, name, value);
         }
     }

@@ -14,6 +14,7 @@
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <ctime>
@@ -466,14 +467,7 @@ std::string Session::id_for(const Request& request) {
     if (const auto sent = request.header("X-Request-Id"); sent && is_sane_id(*sent)) {
         return std::string(*sent);
     }
-    constexpr std::string_view kHex = "0123456789abcdef";
-    std::string id(16, '0');
-    auto bits = shared_.random();
-    for (auto& digit : id) {
-        digit = kHex[bits & 15];
-        bits >>= 4;
-    }
-    return id;
+    return fmt::format("{:016x}", shared_.random());
 }
 
 }  // namespace txstream::http::detail

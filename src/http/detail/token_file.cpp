@@ -1,7 +1,5 @@
 #include "http/detail/token_file.hpp"
 
-#include "http/detail/text.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>

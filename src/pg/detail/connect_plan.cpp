@@ -1,5 +1,6 @@
 #include "pg/detail/connect_plan.hpp"
 
+#include "base/text.hpp"
 #include "pg/conn_info.hpp"
 #include "pg/detail/name_lookup.hpp"
 
@@ -30,22 +31,13 @@ constexpr std::array<std::pair<const char*, const char*>, 5> kTakenApart{
      {"connect_timeout", "PGCONNECT_TIMEOUT"}}
 };
 
-std::vector<std::string> split(std::string_view list) {
-    std::vector<std::string> parts;
-    while (true) {
-        const auto comma = list.find(',');
-        parts.emplace_back(list.substr(0, comma));
-        if (comma == std::string_view::npos) return parts;
-        list.remove_prefix(comma + 1);
-    }
-}
-
 // libpq's rule: one for each host, or none at all, or (ports) one for all.
 Result<std::vector<std::string>> for_each_host(
     std::string_view what, const std::string& list, std::size_t hosts, bool one_for_all
 ) {
     if (list.empty()) return std::vector<std::string>(hosts);
-    auto parts = split(list);
+    const auto marked = split(list, ',');
+    std::vector<std::string> parts(marked.begin(), marked.end());
     if (parts.size() == 1 && one_for_all) parts.resize(hosts, parts.front());
     if (parts.size() == hosts) return parts;
     return fail(
@@ -59,7 +51,7 @@ Result<std::vector<std::string>> for_each_host(
 Result<std::deque<Candidate>> hosts_of(
     const std::string& hosts, const std::string& addresses, const std::string& ports
 ) {
-    const auto count = split(hosts.empty() ? addresses : hosts).size();
+    const auto count = split(hosts.empty() ? addresses : hosts, ',').size();
     TXS_TRY(auto host, for_each_host("names", hosts, count, false));
     TXS_TRY(auto address, for_each_host("addresses", addresses, count, false));
     TXS_TRY(auto port, for_each_host("ports", ports, count, true));

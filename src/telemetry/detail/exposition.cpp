@@ -1,5 +1,7 @@
 #include "telemetry/detail/exposition.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 #include <prometheus/text_serializer.h>
 
@@ -120,12 +122,6 @@ double quality(std::string_view parameters) {
     const auto text = parameters.substr(at + 2);
     std::from_chars(text.data(), text.data() + text.size(), value);
     return value;
-}
-
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-    return text;
 }
 
 }  // namespace

@@ -10,7 +10,6 @@ namespace txstream::telemetry {
 namespace {
 
 constexpr std::string_view kOther = "other";
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 bool is_control(char c) {
     return (static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7F;

@@ -1,5 +1,6 @@
 #include "telemetry/detail/log_format.hpp"
 
+#include "base/text.hpp"
 #include "base/utf8.hpp"
 
 #include <fmt/format.h>
@@ -22,52 +23,16 @@ constexpr std::array<std::string_view, kLevels> kLevelColumns{
     "DEBUG", "INFO ", "WARN ", "ERROR", "FATAL"
 };
 
-// A line must stay valid JSON whatever a peer put into an error text: bytes that are no UTF-8
-// become U+FFFD.
+// A peer's error text may have any length and any bytes.
 void append_json(std::string& out, std::string_view text) {
-    out += '"';
-    std::size_t left = kTextBytesMax;
-    while (!text.empty()) {
-        const char c = text.front();
-        const std::size_t length = utf8_length(text);
-        if (left < std::max<std::size_t>(length, 1)) {
-            out += kCut;
-            break;
-        }
-        left -= std::max<std::size_t>(length, 1);
-        if (length == 0) {
-            out += "\xEF\xBF\xBD";
-            text.remove_prefix(1);
-            continue;
-        }
-        switch (c) {
-            case '"':
-                out += "\\\"";
-                break;
-            case '\\':
-                out += "\\\\";
-                break;
-            case '\n':
-                out += "\\n";
-                break;
-            case '\r':
-                out += "\\r";
-                break;
-            case '\t':
-                out += "\\t";
-                break;
-            default:
-                if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-                    fmt::format_to(
-                        std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c)
-                    );
-                } else {
-                    out += text.substr(0, length);
-                }
-        }
-        text.remove_prefix(length);
+    if (text.size() <= kTextBytesMax) return append_json_string(out, text);
+    std::size_t end = 0;
+    while (true) {
+        const auto next = end + std::max<std::size_t>(utf8_length(text.substr(end)), 1);
+        if (next > kTextBytesMax) break;
+        end = next;
     }
-    out += '"';
+    append_json_string(out, std::string(text.substr(0, end)).append(kCut));
 }
 
 void append_number(std::string& out, double value) {
