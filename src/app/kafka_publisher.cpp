@@ -45,20 +45,19 @@ std::string_view advice_of(std::string_view error) {
     return "";
 }
 
-relay::Outcome outcome_of(int error) {
-    if (error == 0) return relay::Outcome::acknowledged;
-    switch (kafka::verdict_of(error)) {
-        case kafka::Verdict::retryable:
-        case kafka::Verdict::fatal:
-            return relay::Outcome::retryable;
-        case kafka::Verdict::permanent_event:
-            return relay::Outcome::refused_event;
-        case kafka::Verdict::passing_event:
-            return relay::Outcome::refused_for_now;
-        case kafka::Verdict::permanent_topic:
-            return relay::Outcome::refused_topic;
+// With marks and framing.
+std::size_t bytes_of(const kafka::Record& record) {
+    auto bytes = record.key.size() + record.value.size() + kFramingBytes;
+    for (const auto& headers : {record.headers, record.marks}) {
+        for (const auto& [name, value] : headers)
+            bytes += kHeaderFramingBytes + name.size() + value.size();
     }
-    return relay::Outcome::retryable;
+    return bytes;
+}
+
+kafka::Record without_marks(kafka::Record record) {
+    record.marks = {};
+    return record;
 }
 
 class KafkaPublisher final : public relay::Publisher {
@@ -118,7 +117,7 @@ public:
         return {};
     }
 
-    Result<> publish(const relay::Record& record) override {
+    Result<> publish(const kafka::Record& record) override {
         const auto* limit = limit_of(record.topic);
         if (limit == nullptr) return wait("the topic's limits are being looked up");
         if (limit->bytes_max < batch_bytes_) {
@@ -135,18 +134,10 @@ public:
             if (limit == nullptr) return wait("the topic's limits are being looked up");
             if (limit->is_told && bytes > limit->bytes_max) return refusal(kTooLarge, record);
         }
-        headers_.clear();
-        for (const auto& header : record.headers) headers_.push_back({header.name, header.value});
-        if (!record.marks.empty()) append_marks(record, limit->bytes_max);
-        kafka::Record out;
-        out.topic = record.topic;
-        out.key = record.key;
-        out.value = record.value;
-        out.is_tombstone = record.is_tombstone;
-        out.headers = headers_;
-        out.timestamp_ms = record.timestamp_ms;
-        out.context = record.context;
-        auto taken = producer_->produce(out);
+        // A mark may not be why a record is refused that would be taken without it.
+        auto taken = record.marks.empty() || bytes_of(record) <= limit->bytes_max
+                         ? producer_->produce(record)
+                         : producer_->produce(without_marks(record));
         if (taken) ++in_flight_;
         if (taken || taken.error().code() != Code::rejected) return taken;
         return refusal(taken.error().origin(), record);
@@ -210,18 +201,6 @@ private:
                     .first->second.limit;
     }
 
-    // A mark may not be why a record is refused that would be taken without it.
-    void append_marks(const relay::Record& record, std::size_t bytes_max) {
-        auto bytes = record.key.size() + record.value.size() + kFramingBytes;
-        const auto count = [&](const relay::Header& header) {
-            bytes += kHeaderFramingBytes + header.name.size() + header.value.size();
-        };
-        std::ranges::for_each(record.headers, count);
-        std::ranges::for_each(record.marks, count);
-        if (bytes > bytes_max) return;
-        for (const auto& mark : record.marks) headers_.push_back({mark.name, mark.value});
-    }
-
     tl::unexpected<Error> wait(const char* what) {
         is_waiting_ = true;
         return fail(Code::overloaded, what);
@@ -250,7 +229,7 @@ private:
         );
     }
 
-    tl::unexpected<Error> refusal(std::string_view error, const relay::Record& record) const {
+    tl::unexpected<Error> refusal(std::string_view error, const kafka::Record& record) const {
         const auto bytes = record.key.size() + record.value.size();
         return fail(Code::rejected, explain(error, record.topic, bytes), std::string(error));
     }
@@ -267,27 +246,14 @@ private:
 
     void forward(std::span<const kafka::Report> reports) {
         in_flight_ -= reports.size();
-        reports_.clear();
-        for (const auto& report : reports) {
-            if (report.error == 0) trouble_->is_over();
-            reports_.push_back(
-                {report.context,
-                 outcome_of(report.error),
-                 report.partition,
-                 report.offset,
-                 report.error == 0 ? std::string_view() : name_of(report.error)}
-            );
-        }
+        const auto is_acknowledged = [](const kafka::Report& report) {
+            return report.outcome == kafka::Outcome::acknowledged;
+        };
+        if (std::ranges::any_of(reports, is_acknowledged)) trouble_->is_over();
         is_reporting_ = true;
-        events_.reports(reports_);
+        events_.reports(reports);
         is_reporting_ = false;
         if (in_flight_ == 0 && is_waiting_) wake(executor_, alive_);
-    }
-
-    std::string_view name_of(int error) {
-        const auto [place, is_new] = names_.try_emplace(error);
-        if (is_new) place->second = kafka::name_of(error);
-        return place->second;
     }
 
     asio::any_io_executor executor_;
@@ -303,9 +269,6 @@ private:
     std::size_t in_flight_ = 0;
     bool is_reporting_ = false;
     bool is_waiting_ = false;  ///< publish() answered so, and nothing was said since
-    std::vector<kafka::Header> headers_;
-    std::vector<relay::Report> reports_;
-    std::map<int, std::string> names_;
     std::unique_ptr<kafka::Producer> producer_;
 };
 

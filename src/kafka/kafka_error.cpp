@@ -5,6 +5,8 @@
 #include <librdkafka/rdkafka.h>
 
 #include <array>
+#include <map>
+#include <mutex>
 #include <utility>
 
 namespace txstream::kafka {
@@ -100,8 +102,10 @@ constexpr std::string_view kScramAdvice =
 
 }  // namespace
 
-Verdict verdict_of(int code) noexcept {
+Outcome outcome_of(int code) noexcept {
     switch (code) {
+        case RD_KAFKA_RESP_ERR_NO_ERROR:
+            return Outcome::acknowledged;
         case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
         case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
         case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
@@ -109,10 +113,10 @@ Verdict verdict_of(int code) noexcept {
         case RD_KAFKA_RESP_ERR__INVALID_ARG:
         // A name that no topic can have: nobody will ever make it.
         case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-            return Verdict::permanent_event;
+            return Outcome::refused_event;
         // Its checksum is wrong.
         case RD_KAFKA_RESP_ERR_INVALID_MSG:
-            return Verdict::passing_event;
+            return Outcome::refused_for_now;
         case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
         case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
@@ -121,33 +125,34 @@ Verdict verdict_of(int code) noexcept {
         case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
         case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-            return Verdict::permanent_topic;
-        case RD_KAFKA_RESP_ERR__FATAL:
-        case RD_KAFKA_RESP_ERR__FENCED:
-        case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
-        case RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
-        case RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID:
-            return Verdict::fatal;
-        // Whatever a future broker invents: waiting loses nothing, parking might.
+            return Outcome::refused_topic;
+        // Also what ends an idempotent producer: another one can send the record. And whatever a
+        // future broker invents: waiting loses nothing, parking might.
         default:
-            return Verdict::retryable;
+            return Outcome::retryable;
     }
 }
 
-std::string name_of(int code) {
-    return rd_kafka_err2name(static_cast<rd_kafka_resp_err_t>(code));
+std::string_view name_of(int code) {
+    // librdkafka's own text of a code that it does not know is overwritten by later calls.
+    static std::mutex mutex;
+    static std::map<int, std::string> names;
+    const std::scoped_lock lock(mutex);
+    const auto [place, is_new] = names.try_emplace(code);
+    if (is_new) place->second = rd_kafka_err2name(static_cast<rd_kafka_resp_err_t>(code));
+    return place->second;
 }
 
 Error to_error(int code, std::string what) {
-    auto origin = name_of(code);
-    switch (verdict_of(code)) {
-        case Verdict::permanent_topic:
+    std::string origin(name_of(code));
+    switch (outcome_of(code)) {
+        case Outcome::refused_topic:
             return Error(Code::not_found, std::move(what), std::move(origin));
-        case Verdict::permanent_event:
+        case Outcome::refused_event:
             return Error(Code::rejected, std::move(what), std::move(origin));
-        case Verdict::passing_event:
-        case Verdict::retryable:
-        case Verdict::fatal:
+        case Outcome::acknowledged:
+        case Outcome::refused_for_now:
+        case Outcome::retryable:
             break;
     }
     const bool unanswered = code == RD_KAFKA_RESP_ERR__TIMED_OUT ||

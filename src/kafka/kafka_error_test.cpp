@@ -86,5 +86,22 @@ TEST(TroubleTest, ALoginByScramThatThisLibraryCannotDoIsSaidToBeThat) {
     EXPECT_EQ(is_told, rd_kafka_version() < 0x020601ff) << error.what();
 }
 
+TEST(OutcomeTest, OnlyWhatCannotChangeRefusesAnEvent) {
+    EXPECT_EQ(outcome_of(0), Outcome::acknowledged);
+    EXPECT_EQ(outcome_of(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE), Outcome::refused_event);
+    EXPECT_EQ(outcome_of(RD_KAFKA_RESP_ERR_INVALID_MSG), Outcome::refused_for_now);
+    EXPECT_EQ(outcome_of(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART), Outcome::refused_topic);
+    for (const int code : {int{RD_KAFKA_RESP_ERR__FATAL}, int{RD_KAFKA_RESP_ERR__TRANSPORT}, 12'345})
+        EXPECT_EQ(outcome_of(code), Outcome::retryable) << code;
+}
+
+// librdkafka writes the names of unknown codes into one buffer for each thread.
+TEST(OutcomeTest, ANameLastsAlsoThatOfACodeWhichLibrdkafkaDoesNotKnow) {
+    const auto first = name_of(12'345);
+    for (int code = 12'346; code < 12'400; ++code) (void)name_of(code);
+    EXPECT_EQ(first, "ERR_12345?");
+    EXPECT_EQ(name_of(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE), "MSG_SIZE_TOO_LARGE");
+}
+
 }  // namespace
 }  // namespace txstream::kafka

@@ -32,6 +32,18 @@ std::pair<std::string, std::string> login_of(const Properties& properties) {
     return login;
 }
 
+void add(rd_kafka_headers_t* headers, std::span<const Header> more) {
+    for (const auto& [name, value] : more) {
+        rd_kafka_header_add(
+            headers,
+            name.data(),
+            static_cast<ssize_t>(name.size()),
+            value.data(),
+            static_cast<ssize_t>(value.size())
+        );
+    }
+}
+
 // To Kafka an empty text and none are different things: a tombstone, a record without a key.
 void* memory_of(std::string_view text) {
     return const_cast<char*>(text.data() == nullptr ? "" : text.data());
@@ -89,17 +101,10 @@ public:
     Result<> produce(const Record& record) {
         TXS_TRY(auto* topic, topic_of(record.topic));
         rd_kafka_headers_t* headers = nullptr;
-        if (!record.headers.empty()) {
-            headers = rd_kafka_headers_new(record.headers.size());
-            for (const auto& header : record.headers) {
-                rd_kafka_header_add(
-                    headers,
-                    header.name.data(),
-                    static_cast<ssize_t>(header.name.size()),
-                    header.value.data(),
-                    static_cast<ssize_t>(header.value.size())
-                );
-            }
+        if (const auto count = record.headers.size() + record.marks.size(); count > 0) {
+            headers = rd_kafka_headers_new(count);
+            add(headers, record.headers);
+            add(headers, record.marks);
         }
         rd_kafka_vu_t fields[7];
         std::size_t count = 0;
@@ -127,7 +132,7 @@ public:
         std::string what = rd_kafka_error_string(error);
         rd_kafka_error_destroy(error);
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-            return fail(Code::overloaded, std::move(what), name_of(code));
+            return fail(Code::overloaded, std::move(what), std::string(name_of(code)));
         return tl::unexpected<Error>(to_error(code, std::move(what)));
     }
 
@@ -189,11 +194,14 @@ private:
                     connections_.worked();
                     is_down_ = false;
                 }
+                const auto outcome = outcome_of(messages[i]->err);
                 reports_.push_back(
                     {messages[i]->_private,
-                     messages[i]->err,
+                     outcome,
                      messages[i]->partition,
-                     messages[i]->offset}
+                     messages[i]->offset,
+                     outcome == Outcome::acknowledged ? std::string_view()
+                                                      : name_of(messages[i]->err)}
                 );
             }
             events_.reports(reports_);
@@ -207,7 +215,7 @@ private:
         if (code == RD_KAFKA_RESP_ERR__FATAL) {
             char reason[512];
             const auto cause = rd_kafka_fatal_error(client_.get(), reason, sizeof reason);
-            events_.fatal(Error(Code::unavailable, reason, name_of(cause)));
+            events_.fatal(Error(Code::unavailable, reason, std::string(name_of(cause))));
         } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
             // Its text is "1/1 brokers are down"; the connections' own errors came before it.
             is_down_ = true;

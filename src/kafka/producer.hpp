@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "kafka/kafka_error.hpp"
+#include "kafka/record.hpp"
 #include "runtime/task.hpp"
 
 #include <cstddef>
@@ -20,30 +21,6 @@ namespace txstream::kafka {
 using Properties = std::vector<std::pair<std::string, std::string>>;
 /// Called from librdkafka's threads: (syslog level, text).
 using LogCallback = std::function<void(int level, std::string_view text)>;
-
-struct Header {
-    std::string_view name;
-    std::string_view value;
-};
-
-/// Key and value are not copied: they must live until the record's report, or the producer's end.
-struct Record {
-    std::string_view topic;
-    std::string_view key;
-    std::string_view value;
-    bool is_tombstone = false;  ///< a null value, not an empty one
-    std::span<const Header> headers = {};
-    std::int64_t timestamp_ms = 0;
-    void* context = nullptr;  ///< comes back in the report
-};
-
-/// What became of one record.
-struct Report {
-    void* context;
-    int error;  ///< 0: acknowledged; else a code for verdict_of()
-    std::int32_t partition;
-    std::int64_t offset;
-};
 
 /// An idempotent producer (acks=all) whose reports arrive on the owner's event loop, in batches.
 ///

@@ -96,7 +96,7 @@ TEST(ProducerTest, EachRecordIsReportedOnceWithItsContextAndPlace) {
     std::map<std::string, std::pair<int, std::int64_t>> last;
     std::vector<const Report*> by_record(keys.size(), nullptr);
     for (const auto& report : bench.reports) {
-        EXPECT_EQ(report.error, 0);
+        EXPECT_EQ(report.outcome, Outcome::acknowledged) << report.error;
         by_record[static_cast<std::size_t>(
             static_cast<std::string*>(report.context) - keys.data()
         )] = &report;
@@ -139,7 +139,7 @@ TEST(ProducerTest, ATopicThatWasMissingIsFoundWhenItIsTriedAgain) {
             return false;
         }
         EXPECT_TRUE(bench.eventually([&] { return bench.reports.size() == 1; }));
-        return bench.reports.at(0).error == 0;
+        return bench.reports.at(0).outcome == Outcome::acknowledged;
     };
     EXPECT_FALSE(is_taken());
     EXPECT_FALSE(is_taken());
@@ -158,7 +158,7 @@ TEST(ProducerTest, WhatWaitsForABrokerIsDeliveredWhenItComesBack) {
     EXPECT_TRUE(bench.reports.empty());
     broker->set_up(true);
     ASSERT_TRUE(bench.eventually([&] { return bench.reports.size() == 1; }));
-    EXPECT_EQ(bench.reports[0].error, 0);
+    EXPECT_EQ(bench.reports[0].outcome, Outcome::acknowledged);
 }
 
 TEST(ProducerTest, ItCanBeDroppedWithRecordsInFlight) {
@@ -191,7 +191,7 @@ TEST(ProducerTest, InItsOwnersOrderARefusedBatchEndsNothingAndHalvedTheGuiltyRec
         for (const auto& report : batch) {
             const auto number =
                 static_cast<std::size_t>(static_cast<std::string*>(report.context) - values.data());
-            if (report.error == 0)
+            if (report.outcome == Outcome::acknowledged)
                 delivered.push_back(number);
             else
                 together.push_back(number);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kafka/record.hpp"
 #include "outbox/event.hpp"
 #include "telemetry/trace_context.hpp"
 
@@ -14,10 +15,7 @@
 
 namespace txstream::outbox {
 
-struct Header {
-    std::string_view name;
-    std::string_view value;
-};
+using kafka::Header;
 
 /// One event in wire form. The views point into the page's arena, of `topic` perhaps to the default
 /// topic's name.

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/strong.hpp"
+#include "kafka/record.hpp"
 #include "outbox/event.hpp"
 #include "outbox/lane_store.hpp"
 #include "outbox/reader.hpp"
@@ -86,41 +87,12 @@ public:
     virtual Task<Result<>> release(Deadline deadline) = 0;
 };
 
-using outbox::Header;
+using kafka::Header;
+using kafka::Outcome;
+using kafka::Record;
+using kafka::Report;
 using outbox::RecordHeaders;
 using outbox::WireEvent;
-
-/// What Kafka is to hold. Key and value must live until the record's report, or the publisher's
-/// end.
-struct Record {
-    std::string_view topic;
-    std::string_view key;
-    std::string_view value;
-    bool is_tombstone = false;
-    std::span<const Header> headers = {};
-    /// Headers that say that it is late or sent again. Information only: left out where they could
-    /// make the record too large for its topic.
-    std::span<const Header> marks = {};
-    std::int64_t timestamp_ms = 0;
-    void* context = nullptr;
-};
-
-/// What a failed record means (design: errors are sorted once, in kafka/kafka_error).
-enum class Outcome : std::uint8_t {
-    acknowledged,
-    retryable,        ///< nothing wrong with event or topic: wait and do it again
-    refused_event,    ///< this record will never be taken, or one that went with it
-    refused_for_now,  ///< the same, but the reason may pass
-    refused_topic,    ///< nothing of this topic will be taken until something is changed
-};
-
-struct Report {
-    void* context;
-    Outcome outcome;
-    std::int32_t partition;
-    std::int64_t offset;
-    std::string_view error;  ///< Kafka's name of it, when not acknowledged; lives for ever
-};
 
 /// How a publisher treats a refusal.
 enum class Path : std::uint8_t {
