@@ -116,8 +116,7 @@ TEST(ConfigCheckTest, EveryMistakeIsFoundAtOnceWhereverItIs) {
 }
 
 TEST(ConfigCheckTest, NoGuaranteeOfTheProducerCanBeSet) {
-    for (const auto& [name, value] :
-         kafka::with_guarantees({}, kafka::Producer::Order::gapless)) {
+    for (const auto& [name, value] : kafka::with_guarantees({}, kafka::Producer::Order::gapless)) {
         const auto text = problems({{"KAFKA_PROPERTY_" + name, value}});
         EXPECT_TRUE(has(text, name + " cannot be set: ")) << text;
     }

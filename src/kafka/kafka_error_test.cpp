@@ -91,7 +91,8 @@ TEST(OutcomeTest, OnlyWhatCannotChangeRefusesAnEvent) {
     EXPECT_EQ(outcome_of(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE), Outcome::refused_event);
     EXPECT_EQ(outcome_of(RD_KAFKA_RESP_ERR_INVALID_MSG), Outcome::refused_for_now);
     EXPECT_EQ(outcome_of(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART), Outcome::refused_topic);
-    for (const int code : {int{RD_KAFKA_RESP_ERR__FATAL}, int{RD_KAFKA_RESP_ERR__TRANSPORT}, 12'345})
+    for (const int code :
+         {int{RD_KAFKA_RESP_ERR__FATAL}, int{RD_KAFKA_RESP_ERR__TRANSPORT}, 12'345})
         EXPECT_EQ(outcome_of(code), Outcome::retryable) << code;
 }
 

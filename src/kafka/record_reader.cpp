@@ -133,7 +133,9 @@ public:
                                                    : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
             if (why == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
                 return failed(why, "topic " + name);
-            return fail(Code::not_found, "topic " + name + " does not exist", std::string(name_of(why)));
+            return fail(
+                Code::not_found, "topic " + name + " does not exist", std::string(name_of(why))
+            );
         }
         return found;
     }

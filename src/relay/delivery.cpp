@@ -219,6 +219,8 @@ void Delivery::pump() {
     for (auto& [id, lane] : lanes_) {
         if (now < lane.publish_until) pump(lane, now);
     }
+    end_batch(Path::fast);
+    end_batch(Path::careful);
 }
 
 void Delivery::pump(Lane& lane, Clock::time_point now) {
@@ -292,7 +294,7 @@ bool Delivery::hand_over_next(Lane& lane, Page& page, Clock::time_point now) {
 }
 
 Delivery::Sent Delivery::send(Path path, Lane& lane, Slot& slot, Clock::time_point now) {
-    auto made = publisher(path);
+    auto made = publisher_in_batch(path);
     if (!made) {
         fail("publish_error", made.error());
         if (path == Path::fast) must_restart(kProducerRestart);

@@ -276,6 +276,8 @@ private:
     };
 
     Result<Publisher*> publisher(Path path);
+    Result<Publisher*> publisher_in_batch(Path path);
+    void end_batch(Path path);
     PublisherEvents events_of(Path path);
     void tell_held_lanes();
     void update_delay();
@@ -384,6 +386,8 @@ private:
     std::size_t acknowledging_ = 0;  ///< lanes
     bool needs_restart_ = false;
     bool must_end_careful_ = false;
+    bool has_fast_batch_ = false;  ///< begun by this pump
+    bool has_careful_batch_ = false;
     bool is_full_ = false;  ///< the fast publisher took no more, in this pass
     DelayReason restart_reason_;
     DelayReason delay_;  ///< of all lanes, at the last look

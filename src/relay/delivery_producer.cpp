@@ -26,6 +26,30 @@ Result<Publisher*> Delivery::publisher(Path path) {
     return one.get();
 }
 
+Result<Publisher*> Delivery::publisher_in_batch(Path path) {
+    TXS_TRY(auto* const one, publisher(path));
+    auto& has_begun = path == Path::fast ? has_fast_batch_ : has_careful_batch_;
+    if (!has_begun) TXS_CHECK(one->begin());
+    has_begun = true;
+    return one;
+}
+
+// One pump is one batch of each publisher that it hands something to.
+void Delivery::end_batch(Path path) {
+    const bool is_fast = path == Path::fast;
+    if (!std::exchange(is_fast ? has_fast_batch_ : has_careful_batch_, false)) return;
+    auto& one = is_fast ? *fast_ : *careful_;
+    if (is_fast ? needs_restart_ : must_end_careful_) return one.abort();
+    const auto committed = one.commit();
+    if (committed) return;
+    fail("publish_error", committed.error());
+    if (is_fast) {
+        must_restart(kProducerRestart);
+    } else {
+        must_end_careful_ = true;
+    }
+}
+
 PublisherEvents Delivery::events_of(Path path) {
     PublisherEvents events;
     events.reports = [this, path](std::span<const Report> reports) { on_reports(path, reports); };

@@ -204,6 +204,48 @@ TEST_F(DeliveryTest, WhatAnOpenBreakerHoldsIsHeldByKafkaUntilItCloses) {
     EXPECT_FALSE(blockages_.contains(Blockage::kafka_unavailable));
 }
 
+TEST_F(DeliveryTest, WhatOnePumpHandsOverIsOneBatch) {
+    read(1, {"a", "b"});
+    read(2, {"c"});
+    hand_over();
+    delivery_.pump();
+    EXPECT_EQ(kafka_.calls, (Keys{"begin", "a", "b", "c", "commit"})) << "and none is empty";
+    EXPECT_EQ(kafka_.careful.calls, Keys{});
+}
+
+TEST_F(DeliveryTest, ABatchWhoseProducerMustEndIsAborted) {
+    read(1, {"a"});
+    hand_over();
+    kafka_.calls.clear();
+    kafka_.refuses = Error(Code::unavailable, "broken");
+    read(1, {"b"}, 12);
+    delivery_.pump();
+    EXPECT_EQ(kafka_.calls, (Keys{"begin", "abort"}));
+    EXPECT_TRUE(blockages_.contains(Blockage::kafka_unavailable));
+}
+
+TEST_F(DeliveryTest, ABatchThatCannotBeginSendsNothingAndEndsTheProducer) {
+    kafka_.breaks_at = "begin";
+    read(1, {"a"});
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{});
+    EXPECT_TRUE(delivery_.needs_restart());
+    EXPECT_TRUE(blockages_.contains(Blockage::kafka_unavailable));
+}
+
+TEST_F(DeliveryTest, ABatchThatCannotBeCommittedIsSentAgainByAnotherProducer) {
+    kafka_.breaks_at = "commit";
+    read(1, {"a"});
+    hand_over();
+    EXPECT_TRUE(delivery_.needs_restart());
+    kafka_.breaks_at.clear();
+    delivery_.restart();
+    ASSERT_TRUE(gate_.may_send(Delivery::Clock::now() + 2h));
+    delivery_.pump();
+    EXPECT_EQ(kafka_.keys(), Keys{"a"});
+    EXPECT_EQ(kafka_.producers, 2);
+}
+
 TEST_F(DeliveryTest, BrokersThatCloseIdleConnectionsAreNoFailure) {
     kafka_.events.brokers_down(Error(Code::unavailable, "idle"));
     EXPECT_EQ(breaker_.state(), BreakerState::closed);

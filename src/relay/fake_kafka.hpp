@@ -33,7 +33,8 @@ struct FakeKafkaSide {
         void* context;
         std::string marks;  ///< attempt and reason; empty: none
     };
-    std::vector<Sent> sent;  ///< and not reported
+    std::vector<Sent> sent;          ///< and not reported
+    std::vector<std::string> calls;  ///< keys that were taken, and the boundaries of batches
     PublisherEvents events;
     int producers = 0;
 
@@ -81,6 +82,7 @@ struct FakeKafka : FakeKafkaSide {
     FakeKafkaSide careful;
     /// What publish() answers instead of taking the record.
     std::optional<Error> refuses;
+    std::string breaks_at;  ///< "begin" or "commit" of a batch
     /// For which nothing vouches.
     std::set<std::string, std::less<>> unknown_topics;
     int batches_refused = 0;
@@ -106,8 +108,12 @@ public:
         side_.sent.push_back(
             {std::string(record.topic), std::string(record.key), record.context, std::move(marks)}
         );
+        side_.calls.push_back(std::string(record.key));
         return {};
     }
+    Result<> begin() override { return called("begin"); }
+    Result<> commit() override { return called("commit"); }
+    void abort() override { (void)called("abort"); }
     std::string explain(std::string_view error, std::string_view, std::size_t) const override {
         return std::string(error);
     }
@@ -122,6 +128,13 @@ public:
     }
 
 private:
+    Result<> called(const char* what) {
+        side_.calls.emplace_back(what);
+        if (side_.calls.back() == kafka_.breaks_at)
+            return fail(Code::unavailable, "the transaction is gone");
+        return {};
+    }
+
     FakeKafka& kafka_;
     FakeKafkaSide& side_;
 };

@@ -109,6 +109,13 @@ public:
     /// record is impossible (what() names sizes and limit). Code::not_found: its topic takes
     /// nothing. origin() is Kafka's name for it.
     virtual Result<> publish(const Record& record) = 0;
+    /// What is published between begin() and commit() belongs together: a publisher with
+    /// transactions makes all of it visible or nothing, and reports it afterwards. abort() when the
+    /// owner gives the batch up and will end the publisher. Without transactions the boundary has
+    /// no effect.
+    virtual Result<> begin() { return {}; }
+    virtual Result<> commit() { return {}; }
+    virtual void abort() {}
     /// For people: why Kafka refused a record of this size, with the limit if that is the reason.
     virtual std::string explain(std::string_view error, std::string_view topic, std::size_t bytes)
         const = 0;
