@@ -22,40 +22,41 @@ namespace {
 // the numbers two batches cannot wait for each other.
 constexpr pg::Statement kInsert{
     "txs_insert_orders",
-    "WITH placed AS (INSERT INTO public.orders (id, customer_id, order_number, status,"
-    " total_amount, currency, shipping_street, shipping_number, shipping_complement, shipping_city,"
-    " shipping_state, shipping_zip_code, shipping_country, billing_street, billing_number,"
-    " billing_complement, billing_city, billing_state, billing_zip_code, billing_country,"
-    " created_at, updated_at)"
-    " SELECT id, customer_id, order_number, status, total_amount / 100.0, currency,"
-    " s_street, s_number, nullif(s_complement, ''), s_city, s_state, s_zip_code, s_country,"
-    " b_street, b_number, nullif(b_complement, ''), b_city, b_state, b_zip_code, b_country,"
-    " 'epoch'::timestamptz + created_at * interval '1 microsecond',"
-    " 'epoch'::timestamptz + updated_at * interval '1 microsecond'"
-    " FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[],"
-    "  $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],"
-    "  $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],"
-    "  $21::bigint[], $22::bigint[])"
-    "  AS o(id, customer_id, order_number, status, total_amount, currency,"
-    "   s_street, s_number, s_complement, s_city, s_state, s_zip_code, s_country,"
-    "   b_street, b_number, b_complement, b_city, b_state, b_zip_code, b_country,"
-    "   created_at, updated_at)"
-    " ORDER BY order_number COLLATE \"C\" ON CONFLICT (order_number) DO NOTHING RETURNING id),"
-    " told AS (INSERT INTO txstream.outbox"
-    "  (aggregate_type, aggregate_id, event_type, payload, metadata, headers)"
-    " SELECT 'Order', id::text, 'OrderCreated', payload::json, metadata::json,"
-    "  nullif(headers, '')::json"
-    " FROM unnest($1::uuid[], $23::text[], $24::text[], $31::text[])"
-    "  WITH ORDINALITY AS e(id, payload, metadata, headers, place)"
-    "  JOIN placed USING (id) ORDER BY place),"
-    " listed AS (INSERT INTO public.order_items"
-    "  (order_id, product_id, product_name, quantity, unit_price, total_price)"
-    " SELECT id, product_id, product_name, quantity, unit_price / 100.0, total_price / 100.0"
-    " FROM unnest($25::uuid[], $26::text[], $27::text[], $28::integer[], $29::bigint[],"
-    "  $30::bigint[]) WITH ORDINALITY"
-    "  AS i(id, product_id, product_name, quantity, unit_price, total_price, place)"
-    " JOIN placed USING (id) ORDER BY place RETURNING order_id, id)"
-    " SELECT order_id, id FROM listed ORDER BY id"
+    R"(
+WITH placed AS (INSERT INTO public.orders (id, customer_id, order_number, status,
+total_amount, currency, shipping_street, shipping_number, shipping_complement, shipping_city,
+shipping_state, shipping_zip_code, shipping_country, billing_street, billing_number,
+billing_complement, billing_city, billing_state, billing_zip_code, billing_country,
+created_at, updated_at)
+SELECT id, customer_id, order_number, status, total_amount / 100.0, currency,
+s_street, s_number, nullif(s_complement, ''), s_city, s_state, s_zip_code, s_country,
+b_street, b_number, nullif(b_complement, ''), b_city, b_state, b_zip_code, b_country,
+'epoch'::timestamptz + created_at * interval '1 microsecond',
+'epoch'::timestamptz + updated_at * interval '1 microsecond'
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[],
+ $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
+ $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[],
+ $21::bigint[], $22::bigint[])
+ AS o(id, customer_id, order_number, status, total_amount, currency,
+  s_street, s_number, s_complement, s_city, s_state, s_zip_code, s_country,
+  b_street, b_number, b_complement, b_city, b_state, b_zip_code, b_country,
+  created_at, updated_at)
+ORDER BY order_number COLLATE "C" ON CONFLICT (order_number) DO NOTHING RETURNING id),
+told AS (INSERT INTO txstream.outbox
+ (aggregate_type, aggregate_id, event_type, payload, metadata, headers)
+SELECT 'Order', id::text, 'OrderCreated', payload::json, metadata::json,
+ nullif(headers, '')::json
+FROM unnest($1::uuid[], $23::text[], $24::text[], $31::text[])
+ WITH ORDINALITY AS e(id, payload, metadata, headers, place)
+ JOIN placed USING (id) ORDER BY place),
+listed AS (INSERT INTO public.order_items
+ (order_id, product_id, product_name, quantity, unit_price, total_price)
+SELECT id, product_id, product_name, quantity, unit_price / 100.0, total_price / 100.0
+FROM unnest($25::uuid[], $26::text[], $27::text[], $28::integer[], $29::bigint[],
+ $30::bigint[]) WITH ORDINALITY
+ AS i(id, product_id, product_name, quantity, unit_price, total_price, place)
+JOIN placed USING (id) ORDER BY place RETURNING order_id, id)
+SELECT order_id, id FROM listed ORDER BY id)"
 };
 
 #define TXS_ORDER_COLUMNS                                                                     \
@@ -77,18 +78,19 @@ constexpr pg::Statement kByNumber{
 // reason.
 constexpr pg::Statement kNewest{
     "txs_newest_orders",
-    TXS_ORDER_COLUMNS
-    ", (SELECT coalesce(sum(octet_length(i.product_id) + octet_length(i.product_name) + 120), 0)"
-    "  FROM public.order_items i WHERE i.order_id = o.id)"
-    " FROM (SELECT * FROM public.orders ORDER BY created_at DESC, id DESC"
-    "  LIMIT $1::bigint OFFSET $2::bigint) o ORDER BY o.created_at DESC, o.id DESC",
+    TXS_ORDER_COLUMNS R"(
+, (SELECT coalesce(sum(octet_length(i.product_id) + octet_length(i.product_name) + 120), 0)
+ FROM public.order_items i WHERE i.order_id = o.id)
+FROM (SELECT * FROM public.orders ORDER BY created_at DESC, id DESC
+ LIMIT $1::bigint OFFSET $2::bigint) o ORDER BY o.created_at DESC, o.id DESC)",
     pg::Planning::each_time
 };
 constexpr pg::Statement kItems{
     "txs_order_items",
-    "SELECT order_id, id, product_id, product_name, quantity, (unit_price * 100)::bigint,"
-    " (total_price * 100)::bigint FROM public.order_items"
-    " WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, id"
+    R"(
+SELECT order_id, id, product_id, product_name, quantity, (unit_price * 100)::bigint,
+(total_price * 100)::bigint FROM public.order_items
+WHERE order_id = ANY ($1::uuid[]) ORDER BY order_id, id)"
 };
 
 using domain::Address;

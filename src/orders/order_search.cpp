@@ -21,16 +21,17 @@ constexpr std::size_t kTextBytesMax = 1024;
 // $1, $2 the place (created_at, id) below which the page lies, $3 its rows.
 constexpr pg::Statement kNewest{
     "txs_search_orders_newest",
-    "SELECT " TXS_FOUND_ORDER
-    " FROM (SELECT * FROM public.orders WHERE (created_at, id) < ($1::timestamptz, $2::uuid)"
-    "  ORDER BY created_at DESC, id DESC LIMIT $3::bigint) o ORDER BY o.created_at DESC, o.id DESC"
+    R"(
+SELECT )" TXS_FOUND_ORDER R"(
+FROM (SELECT * FROM public.orders WHERE (created_at, id) < ($1::timestamptz, $2::uuid)
+ ORDER BY created_at DESC, id DESC LIMIT $3::bigint) o ORDER BY o.created_at DESC, o.id DESC)"
 };
 constexpr pg::Statement kOfCustomer{
     "txs_search_orders_customer",
-    "SELECT " TXS_FOUND_ORDER
-    " FROM (SELECT * FROM public.orders WHERE customer_id = $4"
-    "   AND (created_at, id) < ($1::timestamptz, $2::uuid)"
-    "  ORDER BY created_at DESC, id DESC LIMIT $3::bigint) o ORDER BY o.created_at DESC, o.id DESC"
+    R"(
+SELECT )" TXS_FOUND_ORDER R"( FROM (SELECT * FROM public.orders WHERE customer_id = $4
+  AND (created_at, id) < ($1::timestamptz, $2::uuid)
+ ORDER BY created_at DESC, id DESC LIMIT $3::bigint) o ORDER BY o.created_at DESC, o.id DESC)"
 };
 constexpr pg::Statement kByNumber{
     "txs_search_orders_number",
@@ -43,10 +44,10 @@ constexpr pg::Statement kById{
 // the last character of all behind it. $2 the number behind which the page begins, $3 its rows.
 constexpr pg::Statement kByPrefix{
     "txs_search_orders_prefix",
-    "SELECT " TXS_FOUND_ORDER
-    " FROM (SELECT * FROM public.orders WHERE order_number >= $1"
-    "   AND order_number < $1 || U&'\\+10FFFF' AND order_number > $2"
-    "  ORDER BY order_number LIMIT $3::bigint) o ORDER BY o.order_number"
+    R"(
+SELECT )" TXS_FOUND_ORDER R"( FROM (SELECT * FROM public.orders WHERE order_number >= $1
+  AND order_number < $1 || U&'\+10FFFF' AND order_number > $2
+ ORDER BY order_number LIMIT $3::bigint) o ORDER BY o.order_number)"
 };
 
 constexpr const char* kLastId = "ffffffff-ffff-ffff-ffff-ffffffffffff";

@@ -13,43 +13,42 @@ namespace {
 // $1 bounds each walk, over all positions. Columns: snapshot, time; of the lane: published and
 // parked, parked, those that came late, of those in order how many wait; of the walk over its
 // position: whether $1 ended it, first and last id; the newest id of all.
+// clang-format off
 constexpr pg::Statement kFirst{
     "txs_backlog_first",
-    "WITH" TXS_POSITIONS("true"
-    ) ", n AS MATERIALIZED (SELECT greatest($1::bigint / greatest(count(*), 1), 1) AS most FROM p),"
-      " walked AS MATERIALIZED (SELECT p.lanes, s.lane, count(*) AS rows, min(s.id) AS low,"
-      "   max(s.id) AS high, count(*) FILTER (WHERE " TXS_WAITS_BEHIND
-      ") AS waiting FROM p CROSS JOIN LATERAL " TXS_BEHIND(
-          "o.lane, o.id, o.xid", "(SELECT most FROM n)"
-      ) " s GROUP BY p.lanes, s.lane),"
-        " walks AS (SELECT lanes, sum(rows) AS rows, min(low) AS low, max(high) AS high"
-        "  FROM walked GROUP BY lanes),"
-        " late AS (SELECT s.lane, count(*) AS waiting FROM p CROSS JOIN LATERAL " TXS_LATE(
-            "o.lane, o.id, o.xid", "(SELECT most FROM n)"
-        ) " s WHERE " TXS_WAITS_LATE
-          " GROUP BY s.lane)"
-          " SELECT pg_current_snapshot()::text, now(), c.published + c.parked, c.parked,"
-          " coalesce(late.waiting, 0), coalesce(walked.waiting, 0),"
-          " coalesce(walks.rows >= (SELECT most FROM n), false), coalesce(walks.low, 0),"
-          " coalesce(walks.high, 0),"
-          " coalesce((SELECT id FROM txstream.outbox ORDER BY id DESC LIMIT 1), 0)"
-          " FROM l c"
-          " LEFT JOIN walks ON c.lane = ANY (walks.lanes)"
-          " LEFT JOIN walked ON walked.lanes = walks.lanes AND walked.lane = c.lane"
-          " LEFT JOIN late ON late.lane = c.lane ORDER BY c.lane"
+    R"(
+WITH)" TXS_POSITIONS("true") R"(, n AS MATERIALIZED (SELECT greatest($1::bigint / greatest(count(*), 1), 1) AS most FROM p),
+walked AS MATERIALIZED (SELECT p.lanes, s.lane, count(*) AS rows, min(s.id) AS low,
+  max(s.id) AS high, count(*) FILTER (WHERE )" TXS_WAITS_BEHIND R"() AS waiting FROM p CROSS JOIN LATERAL )" TXS_BEHIND("o.lane, o.id, o.xid", "(SELECT most FROM n)") R"(
+s GROUP BY p.lanes, s.lane),
+walks AS (SELECT lanes, sum(rows) AS rows, min(low) AS low, max(high) AS high
+ FROM walked GROUP BY lanes),
+late AS (SELECT s.lane, count(*) AS waiting FROM p CROSS JOIN LATERAL )" TXS_LATE("o.lane, o.id, o.xid", "(SELECT most FROM n)") R"(
+s WHERE )" TXS_WAITS_LATE R"( GROUP BY s.lane)
+SELECT pg_current_snapshot()::text, now(), c.published + c.parked, c.parked,
+coalesce(late.waiting, 0), coalesce(walked.waiting, 0),
+coalesce(walks.rows >= (SELECT most FROM n), false), coalesce(walks.low, 0),
+coalesce(walks.high, 0),
+coalesce((SELECT id FROM txstream.outbox ORDER BY id DESC LIMIT 1), 0)
+FROM l c
+LEFT JOIN walks ON c.lane = ANY (walks.lanes)
+LEFT JOIN walked ON walked.lanes = walks.lanes AND walked.lane = c.lane
+LEFT JOIN late ON late.lane = c.lane ORDER BY c.lane)"
 };
+// clang-format on
 
 // $1 the xmax of the earlier snapshot, $2 its running transactions. OFFSET 0 keeps the latter one
 // probe of the index on (xid) each.
 constexpr pg::Statement kNext{
     "txs_backlog_next",
-    "SELECT pg_current_snapshot()::text, now(), l.published + l.parked, l.parked,"
-    " coalesce(n.appended, 0)"
-    " FROM txstream.lane_positions l LEFT JOIN (SELECT lane, count(*) AS appended FROM ("
-    "  SELECT lane FROM txstream.outbox WHERE xid >= $1::xid8"
-    "  UNION ALL SELECT o.lane FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL"
-    "   (SELECT lane FROM txstream.outbox WHERE xid = r.x OFFSET 0) o) o GROUP BY lane) n"
-    "  ON n.lane = l.lane ORDER BY l.lane"
+    R"(
+SELECT pg_current_snapshot()::text, now(), l.published + l.parked, l.parked,
+coalesce(n.appended, 0)
+FROM txstream.lane_positions l LEFT JOIN (SELECT lane, count(*) AS appended FROM (
+ SELECT lane FROM txstream.outbox WHERE xid >= $1::xid8
+ UNION ALL SELECT o.lane FROM unnest($2::xid8[]) AS r(x) CROSS JOIN LATERAL
+  (SELECT lane FROM txstream.outbox WHERE xid = r.x OFFSET 0) o) o GROUP BY lane) n
+ ON n.lane = l.lane ORDER BY l.lane)"
 };
 
 // A writer may set created_at, and its clock may be wrong. A time that cannot be true only says
@@ -57,40 +56,42 @@ constexpr pg::Statement kNext{
 //
 // The first event of each position that is not published. $1 lanes or NULL: those that have one, or
 // the walk goes on to its bound, $2. Where it found nothing the second column is true.
+// clang-format off
 constexpr pg::Statement kOldest{
     "txs_backlog_oldest",
-    "WITH" TXS_POSITIONS("$1::smallint[] IS NULL OR lane = ANY ($1)"
-    ) " SELECT min(w.created_at) FILTER (WHERE w.created_at BETWEEN now() - interval '30 days'"
-      "  AND now() + interval '1 minute'),"
-      " coalesce(bool_or(w.created_at IS NULL OR w.created_at NOT BETWEEN"
-      "  now() - interval '30 days' AND now() + interval '1 minute'), false), now()"
-      " FROM p LEFT JOIN LATERAL ((SELECT s.created_at FROM " TXS_BEHIND(
-          "o.lane, o.id, o.xid, o.created_at", "$2::bigint"
-      ) " s WHERE " TXS_WAITS_BEHIND
-        " LIMIT 1) UNION ALL (SELECT s.created_at FROM " TXS_RUNNING(
-            "o.lane, o.id, o.xid, o.created_at", "$2::bigint"
-        ) " s WHERE " TXS_WAITS_LATE ")) w ON true"
+    R"(
+WITH)" TXS_POSITIONS("$1::smallint[] IS NULL OR lane = ANY ($1)") R"(
+SELECT min(w.created_at) FILTER (WHERE w.created_at BETWEEN now() - interval '30 days'
+ AND now() + interval '1 minute'),
+coalesce(bool_or(w.created_at IS NULL OR w.created_at NOT BETWEEN
+ now() - interval '30 days' AND now() + interval '1 minute'), false), now()
+FROM p LEFT JOIN LATERAL ((SELECT s.created_at FROM )" TXS_BEHIND("o.lane, o.id, o.xid, o.created_at", "$2::bigint") R"(
+s WHERE )" TXS_WAITS_BEHIND R"( LIMIT 1) UNION ALL (SELECT s.created_at FROM )" TXS_RUNNING("o.lane, o.id, o.xid, o.created_at", "$2::bigint") R"(
+s WHERE )" TXS_WAITS_LATE R"()) w ON true)"
 };
+// clang-format on
 
 // $1: one more than are counted. What the planner knows of the table's size stands for the rest.
 constexpr pg::Statement kParked{
     "txs_backlog_parked",
-    "SELECT event_type, count(*), (SELECT greatest(reltuples, 0)::bigint FROM pg_class"
-    " WHERE oid = 'txstream.dead_letters'::regclass) FROM (SELECT event_type"
-    " FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT $1) d"
-    " GROUP BY event_type"
+    R"(
+SELECT event_type, count(*), (SELECT greatest(reltuples, 0)::bigint FROM pg_class
+WHERE oid = 'txstream.dead_letters'::regclass) FROM (SELECT event_type
+FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT $1) d
+GROUP BY event_type)"
 };
 
 // The oldest partition is the one with the lowest bound; the first is open downwards.
 constexpr pg::Statement kSizes{
     "txs_table_sizes",
-    "SELECT coalesce(sum(bytes), 0)::bigint, count(*),"
-    " coalesce((array_agg(bytes ORDER BY bound NULLS FIRST))[1], 0),"
-    " pg_total_relation_size('txstream.dead_letters')"
-    " FROM (SELECT pg_total_relation_size(c.oid) AS bytes, substring("
-    "  pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \\(''?([0-9]+)')::numeric AS bound"
-    "  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-    "  WHERE i.inhparent = 'txstream.outbox'::regclass) p"
+    R"(
+SELECT coalesce(sum(bytes), 0)::bigint, count(*),
+coalesce((array_agg(bytes ORDER BY bound NULLS FIRST))[1], 0),
+pg_total_relation_size('txstream.dead_letters')
+FROM (SELECT pg_total_relation_size(c.oid) AS bytes, substring(
+ pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''?([0-9]+)')::numeric AS bound
+ FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+ WHERE i.inhparent = 'txstream.outbox'::regclass) p)"
 };
 
 // Events of all lanes. The first that waits of a lane lies far behind its cursor where the cursor

@@ -25,25 +25,25 @@ constexpr int kResolvedReason = 19;
 // it has. $1 causes, $2 events of each that are counted, $3 events whose keys are.
 const pg::Statement kGroups{
     "txs_dead_letter_groups",
-    "WITH RECURSIVE c(error_class, event_type, topic, state, n) AS ("
-    " (SELECT " TXS_CAUSE ", 1::bigint FROM txstream.dead_letters d ORDER BY " TXS_CAUSE
-    " LIMIT 1)"
-    " UNION ALL"
-    " SELECT x.*, c.n + 1 FROM c CROSS JOIN LATERAL (SELECT " TXS_CAUSE
-    "  FROM txstream.dead_letters d WHERE (" TXS_CAUSE
-    ") > (c.error_class, c.event_type, c.topic, c.state) ORDER BY " TXS_CAUSE
-    "  LIMIT 1) x WHERE c.n < $1::bigint)"
-    " SELECT newest.*, c.topic, oldest.first_attempt_at,"
-    "  (SELECT count(*) FROM (SELECT 1 FROM txstream.dead_letters d WHERE " TXS_OF_CAUSE
-    "    LIMIT $2::bigint) counted),"
-    "  (SELECT count(DISTINCT key) FROM (SELECT d.key FROM txstream.dead_letters d "
-    "WHERE " TXS_OF_CAUSE
-    "    ORDER BY d.id DESC, d.xid DESC LIMIT $3::bigint) keyed)"
-    " FROM c CROSS JOIN LATERAL (SELECT " TXS_LETTER
-    " FROM txstream.dead_letters d WHERE " TXS_OF_CAUSE
-    "   ORDER BY d.id DESC, d.xid DESC LIMIT 1) newest"
-    " CROSS JOIN LATERAL (SELECT d.first_attempt_at FROM txstream.dead_letters d "
-    "WHERE " TXS_OF_CAUSE "   ORDER BY d.id, d.xid LIMIT 1) oldest"
+    R"(
+WITH RECURSIVE c(error_class, event_type, topic, state, n) AS (
+(SELECT )" TXS_CAUSE R"(, 1::bigint FROM txstream.dead_letters d ORDER BY )" TXS_CAUSE R"( LIMIT 1)
+UNION ALL
+SELECT x.*, c.n + 1 FROM c CROSS JOIN LATERAL (SELECT )" TXS_CAUSE R"(
+ FROM txstream.dead_letters d WHERE ()" TXS_CAUSE
+    R"() > (c.error_class, c.event_type, c.topic, c.state) ORDER BY )" TXS_CAUSE R"(
+ LIMIT 1) x WHERE c.n < $1::bigint)
+SELECT newest.*, c.topic, oldest.first_attempt_at,
+ (SELECT count(*) FROM (SELECT 1 FROM txstream.dead_letters d WHERE )" TXS_OF_CAUSE R"(
+   LIMIT $2::bigint) counted),
+ (SELECT count(DISTINCT key) FROM (SELECT d.key FROM txstream.dead_letters d WHERE )" TXS_OF_CAUSE
+    R"(
+   ORDER BY d.id DESC, d.xid DESC LIMIT $3::bigint) keyed)
+FROM c CROSS JOIN LATERAL (SELECT )" TXS_LETTER
+    R"( FROM txstream.dead_letters d WHERE )" TXS_OF_CAUSE R"(
+  ORDER BY d.id DESC, d.xid DESC LIMIT 1) newest
+CROSS JOIN LATERAL (SELECT d.first_attempt_at FROM txstream.dead_letters d WHERE )" TXS_OF_CAUSE R"(
+  ORDER BY d.id, d.xid LIMIT 1) oldest)"
 };
 constexpr int kTopic = 20;
 constexpr int kOldest = 21;
@@ -54,23 +54,24 @@ constexpr int kKeys = 23;
 // $5 to $9 the filter. Planned for its values: with a whole cause the index of causes is walked.
 const pg::Statement kLetters{
     "txs_dead_letters",
-    "WITH walked AS MATERIALIZED (SELECT d.id, d.xid, d.event_id, d.key,"
-    "   row_number() OVER (ORDER BY d.id DESC, d.xid DESC) AS place,"
-    "   d.error_class, d.event_type, d.topic, d.state"
-    "  FROM txstream.dead_letters d WHERE (d.id, d.xid) < ($1::bigint, $2::xid8)"
-    "   AND (($5::text IS NULL OR $6::text IS NULL OR $7::text IS NULL OR $8::text IS NULL)"
-    "    OR (d.error_class = $5 AND d.event_type = $6 AND coalesce(d.topic, '') = $7"
-    "     AND d.state = $8))"
-    "  ORDER BY d.id DESC, d.xid DESC LIMIT $4::bigint),"
-    " hits AS MATERIALIZED (SELECT w.id, w.xid, w.event_id FROM walked w"
-    "  WHERE ($5::text IS NULL OR w.error_class = $5) AND ($6::text IS NULL OR w.event_type = $6)"
-    "  AND ($7::text IS NULL OR coalesce(w.topic, '') = $7) AND ($8::text IS NULL OR w.state = $8)"
-    "  AND ($9::text IS NULL OR w.key = $9) ORDER BY w.id DESC, w.xid DESC LIMIT $3::bigint)"
-    " SELECT r.*, c.id, c.xid FROM (SELECT 1) one"
-    " LEFT JOIN (SELECT id, xid FROM walked WHERE place = $4::bigint) c ON true"
-    " LEFT JOIN LATERAL (SELECT " TXS_LETTER
-    "  FROM hits h JOIN txstream.dead_letters d ON d.id = h.id AND d.xid = h.xid"
-    "   AND d.event_id = h.event_id) r ON true ORDER BY r.id DESC, r.xid DESC",
+    R"(
+WITH walked AS MATERIALIZED (SELECT d.id, d.xid, d.event_id, d.key,
+  row_number() OVER (ORDER BY d.id DESC, d.xid DESC) AS place,
+  d.error_class, d.event_type, d.topic, d.state
+ FROM txstream.dead_letters d WHERE (d.id, d.xid) < ($1::bigint, $2::xid8)
+  AND (($5::text IS NULL OR $6::text IS NULL OR $7::text IS NULL OR $8::text IS NULL)
+   OR (d.error_class = $5 AND d.event_type = $6 AND coalesce(d.topic, '') = $7
+    AND d.state = $8))
+ ORDER BY d.id DESC, d.xid DESC LIMIT $4::bigint),
+hits AS MATERIALIZED (SELECT w.id, w.xid, w.event_id FROM walked w
+ WHERE ($5::text IS NULL OR w.error_class = $5) AND ($6::text IS NULL OR w.event_type = $6)
+ AND ($7::text IS NULL OR coalesce(w.topic, '') = $7) AND ($8::text IS NULL OR w.state = $8)
+ AND ($9::text IS NULL OR w.key = $9) ORDER BY w.id DESC, w.xid DESC LIMIT $3::bigint)
+SELECT r.*, c.id, c.xid FROM (SELECT 1) one
+LEFT JOIN (SELECT id, xid FROM walked WHERE place = $4::bigint) c ON true
+LEFT JOIN LATERAL (SELECT )" TXS_LETTER R"(
+ FROM hits h JOIN txstream.dead_letters d ON d.id = h.id AND d.xid = h.xid
+  AND d.event_id = h.event_id) r ON true ORDER BY r.id DESC, r.xid DESC)",
     pg::Planning::each_time
 };
 constexpr int kCutId = 20;
@@ -78,11 +79,12 @@ constexpr int kCutXid = 21;
 
 constexpr pg::Statement kContents{
     "txs_dead_letter_contents",
-    "SELECT d.id, d.xid, d.payload IS NOT NULL OR d.payload_bytes IS NOT NULL,"
-    " d.payload IS NOT NULL, coalesce(convert_to(d.payload::text, 'UTF8'), d.payload_bytes, ''),"
-    " d.content_type, coalesce(d.metadata::text, ''), coalesce(d.headers::text, '')"
-    " FROM unnest($1::bigint[], $2::xid8[]) AS w(id, xid)"
-    " JOIN txstream.dead_letters d ON d.id = w.id AND d.xid = w.xid"
+    R"(
+SELECT d.id, d.xid, d.payload IS NOT NULL OR d.payload_bytes IS NOT NULL,
+d.payload IS NOT NULL, coalesce(convert_to(d.payload::text, 'UTF8'), d.payload_bytes, ''),
+d.content_type, coalesce(d.metadata::text, ''), coalesce(d.headers::text, '')
+FROM unnest($1::bigint[], $2::xid8[]) AS w(id, xid)
+JOIN txstream.dead_letters d ON d.id = w.id AND d.xid = w.xid)"
 };
 
 DeadLetter letter_at(const pg::Rows& rows, std::size_t row) {

@@ -28,19 +28,18 @@ namespace {
 // $3 bytes of the payload that are shown, $4 the largest event whose payload is read.
 const pg::Statement kEvent{
     "txs_event_detail",
-    "SELECT " TXS_EVENT_ROW
-    ", o.is_in_outbox, o.payload IS NOT NULL OR o.payload_bytes IS NOT NULL, o.payload IS NOT NULL,"
-    " CASE WHEN o.size <= $4::bigint THEN substring(" TXS_PAYLOAD
-    " FROM 1 FOR $3::integer) END,"
-    " CASE WHEN o.size <= $4::bigint THEN octet_length(" TXS_PAYLOAD
-    ") ELSE o.size END,"
-    " o.content_type, o.headers::text,"
-    " CASE WHEN pg_column_size(o.metadata) <= 1048576 THEN left(o.metadata::text, $3::integer) END,"
-    " CASE WHEN pg_column_size(o.metadata) <= 1048576 THEN octet_length(o.metadata::text)"
-    "  ELSE pg_column_size(o.metadata) END,"
-    " d.state, d.attempts, d.error_class, left(d.error, 4000), d.first_attempt_at,"
-    " d.last_attempt_at, coalesce(d.resolved_by, ''), coalesce(d.resolved_reason, '')"
-    " FROM " TXS_FOUND TXS_EVENT_JOINS
+    R"(
+SELECT )" TXS_EVENT_ROW
+    R"(, o.is_in_outbox, o.payload IS NOT NULL OR o.payload_bytes IS NOT NULL, o.payload IS NOT NULL,
+CASE WHEN o.size <= $4::bigint THEN substring()" TXS_PAYLOAD R"( FROM 1 FOR $3::integer) END,
+CASE WHEN o.size <= $4::bigint THEN octet_length()" TXS_PAYLOAD R"() ELSE o.size END,
+o.content_type, o.headers::text,
+CASE WHEN pg_column_size(o.metadata) <= 1048576 THEN left(o.metadata::text, $3::integer) END,
+CASE WHEN pg_column_size(o.metadata) <= 1048576 THEN octet_length(o.metadata::text)
+ ELSE pg_column_size(o.metadata) END,
+d.state, d.attempts, d.error_class, left(d.error, 4000), d.first_attempt_at,
+d.last_attempt_at, coalesce(d.resolved_by, ''), coalesce(d.resolved_reason, '')
+FROM )" TXS_FOUND TXS_EVENT_JOINS
 };
 enum Column {
     kInOutbox = 16,
@@ -64,11 +63,12 @@ enum Column {
 
 const pg::Statement kAcknowledged{
     "txs_event_acknowledged",
-    "SELECT p.id, p.written_at, p.events, p.records::text FROM (SELECT $1::bigint AS id,"
-    "  $2::xid8 AS xid, $3::smallint AS lane) o CROSS JOIN LATERAL"
-    " (SELECT * FROM txstream.positions WHERE events > 0 AND last_event >= o.id"
-    "  ORDER BY last_event LIMIT 20000) p WHERE p.first_event <= o.id"
-    " AND txstream.acknowledged_with(p, o.lane, o.id, o.xid) LIMIT 1"
+    R"(
+SELECT p.id, p.written_at, p.events, p.records::text FROM (SELECT $1::bigint AS id,
+ $2::xid8 AS xid, $3::smallint AS lane) o CROSS JOIN LATERAL
+(SELECT * FROM txstream.positions WHERE events > 0 AND last_event >= o.id
+ ORDER BY last_event LIMIT 20000) p WHERE p.first_event <= o.id
+AND txstream.acknowledged_with(p, o.lane, o.id, o.xid) LIMIT 1)"
 };
 
 // $1, $2 the event, $3 its key, $4 how many on each side, $5 among how many.
@@ -90,10 +90,11 @@ const pg::Statement kNeighbours{
 // not offer the planner another.
 const pg::Statement kHeldBehind{
     "txs_event_held_behind",
-    "SELECT " TXS_DEAD_LETTER_ROW
-    " FROM (SELECT * FROM txstream.dead_letters WHERE lane = $3::smallint"
-    "  AND state IN ('parked', 'replaying') AND key = $4::text OFFSET 0) d"
-    " WHERE (d.id, d.xid) < ($1::bigint, $2::xid8) ORDER BY d.id, d.xid LIMIT 1"
+    R"(
+SELECT )" TXS_DEAD_LETTER_ROW R"(
+FROM (SELECT * FROM txstream.dead_letters WHERE lane = $3::smallint
+ AND state IN ('parked', 'replaying') AND key = $4::text OFFSET 0) d
+WHERE (d.id, d.xid) < ($1::bigint, $2::xid8) ORDER BY d.id, d.xid LIMIT 1)"
 };
 
 const pg::Statement kPayloadPart{

@@ -11,29 +11,30 @@ namespace txstream::outbox {
 // take here, "bytes" the sum up to its place.
 const pg::Statement kNewestEvents{
     "txs_newest_events",
-    "SELECT id, aggregate_type, aggregate_id, event_type, status,"
-    " CASE WHEN shown <= $4::bigint THEN coalesce(event_data::text, '') ELSE '' END,"
-    " CASE WHEN shown <= $4::bigint THEN coalesce(event_metadata::text, '') ELSE '' END,"
-    " created_at, published_at, retry_count, coalesce(error_message, ''), size,"
-    " shown > $4::bigint, found"
-    " FROM (SELECT newest.id AS seq, newest.xid AS seq_xid, c.*, count(*) OVER () AS found,"
-    "   row_number() OVER in_order AS place,"
-    "   sum(octet_length(c.aggregate_id) + coalesce(octet_length(c.error_message), 0)"
-    "    + CASE WHEN c.shown <= $4::bigint THEN c.shown ELSE 0 END) OVER in_order AS bytes"
-    "  FROM (SELECT id, xid FROM txstream.outbox"
-    "   ORDER BY id DESC, xid DESC LIMIT $1::bigint OFFSET $2::bigint) newest"
-    "  CROSS JOIN LATERAL (SELECT e.event_id AS id, e.aggregate_type, e.aggregate_id,"
-    "    e.event_type, CASE e.status WHEN 'parked' THEN 'failed' WHEN 'replaying' THEN 'pending'"
-    "     WHEN 'replayed' THEN 'published' ELSE e.status END AS status,"
-    "    e.payload_json AS event_data, e.metadata AS event_metadata, e.created_at,"
-    "    e.published_at, e.attempts AS retry_count, left(e.last_error, " TXS_ERROR_CHARACTERS
-    ") AS error_message, e.size,"
-    "    CASE WHEN e.payload_json IS NOT NULL THEN e.size"
-    "     WHEN pg_column_size(e.metadata) > $4::bigint THEN pg_column_size(e.metadata)"
-    "     ELSE coalesce(octet_length(e.metadata::text), 0) END AS shown"
-    "   FROM txstream.events e WHERE e.id = newest.id AND e.xid = newest.xid) c"
-    "  WINDOW in_order AS (ORDER BY newest.id DESC, newest.xid DESC)) listed"
-    " WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC, seq_xid DESC",
+    R"(
+SELECT id, aggregate_type, aggregate_id, event_type, status,
+CASE WHEN shown <= $4::bigint THEN coalesce(event_data::text, '') ELSE '' END,
+CASE WHEN shown <= $4::bigint THEN coalesce(event_metadata::text, '') ELSE '' END,
+created_at, published_at, retry_count, coalesce(error_message, ''), size,
+shown > $4::bigint, found
+FROM (SELECT newest.id AS seq, newest.xid AS seq_xid, c.*, count(*) OVER () AS found,
+  row_number() OVER in_order AS place,
+  sum(octet_length(c.aggregate_id) + coalesce(octet_length(c.error_message), 0)
+   + CASE WHEN c.shown <= $4::bigint THEN c.shown ELSE 0 END) OVER in_order AS bytes
+ FROM (SELECT id, xid FROM txstream.outbox
+  ORDER BY id DESC, xid DESC LIMIT $1::bigint OFFSET $2::bigint) newest
+ CROSS JOIN LATERAL (SELECT e.event_id AS id, e.aggregate_type, e.aggregate_id,
+   e.event_type, CASE e.status WHEN 'parked' THEN 'failed' WHEN 'replaying' THEN 'pending'
+    WHEN 'replayed' THEN 'published' ELSE e.status END AS status,
+   e.payload_json AS event_data, e.metadata AS event_metadata, e.created_at,
+   e.published_at, e.attempts AS retry_count, left(e.last_error, )" TXS_ERROR_CHARACTERS
+    R"() AS error_message, e.size,
+   CASE WHEN e.payload_json IS NOT NULL THEN e.size
+    WHEN pg_column_size(e.metadata) > $4::bigint THEN pg_column_size(e.metadata)
+    ELSE coalesce(octet_length(e.metadata::text), 0) END AS shown
+  FROM txstream.events e WHERE e.id = newest.id AND e.xid = newest.xid) c
+ WINDOW in_order AS (ORDER BY newest.id DESC, newest.xid DESC)) listed
+WHERE place = 1 OR bytes <= $3::bigint ORDER BY seq DESC, seq_xid DESC)",
     pg::Planning::each_time
 };
 

@@ -16,19 +16,22 @@ constexpr EventSeq kNewest(std::numeric_limits<std::int64_t>::max(), 0);
 
 constexpr pg::Statement kLanes{
     "txs_search_lanes",
-    "SELECT lane, coalesce(lane = txstream.lane_of($1::text), false) FROM txstream.lanes"
-    " ORDER BY lane"
+    R"(
+SELECT lane, coalesce(lane = txstream.lane_of($1::text), false) FROM txstream.lanes
+ORDER BY lane)"
 };
 
 // Of each lane how many events lie behind its position, at most about $2.
+// clang-format off
 const pg::Statement kMaybePending{
     "txs_search_maybe_pending",
-    "WITH" TXS_POSITIONS("lane = ANY ($1::smallint[])"
-    ) " SELECT unnest(p.lanes), n.events FROM p CROSS JOIN LATERAL (SELECT count(*) AS events FROM"
-      " (SELECT 1 FROM " TXS_BEHIND("o.id", "$2::bigint") " s UNION ALL SELECT 1 FROM " TXS_LATE(
-          "o.id", "$2::bigint"
-      ) " s) e) n"
+    R"(
+WITH)" TXS_POSITIONS("lane = ANY ($1::smallint[])") R"(
+SELECT unnest(p.lanes), n.events FROM p CROSS JOIN LATERAL (SELECT count(*) AS events FROM
+(SELECT 1 FROM )" TXS_BEHIND("o.id", "$2::bigint") R"( s UNION ALL SELECT 1 FROM )" TXS_LATE("o.id", "$2::bigint") R"(
+s) e) n)"
 };
+// clang-format on
 
 // The statements of a step. Their parameters: $1, $2 the place (id, xid) below which it looks; $3
 // how many rows it returns; $4 how many it may walk over; $5 to $15 the filter; then their own.
@@ -76,17 +79,18 @@ constexpr int kCutXid = 20;
 
 // $16 lanes or NULL, $17 the id below which nothing is wanted. The primary key alone says where the
 // walk ends, so that of the events on the way only those are formed that are found.
+// clang-format off
 const pg::Statement kWalk{
     "txs_search_walk",
-    "WITH walked AS MATERIALIZED (SELECT id, xid FROM txstream.outbox"
-    "  WHERE (id, xid) < ($1::bigint, $2::xid8) AND id >= $17::bigint"
-    "  ORDER BY id DESC, xid DESC LIMIT $4::bigint),"
-    " cut AS MATERIALIZED (SELECT id, xid FROM walked OFFSET $4::bigint - 1 LIMIT 1)," TXS_HITS(
+    R"(
+WITH walked AS MATERIALIZED (SELECT id, xid FROM txstream.outbox
+ WHERE (id, xid) < ($1::bigint, $2::xid8) AND id >= $17::bigint
+ ORDER BY id DESC, xid DESC LIMIT $4::bigint),
+cut AS MATERIALIZED (SELECT id, xid FROM walked OFFSET $4::bigint - 1 LIMIT 1),)" TXS_HITS(
         "(SELECT " TXS_WALKED " FROM txstream.outbox WHERE (id, xid) < ($1::bigint, $2::xid8)"
         "  AND (id, xid) >= (coalesce((SELECT id FROM cut), $17::bigint),"
         "   coalesce((SELECT xid FROM cut), '0'::xid8)))"
-    )
-        TXS_FOUND(
+    ) TXS_FOUND(
             TXS_EVENT_ROW,
             TXS_EVENT_JOINS,
             "(SELECT created_at FROM txstream.outbox WHERE id >= (SELECT min(id) FROM walked)"
@@ -94,34 +98,35 @@ const pg::Statement kWalk{
         ),
     pg::Planning::each_time
 };
+// clang-format on
 
 // $16 lanes; of each position $4 events hold all that is behind it.
+// clang-format off
 const pg::Statement kPending{
     "txs_search_pending",
-    "WITH" TXS_POSITIONS("lane = ANY ($16::smallint[])"
-    ) ", walked AS MATERIALIZED (SELECT w.* FROM p CROSS JOIN LATERAL " TXS_WAITING(
-          TXS_WALKED, "$4::bigint"
-      ) " w WHERE (w.id, w.xid) < ($1::bigint, $2::xid8)),"
-        " cut AS (SELECT NULL::bigint AS id, NULL::xid8 AS xid)," TXS_HITS("walked") TXS_FOUND(
-            TXS_EVENT_ROW, TXS_EVENT_JOINS, "min(created_at)"
-        ),
+    R"(
+WITH)" TXS_POSITIONS("lane = ANY ($16::smallint[])") R"(, walked AS MATERIALIZED (SELECT w.* FROM p CROSS JOIN LATERAL )" TXS_WAITING(TXS_WALKED, "$4::bigint") R"(
+w WHERE (w.id, w.xid) < ($1::bigint, $2::xid8)),
+cut AS (SELECT NULL::bigint AS id, NULL::xid8 AS xid),)" TXS_HITS("walked") TXS_FOUND(TXS_EVENT_ROW, TXS_EVENT_JOINS, "min(created_at)"),
     pg::Planning::each_time
 };
+// clang-format on
 
 // $16 lanes or NULL, $17 classes of errors or NULL.
+// clang-format off
 const pg::Statement kDead{
     "txs_search_dead",
-    "WITH walked AS MATERIALIZED (SELECT lane, id, xid, created_at, event_id, aggregate_type,"
-    "   aggregate_id, event_type, topic, key, state, error_class, " TXS_TRACEPARENT
-    ", row_number() OVER (ORDER BY id DESC, xid DESC) AS place"
-    "   FROM txstream.dead_letters WHERE (id, xid) < ($1::bigint, $2::xid8)"
-    "   ORDER BY id DESC, xid DESC LIMIT $4::bigint),"
-    " cut AS (SELECT id, xid FROM walked WHERE place = $4::bigint),"
-    " hits AS MATERIALIZED (SELECT o.* FROM walked o WHERE " TXS_WANTED
-    "  AND ($15::text[] IS NULL OR o.state = ANY ($15))"
-    "  AND ($16::smallint[] IS NULL OR o.lane = ANY ($16))"
-    "  AND ($17::text[] IS NULL OR o.error_class = ANY ($17))"
-    "  ORDER BY o.id DESC, o.xid DESC LIMIT $3::bigint)" TXS_FOUND(
+    R"(
+WITH walked AS MATERIALIZED (SELECT lane, id, xid, created_at, event_id, aggregate_type,
+  aggregate_id, event_type, topic, key, state, error_class, )" TXS_TRACEPARENT R"(, row_number() OVER (ORDER BY id DESC, xid DESC) AS place
+  FROM txstream.dead_letters WHERE (id, xid) < ($1::bigint, $2::xid8)
+  ORDER BY id DESC, xid DESC LIMIT $4::bigint),
+cut AS (SELECT id, xid FROM walked WHERE place = $4::bigint),
+hits AS MATERIALIZED (SELECT o.* FROM walked o WHERE )" TXS_WANTED R"(
+ AND ($15::text[] IS NULL OR o.state = ANY ($15))
+ AND ($16::smallint[] IS NULL OR o.lane = ANY ($16))
+ AND ($17::text[] IS NULL OR o.error_class = ANY ($17))
+ ORDER BY o.id DESC, o.xid DESC LIMIT $3::bigint))" TXS_FOUND(
         TXS_DEAD_LETTER_ROW,
         " JOIN txstream.dead_letters d ON d.id = o.id AND d.xid = o.xid AND d.event_id = "
         "o.event_id",
@@ -129,6 +134,7 @@ const pg::Statement kDead{
     ),
     pg::Planning::each_time
 };
+// clang-format on
 
 bool is_dead(EventState state) {
     return state != pending && state != published;

@@ -28,11 +28,14 @@ namespace {
     " SELECT low AS id FROM halves ORDER BY steps DESC LIMIT 1"
 
 // The first half of a sample may be on the other side than its middle.
+// clang-format off
 constexpr pg::Statement kIdsAt{
     "txs_ids_at",
-    "SELECT s.id, (SELECT id FROM txstream.outbox WHERE id >= s.id"
-    "  ORDER BY id OFFSET " TXS_SAMPLE " / 2 LIMIT 1) FROM (" TXS_HALVES("$1::timestamptz") ") s"
+    R"(
+SELECT s.id, (SELECT id FROM txstream.outbox WHERE id >= s.id
+ ORDER BY id OFFSET )" TXS_SAMPLE R"( / 2 LIMIT 1) FROM ()" TXS_HALVES("$1::timestamptz") R"() s)"
 };
+// clang-format on
 
 // Forwards first: an event is written after what tells of its time.
 #define TXS_NEAR(beyond, order)                                          \
@@ -42,27 +45,26 @@ constexpr pg::Statement kIdsAt{
     " LIMIT $4::bigint) w WHERE coalesce(w.key, w.aggregate_id) = t.key" \
     "  AND (t.event_id IS NULL OR w.event_id = t.event_id) LIMIT 1)"
 
+// clang-format off
 const pg::Statement kNear{
     "txs_events_near",
-    "SELECT " TXS_EVENT_ROW
-    ", t.place FROM (SELECT u.* FROM unnest($1::text[],"
-    "  $2::timestamptz[], $3::uuid[]) WITH ORDINALITY AS u(key, about, event_id, place)) t"
-    " CROSS JOIN LATERAL (" TXS_HALVES("t.about"
-    ) ") s"
-      " CROSS JOIN LATERAL (SELECT * FROM (" TXS_NEAR(">=", "ASC") " UNION ALL " TXS_NEAR(
-          "<", "DESC"
-      ) ") b LIMIT 1) o" TXS_EVENT_JOINS
+    R"(
+SELECT )" TXS_EVENT_ROW R"(, t.place FROM (SELECT u.* FROM unnest($1::text[],
+ $2::timestamptz[], $3::uuid[]) WITH ORDINALITY AS u(key, about, event_id, place)) t
+CROSS JOIN LATERAL ()" TXS_HALVES("t.about") R"() s
+CROSS JOIN LATERAL (SELECT * FROM ()" TXS_NEAR(">=", "ASC") R"( UNION ALL )" TXS_NEAR("<", "DESC") R"() b LIMIT 1) o)" TXS_EVENT_JOINS
 };
+// clang-format on
 
 constexpr std::size_t kNearMax = 20'000;
 
 const pg::Statement kOfKey{
     "txs_events_of_key",
-    "SELECT " TXS_EVENT_ROW
-    " FROM (SELECT * FROM (SELECT * FROM txstream.outbox"
-    "   WHERE (id, xid) >= ($1::bigint, $2::xid8) ORDER BY id, xid LIMIT 20000) w"
-    "  WHERE coalesce(w.key, w.aggregate_id) = $3::text LIMIT 50) o" TXS_EVENT_JOINS
-    " ORDER BY o.id, o.xid"
+    R"(
+SELECT )" TXS_EVENT_ROW R"( FROM (SELECT * FROM (SELECT * FROM txstream.outbox
+  WHERE (id, xid) >= ($1::bigint, $2::xid8) ORDER BY id, xid LIMIT 20000) w
+ WHERE coalesce(w.key, w.aggregate_id) = $3::text LIMIT 50) o)" TXS_EVENT_JOINS R"(
+ORDER BY o.id, o.xid)"
 };
 
 }  // namespace

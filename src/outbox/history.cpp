@@ -15,38 +15,38 @@ constexpr pg::Statement kAsynchronousCommit{
     "txs_history_async", "SELECT set_config('synchronous_commit', 'off', true)"
 };
 
-// $13 whether it is the reporter, $14 seconds after which a member is dead.
+// $12 whether it is the reporter, $13 seconds after which a member is dead. Of several that stand
+// by, one fills the slot.
 constexpr pg::Statement kWrite{
     "txs_history_write",
-    "INSERT INTO txstream.history AS h (slot, at, pending, is_estimate, oldest_pending_ms, "
-    "appended,"
-    " settled, parked, breaker, blockages, p50_us, p95_us, p99_us, lanes_owned, relays)"
-    " SELECT floor(extract(epoch FROM t.at) / 10)::bigint % 8640, t.at, $1::bigint, $2::boolean,"
-    "  $3::bigint, $4::bigint, $5::bigint, $6::bigint, greatest($7::smallint, m.breaker),"
-    "  ARRAY(SELECT DISTINCT code FROM unnest($8::text[] || m.codes) AS u(code) ORDER BY code),"
-    "  $9::bigint, $10::bigint, $11::bigint, l.owned, m.relays"
-    " FROM (SELECT clock_timestamp() AS at) t"
-    " CROSS JOIN (SELECT count(*) FILTER (WHERE owner IS NOT NULL"
-    "   AND lease_ends_at >= clock_timestamp())::smallint AS owned,"
-    "   coalesce(bool_or(owner IS NOT NULL AND lease_ends_at >= clock_timestamp())"
-    "    FILTER (WHERE lane = 0), false) AS has_reporter FROM txstream.lane_positions) l"
-    " CROSS JOIN (SELECT count(*)::smallint AS relays,"
-    "   coalesce(max(array_position(ARRAY['closed', 'half_open', 'open'], breaker)) - 1,"
-    "    0)::smallint AS breaker,"
-    "   ARRAY(SELECT DISTINCT b ->> 'code' FROM txstream.members o,"
-    "    json_array_elements(o.blockages) b"
-    "    WHERE o.seen_at >= clock_timestamp() - $13::bigint * interval '1 second') AS codes"
-    "  FROM txstream.members"
-    "  WHERE seen_at >= clock_timestamp() - $13::bigint * interval '1 second') m"
-    " WHERE $12::boolean OR NOT l.has_reporter"
-    // Of several that stand by, one fills the slot.
-    " ON CONFLICT (slot) DO UPDATE SET at = excluded.at, pending = excluded.pending,"
-    "  is_estimate = excluded.is_estimate, oldest_pending_ms = excluded.oldest_pending_ms,"
-    "  appended = excluded.appended, settled = excluded.settled, parked = excluded.parked,"
-    "  breaker = excluded.breaker, blockages = excluded.blockages, p50_us = excluded.p50_us,"
-    "  p95_us = excluded.p95_us, p99_us = excluded.p99_us, lanes_owned = excluded.lanes_owned,"
-    "  relays = excluded.relays"
-    " WHERE $12::boolean OR h.at < excluded.at - interval '10 seconds'"
+    R"(
+INSERT INTO txstream.history AS h (slot, at, pending, is_estimate, oldest_pending_ms, appended,
+settled, parked, breaker, blockages, p50_us, p95_us, p99_us, lanes_owned, relays)
+SELECT floor(extract(epoch FROM t.at) / 10)::bigint % 8640, t.at, $1::bigint, $2::boolean,
+ $3::bigint, $4::bigint, $5::bigint, $6::bigint, greatest($7::smallint, m.breaker),
+ ARRAY(SELECT DISTINCT code FROM unnest($8::text[] || m.codes) AS u(code) ORDER BY code),
+ $9::bigint, $10::bigint, $11::bigint, l.owned, m.relays
+FROM (SELECT clock_timestamp() AS at) t
+CROSS JOIN (SELECT count(*) FILTER (WHERE owner IS NOT NULL
+  AND lease_ends_at >= clock_timestamp())::smallint AS owned,
+  coalesce(bool_or(owner IS NOT NULL AND lease_ends_at >= clock_timestamp())
+   FILTER (WHERE lane = 0), false) AS has_reporter FROM txstream.lane_positions) l
+CROSS JOIN (SELECT count(*)::smallint AS relays,
+  coalesce(max(array_position(ARRAY['closed', 'half_open', 'open'], breaker)) - 1,
+   0)::smallint AS breaker,
+  ARRAY(SELECT DISTINCT b ->> 'code' FROM txstream.members o,
+   json_array_elements(o.blockages) b
+   WHERE o.seen_at >= clock_timestamp() - $13::bigint * interval '1 second') AS codes
+ FROM txstream.members
+ WHERE seen_at >= clock_timestamp() - $13::bigint * interval '1 second') m
+WHERE $12::boolean OR NOT l.has_reporter
+ON CONFLICT (slot) DO UPDATE SET at = excluded.at, pending = excluded.pending,
+ is_estimate = excluded.is_estimate, oldest_pending_ms = excluded.oldest_pending_ms,
+ appended = excluded.appended, settled = excluded.settled, parked = excluded.parked,
+ breaker = excluded.breaker, blockages = excluded.blockages, p50_us = excluded.p50_us,
+ p95_us = excluded.p95_us, p99_us = excluded.p99_us, lanes_owned = excluded.lanes_owned,
+ relays = excluded.relays
+WHERE $12::boolean OR h.at < excluded.at - interval '10 seconds')"
 };
 
 #define TXS_SLOT                                                                           \
@@ -57,38 +57,40 @@ constexpr int kSlotColumns = 15;
 
 constexpr pg::Statement kNewest{
     "txs_history_newest",
-    "SELECT " TXS_SLOT
-    " FROM txstream.history WHERE at > clock_timestamp() - interval '1 day'"
-    " ORDER BY at DESC LIMIT $1"
+    R"(
+SELECT )" TXS_SLOT R"( FROM txstream.history WHERE at > clock_timestamp() - interval '1 day'
+ORDER BY at DESC LIMIT $1)"
 };
 
 // $1 hours, $2 the step in seconds.
 constexpr pg::Statement kSeries{
     "txs_history_series",
-    "SELECT floor(extract(epoch FROM at) / $2::bigint)::bigint * $2::bigint AS step, max(at),"
-    " max(pending), max(oldest_pending_ms), max(appended), max(settled), max(parked), max(p50_us),"
-    " max(p95_us), max(p99_us)"
-    " FROM txstream.history WHERE at > clock_timestamp() - $1::bigint * interval '1 hour'"
-    " GROUP BY step ORDER BY step"
+    R"(
+SELECT floor(extract(epoch FROM at) / $2::bigint)::bigint * $2::bigint AS step, max(at),
+max(pending), max(oldest_pending_ms), max(appended), max(settled), max(parked), max(p50_us),
+max(p95_us), max(p99_us)
+FROM txstream.history WHERE at > clock_timestamp() - $1::bigint * interval '1 hour'
+GROUP BY step ORDER BY step)"
 };
 
 // A slot that is missing for longer than it takes another relay to take the lanes over is a gap.
 constexpr pg::Statement kChanges{
     "txs_history_changes",
-    "SELECT * FROM (SELECT " TXS_SLOT
-    ", lag(at) OVER w AS at0, 0::bigint AS age0, lag(pending) OVER w, lag(is_estimate) OVER w,"
-    " lag(oldest_pending_ms) OVER w, lag(appended) OVER w, lag(settled) OVER w,"
-    " lag(parked) OVER w AS parked0, lag(breaker) OVER w AS breaker0,"
-    " lag(array_to_string(blockages, ',')) OVER w AS blockages0, lag(p50_us) OVER w,"
-    " lag(p95_us) OVER w, lag(p99_us) OVER w, lag(lanes_owned) OVER w AS owned0,"
-    " lag(relays) OVER w, breaker AS breaker1, blockages AS blockages1, parked AS parked1,"
-    " lanes_owned AS owned1"
-    " FROM txstream.history WHERE at > clock_timestamp() - interval '1 day'"
-    " WINDOW w AS (ORDER BY at)) s"
-    " WHERE breaker1 IS DISTINCT FROM breaker0"
-    " OR array_to_string(blockages1, ',') IS DISTINCT FROM blockages0 OR parked1 > parked0"
-    " OR owned1 IS DISTINCT FROM owned0 OR at - at0 > interval '45 seconds'"
-    " ORDER BY at DESC LIMIT $1"
+    R"(
+SELECT * FROM (SELECT )" TXS_SLOT
+    R"(, lag(at) OVER w AS at0, 0::bigint AS age0, lag(pending) OVER w, lag(is_estimate) OVER w,
+lag(oldest_pending_ms) OVER w, lag(appended) OVER w, lag(settled) OVER w,
+lag(parked) OVER w AS parked0, lag(breaker) OVER w AS breaker0,
+lag(array_to_string(blockages, ',')) OVER w AS blockages0, lag(p50_us) OVER w,
+lag(p95_us) OVER w, lag(p99_us) OVER w, lag(lanes_owned) OVER w AS owned0,
+lag(relays) OVER w, breaker AS breaker1, blockages AS blockages1, parked AS parked1,
+lanes_owned AS owned1
+FROM txstream.history WHERE at > clock_timestamp() - interval '1 day'
+WINDOW w AS (ORDER BY at)) s
+WHERE breaker1 IS DISTINCT FROM breaker0
+OR array_to_string(blockages1, ',') IS DISTINCT FROM blockages0 OR parked1 > parked0
+OR owned1 IS DISTINCT FROM owned0 OR at - at0 > interval '45 seconds'
+ORDER BY at DESC LIMIT $1)"
 };
 #undef TXS_SLOT
 

@@ -11,29 +11,26 @@ namespace {
 // cursors stay true in one.
 constexpr pg::Statement kInstance{
     "txs_instance",
-    "SELECT i.refused_why, CASE"
-    " WHEN i.is_the_one IS NULL THEN 'txstream.instance, which says to which cluster and database"
-    "   the outbox belongs, is empty'"
-    " WHEN i.system_identifier <> c.system_identifier THEN format('the outbox belongs to the"
-    " cluster with the system identifier %s, and this one has %s', i.system_identifier,"
-    "   c.system_identifier)"
-    " WHEN i.database_oid <> d.oid THEN format('the outbox belongs to the database with the oid %s,"
-    " and this one has %s', i.database_oid, d.oid)"
-    " WHEN l.beyond IS NOT NULL THEN format('the cursors of the lanes %s know transactions that"
-    " this cluster has not had', l.beyond) END"
-    " FROM pg_catalog.pg_control_system() c"
-    " JOIN pg_catalog.pg_database d ON d.datname = current_database()"
-    " CROSS JOIN (SELECT string_agg(lane::text, ', ' ORDER BY lane) AS beyond FROM "
-    "txstream.lane_positions"
-    "   WHERE greatest(pg_snapshot_xmax(cursor), pg_snapshot_xmax(target))"
-    "     > pg_snapshot_xmax(pg_current_snapshot())) l"
-    " LEFT JOIN txstream.instance i ON true"
+    R"(
+SELECT i.refused_why, CASE
+WHEN i.is_the_one IS NULL THEN 'txstream.instance, which says to which cluster and database   the outbox belongs, is empty'
+WHEN i.system_identifier <> c.system_identifier THEN format('the outbox belongs to the cluster with the system identifier %s, and this one has %s', i.system_identifier,
+  c.system_identifier)
+WHEN i.database_oid <> d.oid THEN format('the outbox belongs to the database with the oid %s, and this one has %s', i.database_oid, d.oid)
+WHEN l.beyond IS NOT NULL THEN format('the cursors of the lanes %s know transactions that this cluster has not had', l.beyond) END
+FROM pg_catalog.pg_control_system() c
+JOIN pg_catalog.pg_database d ON d.datname = current_database()
+CROSS JOIN (SELECT string_agg(lane::text, ', ' ORDER BY lane) AS beyond FROM txstream.lane_positions
+  WHERE greatest(pg_snapshot_xmax(cursor), pg_snapshot_xmax(target))
+    > pg_snapshot_xmax(pg_current_snapshot())) l
+LEFT JOIN txstream.instance i ON true)"
 };
 
 constexpr pg::Statement kRefuse{
     "txs_refuse",
-    "UPDATE txstream.instance SET refused_at = clock_timestamp(), refused_why = $1"
-    " WHERE refused_at IS NULL"
+    R"(
+UPDATE txstream.instance SET refused_at = clock_timestamp(), refused_why = $1
+WHERE refused_at IS NULL)"
 };
 
 }  // namespace

@@ -20,25 +20,28 @@ constexpr pg::Statement kLaneCount{"txs_lane_count", "SELECT count(*) FROM txstr
 
 constexpr pg::Statement kUnowned{
     "txs_unowned_lanes",
-    "SELECT EXISTS (SELECT FROM txstream.lanes l LEFT JOIN txstream.leases e ON e.number = l.lease"
-    " WHERE e.number IS NULL OR e.ends_at < clock_timestamp())"
+    R"(
+SELECT EXISTS (SELECT FROM txstream.lanes l LEFT JOIN txstream.leases e ON e.number = l.lease
+WHERE e.number IS NULL OR e.ends_at < clock_timestamp()))"
 };
 
 // Whether there is something to claim, so that a relay that stands by writes nothing. $1 the
 // number of our lease, $2 our lanes.
 constexpr pg::Statement kFree{
     "txs_free_lanes",
-    "SELECT EXISTS (SELECT FROM txstream.lanes l LEFT JOIN txstream.leases e ON e.number = l.lease"
-    " WHERE e.number IS NULL OR e.ends_at < clock_timestamp()"
-    "  OR (e.number = $1::bigint AND NOT l.lane = ANY ($2::smallint[])))"
+    R"(
+SELECT EXISTS (SELECT FROM txstream.lanes l LEFT JOIN txstream.leases e ON e.number = l.lease
+WHERE e.number IS NULL OR e.ends_at < clock_timestamp()
+ OR (e.number = $1::bigint AND NOT l.lane = ANY ($2::smallint[]))))"
 };
 
 // In a statement of its own: the next one must see what was acknowledged until then. Those that
 // are acknowledging in this moment are left for the next time.
 constexpr pg::Statement kFence{
     "txs_fence",
-    "DELETE FROM txstream.leases WHERE owner IN (SELECT owner FROM txstream.leases"
-    " WHERE ends_at < clock_timestamp() FOR UPDATE SKIP LOCKED)"
+    R"(
+DELETE FROM txstream.leases WHERE owner IN (SELECT owner FROM txstream.leases
+WHERE ends_at < clock_timestamp() FOR UPDATE SKIP LOCKED))"
 };
 
 #define TXS_PROLONG                                                            \
@@ -54,8 +57,9 @@ constexpr pg::Statement kDropLease{
 
 constexpr pg::Statement kNewLease{
     "txs_new_lease",
-    "INSERT INTO txstream.leases (owner, ends_at)"
-    " VALUES ($1, clock_timestamp() + $2::bigint * interval '1 millisecond') RETURNING number"
+    R"(
+INSERT INTO txstream.leases (owner, ends_at)
+VALUES ($1, clock_timestamp() + $2::bigint * interval '1 millisecond') RETURNING number)"
 };
 
 // $1 our lease, $2 how many, $3 the lanes that we know of.
@@ -67,33 +71,35 @@ constexpr pg::Statement kNewLease{
 // not take them as long as we prolong our lease.
 constexpr pg::Statement kClaim{
     "txs_claim",
-    "WITH free AS MATERIALIZED (SELECT l.lane FROM txstream.lanes l"
-    "   JOIN txstream.lanes seen ON seen.lane = l.lane AND seen.epoch = l.epoch"
-    "   LEFT JOIN txstream.leases e ON e.number = seen.lease"
-    "  WHERE e.number IS NULL OR (e.number = $1::bigint AND NOT seen.lane = ANY ($3::smallint[]))"
-    "  ORDER BY seen.lease = $1::bigint DESC, l.lane LIMIT $2::bigint"
-    "  FOR UPDATE OF l SKIP LOCKED)"
-    " UPDATE txstream.lanes l SET lease = $1::bigint, epoch = l.epoch + 1, cursor = p.cursor,"
-    "  target = p.target, last_id = p.last_id, last_xid = p.last_xid, published = p.published,"
-    "  parked = p.parked, advanced_at = p.advanced_at,"
-    "  position = (SELECT coalesce(max(id), 0) FROM txstream.positions)"
-    " FROM free JOIN txstream.lane_positions p ON p.lane = free.lane WHERE l.lane = free.lane"
-    " RETURNING l.lane, l.epoch, l.cursor::text, l.target::text, l.last_id, l.last_xid,"
-    "  l.published, l.parked"
+    R"(
+WITH free AS MATERIALIZED (SELECT l.lane FROM txstream.lanes l
+  JOIN txstream.lanes seen ON seen.lane = l.lane AND seen.epoch = l.epoch
+  LEFT JOIN txstream.leases e ON e.number = seen.lease
+ WHERE e.number IS NULL OR (e.number = $1::bigint AND NOT seen.lane = ANY ($3::smallint[]))
+ ORDER BY seen.lease = $1::bigint DESC, l.lane LIMIT $2::bigint
+ FOR UPDATE OF l SKIP LOCKED)
+UPDATE txstream.lanes l SET lease = $1::bigint, epoch = l.epoch + 1, cursor = p.cursor,
+ target = p.target, last_id = p.last_id, last_xid = p.last_xid, published = p.published,
+ parked = p.parked, advanced_at = p.advanced_at,
+ position = (SELECT coalesce(max(id), 0) FROM txstream.positions)
+FROM free JOIN txstream.lane_positions p ON p.lane = free.lane WHERE l.lane = free.lane
+RETURNING l.lane, l.epoch, l.cursor::text, l.target::text, l.last_id, l.last_xid,
+ l.published, l.parked)"
 };
 
 constexpr pg::Statement kHeldKeys{
     "txs_held_keys",
-    "SELECT DISTINCT lane, key FROM txstream.dead_letters"
-    " WHERE lane = ANY($1::smallint[]) AND state IN ('parked', 'replaying')"
+    R"(
+SELECT DISTINCT lane, key FROM txstream.dead_letters
+WHERE lane = ANY($1::smallint[]) AND state IN ('parked', 'replaying'))"
 };
 
 constexpr pg::Statement kRenew{
     "txs_renew",
-    "WITH lease AS (" TXS_PROLONG
-    " RETURNING number)"
-    " SELECT l.lane FROM lease JOIN txstream.lanes l ON l.lease = lease.number"
-    " WHERE l.lane = ANY ($4::smallint[])"
+    R"(
+WITH lease AS ()" TXS_PROLONG R"( RETURNING number)
+SELECT l.lane FROM lease JOIN txstream.lanes l ON l.lease = lease.number
+WHERE l.lane = ANY ($4::smallint[]))"
 };
 
 // For the rest of its transaction. Nothing that it is used for needs the disk (ADR 0001).
@@ -118,14 +124,14 @@ constexpr pg::Statement kAsynchronousCommit{
     " ours AS MATERIALIZED (SELECT r.*, r.lanes::smallint[] AS named"                              \
     "  FROM unnest($5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::text[],"   \
     "   $11::bigint[], $12::text[], $13::integer[], $14::text[], $15::bigint[], $16::bigint[],"    \
-    "   $17::text[], $18::text[]) AS r(lanes, active, published, parked, cursor, target, "         \
-    "last_id, last_xid,"                                                                           \
+    "   $17::text[], $18::text[]) AS r(lanes, active, published, parked, cursor,"                  \
+    "    target, last_id, last_xid,"                                                               \
     "    events, since, first_event, last_event, records, parts)"                                  \
     "  WHERE (SELECT count(*) FROM owned o WHERE o.lane = ANY (r.lanes::smallint[]))"              \
     "   = cardinality(r.lanes::smallint[])),"                                                      \
     " appended AS (INSERT INTO txstream.positions (lease, lanes, active, published, parked,"       \
-    "   cursor, target, last_id, last_xid, events, since, first_event, last_event, records, "      \
-    "parts)"                                                                                       \
+    "   cursor, target, last_id, last_xid, events, since, first_event, last_event,"                \
+    "   records, parts)"                                                                           \
     "  SELECT $2::bigint, r.named, r.active, r.published::bigint[], r.parked::bigint[],"           \
     "   r.cursor::pg_snapshot, r.target::pg_snapshot, r.last_id, r.last_xid::xid8, r.events,"      \
     "   r.since::pg_snapshot, r.first_event, r.last_event, r.records::json, r.parts::json"         \
@@ -133,32 +139,30 @@ constexpr pg::Statement kAsynchronousCommit{
     "    SELECT p.cursor, p.target, p.last_id, p.last_xid FROM txstream.positions p"               \
     "    WHERE p.id > (SELECT min(position) FROM owned) AND coalesce(p.lease = $2::bigint, false)" \
     "     AND r.named[1] = ANY (p.lanes) ORDER BY p.id DESC LIMIT 1) newest"                       \
-    "   WHERE newest.cursor::text = r.cursor AND newest.target::text IS NOT DISTINCT FROM "        \
-    "r.target"                                                                                     \
+    "   WHERE newest.cursor::text = r.cursor AND newest.target::text IS NOT DISTINCT FROM"         \
+    "    r.target"                                                                                 \
     "    AND (newest.last_id, newest.last_xid) = (r.last_id, r.last_xid::xid8)))"
 
 constexpr pg::Statement kAdvance{"txs_advance", TXS_APPEND " SELECT unnest(named) FROM ours"};
 
 // $24: with all they hold. Without it the copy cannot fail for what a writer wrote.
-constexpr pg::Statement kPark{
-    "txs_park",
-    TXS_APPEND
-    ", aside AS (INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type,"
-    "   aggregate_id, event_type, topic, key, payload, payload_bytes, content_type, metadata,"
-    "   headers, created_at, attempts, error_class, error)"
-    "  SELECT o.id, o.xid, o.event_id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type,"
-    "   o.topic, coalesce(o.key, o.aggregate_id), CASE WHEN $24::boolean THEN o.payload END,"
-    "   CASE WHEN $24::boolean THEN o.payload_bytes END, o.content_type,"
-    "   CASE WHEN $24::boolean THEN o.metadata END, CASE WHEN $24::boolean THEN o.headers END,"
-    "   o.created_at, p.attempts, p.error_class, p.error"
-    "  FROM ours, unnest($19::bigint[], $20::text[], $21::integer[], $22::text[], $23::text[])"
-    "    AS p(id, xid, attempts, error_class, error)"
-    "  JOIN txstream.outbox o ON o.id = p.id AND o.xid = p.xid::xid8"
-    // The same event, parked by a write whose answer was lost; since then an operator may have
-    // decided about it.
-    "  ON CONFLICT (id, xid, event_id) DO NOTHING)"
-    " SELECT unnest(named) FROM ours"
-};
+//
+// ON CONFLICT: the same event, parked by a write whose answer was lost; since then an operator may
+// have decided about it.
+constexpr pg::Statement kPark{"txs_park", TXS_APPEND R"(
+, aside AS (INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type,
+  aggregate_id, event_type, topic, key, payload, payload_bytes, content_type, metadata,
+  headers, created_at, attempts, error_class, error)
+ SELECT o.id, o.xid, o.event_id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type,
+  o.topic, coalesce(o.key, o.aggregate_id), CASE WHEN $24::boolean THEN o.payload END,
+  CASE WHEN $24::boolean THEN o.payload_bytes END, o.content_type,
+  CASE WHEN $24::boolean THEN o.metadata END, CASE WHEN $24::boolean THEN o.headers END,
+  o.created_at, p.attempts, p.error_class, p.error
+ FROM ours, unnest($19::bigint[], $20::text[], $21::integer[], $22::text[], $23::text[])
+   AS p(id, xid, attempts, error_class, error)
+ JOIN txstream.outbox o ON o.id = p.id AND o.xid = p.xid::xid8
+ON CONFLICT (id, xid, event_id) DO NOTHING)
+SELECT unnest(named) FROM ours)"};
 
 std::vector<LaneId> lanes_of(const pg::Rows& rows) {
     std::vector<LaneId> lanes;

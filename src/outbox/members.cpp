@@ -14,28 +14,29 @@ constexpr pg::Statement kAsynchronousCommit{
 };
 
 #define TXS_TIME(parameter) "to_timestamp(" parameter "::bigint / 1000000.0)"
+// clang-format off
 constexpr pg::Statement kWrite{
     "txs_member_write",
-    "INSERT INTO txstream.members (name, host, pid, version, revision, started_at, seen_at, lanes,"
-    " workers, workers_alive, breaker, breaker_failures, breaker_failures_max, breaker_since,"
-    " breaker_probe_at, blockages, settings, config_digest, published, failed, parked,"
-    " published_rate, in_flight, pending_by_lane)"
-    " VALUES ($1, $2, $3, $4, $5, " TXS_TIME("$6"
-    ) ", clock_timestamp(), $7::smallint[], $8, $9,"
-      " $10, $11, $12, " TXS_TIME("$13") ", " TXS_TIME("$14"
-      ) ", $15::json, $16::json, $17, $18, $19,"
-        " $20, $21, $22, $23::bigint[])"
-        " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, lanes = excluded.lanes,"
-        " workers = excluded.workers, workers_alive = excluded.workers_alive,"
-        " breaker = excluded.breaker, breaker_failures = excluded.breaker_failures,"
-        " breaker_failures_max = excluded.breaker_failures_max,"
-        " breaker_since = excluded.breaker_since, breaker_probe_at = excluded.breaker_probe_at,"
-        " blockages = excluded.blockages, settings = excluded.settings,"
-        " config_digest = excluded.config_digest, published = excluded.published,"
-        " failed = excluded.failed, parked = excluded.parked,"
-        " published_rate = excluded.published_rate, in_flight = excluded.in_flight,"
-        " pending_by_lane = excluded.pending_by_lane"
+    R"(
+INSERT INTO txstream.members (name, host, pid, version, revision, started_at, seen_at, lanes,
+workers, workers_alive, breaker, breaker_failures, breaker_failures_max, breaker_since,
+breaker_probe_at, blockages, settings, config_digest, published, failed, parked,
+published_rate, in_flight, pending_by_lane)
+VALUES ($1, $2, $3, $4, $5, )" TXS_TIME("$6") R"(, clock_timestamp(), $7::smallint[], $8, $9,
+$10, $11, $12, )" TXS_TIME("$13") R"(, )" TXS_TIME("$14") R"(, $15::json, $16::json, $17, $18, $19,
+$20, $21, $22, $23::bigint[])
+ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, lanes = excluded.lanes,
+workers = excluded.workers, workers_alive = excluded.workers_alive,
+breaker = excluded.breaker, breaker_failures = excluded.breaker_failures,
+breaker_failures_max = excluded.breaker_failures_max,
+breaker_since = excluded.breaker_since, breaker_probe_at = excluded.breaker_probe_at,
+blockages = excluded.blockages, settings = excluded.settings,
+config_digest = excluded.config_digest, published = excluded.published,
+failed = excluded.failed, parked = excluded.parked,
+published_rate = excluded.published_rate, in_flight = excluded.in_flight,
+pending_by_lane = excluded.pending_by_lane)"
 };
+// clang-format on
 #undef TXS_TIME
 
 constexpr pg::Statement kRemove{
@@ -45,21 +46,23 @@ constexpr pg::Statement kRemove{
 // SKIP LOCKED: relays that start at the same time must not wait for each other.
 constexpr pg::Statement kRemoveDead{
     "txs_member_remove_dead",
-    "DELETE FROM txstream.members WHERE name IN (SELECT name FROM txstream.members"
-    " WHERE seen_at < clock_timestamp() - interval '1 day' OR name IN ("
-    "  SELECT name FROM txstream.members"
-    "  WHERE seen_at < clock_timestamp() - $1::bigint * interval '1 second'"
-    "  ORDER BY seen_at DESC OFFSET $2::bigint) FOR UPDATE SKIP LOCKED)"
+    R"(
+DELETE FROM txstream.members WHERE name IN (SELECT name FROM txstream.members
+WHERE seen_at < clock_timestamp() - interval '1 day' OR name IN (
+ SELECT name FROM txstream.members
+ WHERE seen_at < clock_timestamp() - $1::bigint * interval '1 second'
+ ORDER BY seen_at DESC OFFSET $2::bigint) FOR UPDATE SKIP LOCKED))"
 };
 
 constexpr pg::Statement kRead{
     "txs_member_read",
-    "SELECT name, host, pid, version, revision, started_at, seen_at, lanes::text, workers,"
-    " workers_alive, breaker, breaker_failures, breaker_failures_max, breaker_since,"
-    " breaker_probe_at, blockages, settings, config_digest, published, failed, parked,"
-    " published_rate, in_flight, pending_by_lane::text,"
-    " greatest(extract(epoch FROM clock_timestamp() - seen_at) * 1000, 0)::bigint"
-    " FROM txstream.members ORDER BY seen_at DESC, name LIMIT $1"
+    R"(
+SELECT name, host, pid, version, revision, started_at, seen_at, lanes::text, workers,
+workers_alive, breaker, breaker_failures, breaker_failures_max, breaker_since,
+breaker_probe_at, blockages, settings, config_digest, published, failed, parked,
+published_rate, in_flight, pending_by_lane::text,
+greatest(extract(epoch FROM clock_timestamp() - seen_at) * 1000, 0)::bigint
+FROM txstream.members ORDER BY seen_at DESC, name LIMIT $1)"
 };
 
 // "{1,2,3}"

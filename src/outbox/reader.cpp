@@ -82,28 +82,32 @@ constexpr pg::Statement kWindow{
     "txs_window", TXS_WINDOW "SELECT " TXS_FETCHED_COLUMNS("$7::bigint") " FROM w ORDER BY id, xid"
 };
 
+// clang-format off
 constexpr pg::Statement kWindowBySum{
     "txs_window_by_sum",
-    TXS_WINDOW "SELECT " TXS_FETCHED_COLUMNS("$7::bigint") " FROM (SELECT w.*, " TXS_BYTES_BEFORE(
-        "$7::bigint", ""
-    ) " FROM w) b"
-      " WHERE bytes_before < $8::bigint ORDER BY id, xid"
+    TXS_WINDOW R"(
+SELECT )" TXS_FETCHED_COLUMNS("$7::bigint") R"( FROM (SELECT w.*, )" TXS_BYTES_BEFORE("$7::bigint", "") R"(
+FROM w) b
+WHERE bytes_before < $8::bigint ORDER BY id, xid)"
 };
+// clang-format on
 
 constexpr pg::Statement kFirstOfRunning{
     "txs_first_of_running",
-    "SELECT min(o.id) FROM unnest($1::xid8[]) AS r(x) CROSS JOIN LATERAL"
-    " (SELECT id FROM txstream.outbox WHERE xid = r.x OFFSET 0) o"
+    R"(
+SELECT min(o.id) FROM unnest($1::xid8[]) AS r(x) CROSS JOIN LATERAL
+(SELECT id FROM txstream.outbox WHERE xid = r.x OFFSET 0) o)"
 };
 
 // Also what the target does not see, and what is of other lanes: it is a bound. The index on (xid)
 // brings the rows in the order of transactions.
 constexpr pg::Statement kFirstId{
     "txs_first_id",
-    "SELECT first, xids[1]::text::bigint, xids[cardinality(xids)]::text::bigint,"
-    " coalesce(cardinality(xids), 0) FROM (SELECT min(id) AS first, array_agg(xid) AS xids FROM"
-    "  (SELECT id, xid FROM txstream.outbox WHERE xid >= $1::xid8 AND xid < $2::xid8"
-    "   ORDER BY xid LIMIT $3::bigint) w) n"
+    R"(
+SELECT first, xids[1]::text::bigint, xids[cardinality(xids)]::text::bigint,
+coalesce(cardinality(xids), 0) FROM (SELECT min(id) AS first, array_agg(xid) AS xids FROM
+ (SELECT id, xid FROM txstream.outbox WHERE xid >= $1::xid8 AND xid < $2::xid8
+  ORDER BY xid LIMIT $3::bigint) w) n)"
 };
 
 // For a transaction that has more rows than a step. OFFSET 0: min(id) would walk the primary key
@@ -117,14 +121,15 @@ constexpr pg::Statement kHighestId{"txs_highest_id", "SELECT max(id) FROM txstre
 
 constexpr pg::Statement kPage{"txs_page", TXS_PAGE(TXS_FETCHED_COLUMNS("$9::bigint"))};
 
+// clang-format off
 constexpr pg::Statement kPageBySum{
     "txs_page_by_sum",
-    "SELECT " TXS_FETCHED_COLUMNS("$9::bigint") " FROM (SELECT p.*, " TXS_BYTES_BEFORE(
-        "$9::bigint", "ORDER BY id, xid"
-    ) "  FROM (" TXS_PAGE(TXS_EVENT_COLUMNS
-    ) ") p) b"
-      " WHERE bytes_before < $10::bigint ORDER BY id, xid"
+    R"(
+SELECT )" TXS_FETCHED_COLUMNS("$9::bigint") R"( FROM (SELECT p.*, )" TXS_BYTES_BEFORE("$9::bigint", "ORDER BY id, xid") R"(
+ FROM ()" TXS_PAGE(TXS_EVENT_COLUMNS) R"() p) b
+WHERE bytes_before < $10::bigint ORDER BY id, xid)"
 };
+// clang-format on
 
 // The text of a bytea.
 std::string bits_of(std::span<const LaneId> lanes) {

@@ -11,60 +11,62 @@ namespace {
 // reset_val: what the session would have had without our own SET.
 constexpr pg::Statement kSituation{
     "txs_situation",
-    "SELECT clock_timestamp(), pg_is_in_recovery(),"
-    " (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only'),"
-    " l.lanes, l.owned, l.ever, l.unowned_since, l.advanced_at,"
-    " (SELECT created_at FROM txstream.outbox ORDER BY xid DESC LIMIT 1),"
-    " i.refused_at IS NOT NULL, i.refused_at, coalesce(i.refused_why, '')"
-    " FROM (SELECT count(*) AS lanes, count(*) FILTER (WHERE owner IS NOT NULL"
-    "   AND lease_ends_at >= clock_timestamp()) AS owned, bool_or(epoch > 0) AS ever,"
-    "  max(lease_ends_at) FILTER (WHERE lease_ends_at < clock_timestamp()) AS unowned_since,"
-    "  max(advanced_at) AS advanced_at FROM txstream.lane_positions) l"
-    " LEFT JOIN txstream.instance i ON true"
+    R"(
+SELECT clock_timestamp(), pg_is_in_recovery(),
+(SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only'),
+l.lanes, l.owned, l.ever, l.unowned_since, l.advanced_at,
+(SELECT created_at FROM txstream.outbox ORDER BY xid DESC LIMIT 1),
+i.refused_at IS NOT NULL, i.refused_at, coalesce(i.refused_why, '')
+FROM (SELECT count(*) AS lanes, count(*) FILTER (WHERE owner IS NOT NULL
+  AND lease_ends_at >= clock_timestamp()) AS owned, bool_or(epoch > 0) AS ever,
+ max(lease_ends_at) FILTER (WHERE lease_ends_at < clock_timestamp()) AS unowned_since,
+ max(advanced_at) AS advanced_at FROM txstream.lane_positions) l
+LEFT JOIN txstream.instance i ON true)"
 };
 
 constexpr pg::Statement kRole{"txs_role", "SELECT current_user::text"};
 
 // $1 lanes, $2 how many events of each are counted: of all lanes as many are walked over, since a
 // lane has about its share of them.
+// clang-format off
 constexpr pg::Statement kWaiting{
     "txs_waiting",
-    "WITH" TXS_POSITIONS("lane = ANY ($1::smallint[])"
-    ) ", n AS MATERIALIZED (SELECT $2::bigint * count(*) AS walked,"
-      "  $2::bigint * cardinality($1) AS counted FROM l)"
-      " SELECT least(count(*) FILTER (WHERE w.waits), n.counted),"
-      "  least(count(DISTINCT w.key) FILTER (WHERE w.waits), n.counted),"
-      "  coalesce(bool_or(w.place >= n.walked), false)"
-      "   OR count(*) FILTER (WHERE w.waits) >= n.counted"
-      " FROM n LEFT JOIN (p CROSS JOIN LATERAL ("
-      "  SELECT s.key, " TXS_WAITS_BEHIND
-      " AS waits, row_number() OVER () AS place FROM " TXS_BEHIND(
+    R"(
+WITH)" TXS_POSITIONS("lane = ANY ($1::smallint[])") R"(, n AS MATERIALIZED (SELECT $2::bigint * count(*) AS walked,
+ $2::bigint * cardinality($1) AS counted FROM l)
+SELECT least(count(*) FILTER (WHERE w.waits), n.counted),
+ least(count(DISTINCT w.key) FILTER (WHERE w.waits), n.counted),
+ coalesce(bool_or(w.place >= n.walked), false)
+  OR count(*) FILTER (WHERE w.waits) >= n.counted
+FROM n LEFT JOIN (p CROSS JOIN LATERAL (
+ SELECT s.key, )" TXS_WAITS_BEHIND R"( AS waits, row_number() OVER () AS place FROM )" TXS_BEHIND(
           "o.lane, o.id, o.xid, coalesce(o.key, o.aggregate_id) AS key", "(SELECT walked FROM n)"
-      ) " s UNION ALL SELECT s.key, " TXS_WAITS_LATE
-        " AS waits, row_number() OVER () FROM " TXS_LATE(
+      ) R"( s UNION ALL SELECT s.key, )" TXS_WAITS_LATE R"( AS waits, row_number() OVER () FROM )" TXS_LATE(
             "o.lane, o.id, o.xid, coalesce(o.key, o.aggregate_id) AS key", "(SELECT walked FROM n)"
-        ) " s) w) ON true GROUP BY n.counted"
+        ) R"( s) w) ON true GROUP BY n.counted)"
 };
+// clang-format on
 
 constexpr pg::Statement kParked{
     "txs_parked_classes",
-    "SELECT error_class, count(*),"
-    " count(*) FILTER (WHERE last_attempt_at > clock_timestamp() - interval '10 minutes'),"
-    " min(first_attempt_at), max(last_attempt_at)"
-    " FROM (SELECT error_class, first_attempt_at, last_attempt_at FROM txstream.dead_letters"
-    "  WHERE state IN ('parked', 'replaying') LIMIT $1) d"
-    " GROUP BY error_class ORDER BY count(*) DESC, error_class"
+    R"(
+SELECT error_class, count(*),
+count(*) FILTER (WHERE last_attempt_at > clock_timestamp() - interval '10 minutes'),
+min(first_attempt_at), max(last_attempt_at)
+FROM (SELECT error_class, first_attempt_at, last_attempt_at FROM txstream.dead_letters
+ WHERE state IN ('parked', 'replaying') LIMIT $1) d
+GROUP BY error_class ORDER BY count(*) DESC, error_class)"
 };
 
 constexpr pg::Statement kLanes{
     "txs_lanes",
-    "SELECT l.lane, l.owner, l.epoch, l.lease_ends_at,"
-    " coalesce(l.owner IS NOT NULL AND l.lease_ends_at >= clock_timestamp(), false),"
-    " l.target IS NOT NULL, l.advanced_at, l.published, l.parked, coalesce(h.keys, 0)"
-    " FROM txstream.lane_positions l LEFT JOIN (SELECT lane, count(DISTINCT key) AS keys FROM ("
-    "  SELECT lane, key FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT "
-    "$1) d"
-    "  GROUP BY lane) h ON h.lane = l.lane ORDER BY l.lane"
+    R"(
+SELECT l.lane, l.owner, l.epoch, l.lease_ends_at,
+coalesce(l.owner IS NOT NULL AND l.lease_ends_at >= clock_timestamp(), false),
+l.target IS NOT NULL, l.advanced_at, l.published, l.parked, coalesce(h.keys, 0)
+FROM txstream.lane_positions l LEFT JOIN (SELECT lane, count(DISTINCT key) AS keys FROM (
+ SELECT lane, key FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT $1) d
+ GROUP BY lane) h ON h.lane = l.lane ORDER BY l.lane)"
 };
 
 std::optional<Moment> optional_time(const pg::Rows& rows, std::size_t row, int column) {

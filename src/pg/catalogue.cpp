@@ -98,8 +98,9 @@ ORDER BY 1
 
 constexpr Statement kParameters{
     "txs_migrate_parameters",
-    "SELECT p.key, p.value FROM txstream.schema_migrations m, json_each_text(m.parameters) p"
-    " WHERE m.migration_set = $1 ORDER BY m.version"
+    R"(
+SELECT p.key, p.value FROM txstream.schema_migrations m, json_each_text(m.parameters) p
+WHERE m.migration_set = $1 ORDER BY m.version)"
 };
 
 constexpr std::size_t kDefinitionBytesMax = 400;

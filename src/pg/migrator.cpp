@@ -31,38 +31,41 @@ constexpr std::chrono::milliseconds kLockPoll{50};
 constexpr Statement kUnlock{"txs_migrate_unlock", "SELECT pg_advisory_unlock(8392585648256897133)"};
 
 constexpr const char* kPrepare =
-    "CREATE SCHEMA IF NOT EXISTS txstream;\n"
-    "CREATE TABLE IF NOT EXISTS txstream.schema_migrations (\n"
-    "    migration_set text NOT NULL, version integer NOT NULL, name text NOT NULL,\n"
-    "    checksum text NOT NULL, parameters json NOT NULL DEFAULT '{}',\n"
-    "    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),\n"
-    "    PRIMARY KEY (migration_set, version));\n";
+    R"(
+CREATE SCHEMA IF NOT EXISTS txstream;
+CREATE TABLE IF NOT EXISTS txstream.schema_migrations (
+    migration_set text NOT NULL, version integer NOT NULL, name text NOT NULL,
+    checksum text NOT NULL, parameters json NOT NULL DEFAULT '{}',
+    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (migration_set, version));
+)";
 
 // Other programs have schemas of this name, too, and other migration tools tables of that one.
 constexpr Statement kPlace{
     "txs_migrate_place",
-    "SELECT current_setting('server_encoding'),"
-    " to_regclass('txstream.schema_migrations') IS NOT NULL,"
-    " 6 = (SELECT count(*) FROM pg_attribute WHERE attrelid = "
-    "to_regclass('txstream.schema_migrations')"
-    "  AND attname IN ('migration_set', 'version', 'name', 'checksum', 'parameters', "
-    "'applied_at')),"
-    " (SELECT string_agg(name, ', ') FROM (SELECT relname AS name FROM pg_class"
-    "   WHERE relnamespace = to_regnamespace('txstream')"
-    "  UNION SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace('txstream')"
-    "  UNION SELECT typname FROM pg_type WHERE typnamespace = to_regnamespace('txstream')"
-    "  ORDER BY name LIMIT 5) foreign_object)"
+    R"(
+SELECT current_setting('server_encoding'),
+to_regclass('txstream.schema_migrations') IS NOT NULL,
+6 = (SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('txstream.schema_migrations')
+ AND attname IN ('migration_set', 'version', 'name', 'checksum', 'parameters', 'applied_at')),
+(SELECT string_agg(name, ', ') FROM (SELECT relname AS name FROM pg_class
+  WHERE relnamespace = to_regnamespace('txstream')
+ UNION SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace('txstream')
+ UNION SELECT typname FROM pg_type WHERE typnamespace = to_regnamespace('txstream')
+ ORDER BY name LIMIT 5) foreign_object))"
 };
 constexpr Statement kApplied{
     "txs_migrate_applied",
-    "SELECT migration_set, version, name, checksum,"
-    " to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-    " FROM txstream.schema_migrations ORDER BY migration_set, version"
+    R"(
+SELECT migration_set, version, name, checksum,
+to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+FROM txstream.schema_migrations ORDER BY migration_set, version)"
 };
 constexpr Statement kRecord{
     "txs_migrate_record",
-    "INSERT INTO txstream.schema_migrations (migration_set, version, name, checksum, parameters)"
-    " VALUES ($1, $2::integer, $3, $4, $5::json)"
+    R"(
+INSERT INTO txstream.schema_migrations (migration_set, version, name, checksum, parameters)
+VALUES ($1, $2::integer, $3, $4, $5::json))"
 };
 
 struct Applied {
@@ -387,9 +390,12 @@ std::string migration_script(const std::vector<MigrationSet>& sets) {
             script += alone ? "" : "BEGIN;\nSET LOCAL search_path = pg_catalog, pg_temp;\n";
             script += sql;
             script += fmt::format(
-                "\nINSERT INTO txstream.schema_migrations"
-                " (migration_set, version, name, checksum, parameters)\n"
-                "VALUES ('{}', {}, '{}', '{}', '{}');\n",
+                R"(
+
+INSERT INTO txstream.schema_migrations
+(migration_set, version, name, checksum, parameters)
+VALUES ('{}', {}, '{}', '{}', '{}');
+)",
                 set.name,
                 migration.version,
                 migration.name,
