@@ -107,6 +107,10 @@ health: ## ask the running API how it is
 console: ## open the console: the link of the one that runs, or start it alone (with the services it needs)
 	@tools/stack.sh console up
 
+.PHONY: console-stop
+console-stop: ## end the console that `make console` started
+	@tools/stack.sh console down
+
 .PHONY: logs
 logs: ## follow the log of the txstream that start-all started
 	@tools/stack.sh logs
@@ -236,15 +240,3 @@ check: lint test-unit ## lint and the unit tests: what to run before a commit
 .PHONY: clean
 clean: ## stop-all, then remove var/ and build/
 	@tools/stack.sh clean
-
-# --- of the earlier system -------------------------------------------------------------------------------------------
-
-.PHONY: kafka-ui-download kafka-ui-start kafka-ui-stop kafka-ui-clean
-kafka-ui-download: build ## nothing to download: the console is in the binary
-
-kafka-ui-start: console ## the console replaces the Kafka UI
-
-kafka-ui-stop: ## end the console that kafka-ui-start started
-	@tools/stack.sh console down
-
-kafka-ui-clean: kafka-ui-stop ## the console keeps no files; the same as kafka-ui-stop

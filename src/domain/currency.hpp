@@ -5,7 +5,7 @@
 
 namespace txstream::domain {
 
-/// Of an order that names none, as the original's are.
+/// Of an order that names none, as the earlier system's are.
 constexpr std::string_view kCurrencyDefault = "BRL";
 
 /// The decimals of a currency's minor unit: 2 for BRL, 0 for JPY, 3 for KWD. Nothing unless `code`

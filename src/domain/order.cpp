@@ -50,7 +50,7 @@ Result<> require_address(std::string_view path, const Address& address) {
     return {};
 }
 
-/// The original's rules, in its order.
+/// The earlier system's rules, in its order.
 Result<> check_contract(const CreateOrder& request) {
     TXS_CHECK(require("", "customer_id", request.customer_id));
     TXS_CHECK(require("", "order_number", request.order_number));

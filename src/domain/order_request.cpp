@@ -112,8 +112,8 @@ private:
     std::string path_;
 };
 
-// Unknown members are ignored, as the original does. Not so one that is meant to say the currency
-// ("curency", "Currency", "currency_code"): ignored, it would make reais of dollars.
+// Unknown members are ignored, as the earlier system does. Not so one that is meant to say the
+// currency ("curency", "Currency", "currency_code"): ignored, it would make reais of dollars.
 bool means_currency(std::string_view name) {
     std::string letters;
     for (const char c : name.substr(0, 64)) {

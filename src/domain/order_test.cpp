@@ -36,7 +36,7 @@ TEST(ValidateTest, ARequestWithoutFaultPasses) {
     EXPECT_EQ(fault(a_request()), "none");
 }
 
-// Aim: the original's rules come in its order and with its words. Method: an empty request is
+// Aim: the earlier system's rules come in its order and with its words. Method: an empty request is
 // mended one fault at a time, and each time the next message must appear.
 TEST(ValidateTest, FaultsAreReportedInTheContractsOrder) {
     CreateOrder request;

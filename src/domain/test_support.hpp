@@ -15,9 +15,9 @@
 
 namespace txstream::domain::test {
 
-/// A file of tests/data/original-examples: the calls that the original documents.
+/// A file of tests/data/earlier-examples: the calls that the earlier system documents.
 inline std::string example(std::string_view name) {
-    const auto path = std::string(TXS_SOURCE_DIR "/tests/data/original-examples/").append(name);
+    const auto path = std::string(TXS_SOURCE_DIR "/tests/data/earlier-examples/").append(name);
     std::ifstream file(path, std::ios::binary);
     EXPECT_TRUE(file) << path;
     return {std::istreambuf_iterator<char>(file), {}};

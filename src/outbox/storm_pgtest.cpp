@@ -163,7 +163,7 @@ class OutboxStormPgTest : public tests::OutboxTest {
 protected:
     OutboxStormPgTest() : seed_(seed()) {
         // The seed repeats what each actor does, not how the server's scheduler weaves them.
-        std::printf("seed %u (TXSTREAM_TEST_SEED repeats it)\n", seed_);
+        std::printf("TXS_TEST_SEED=%u\n", seed_);
     }
     /// Calls `each` until all writers have ended.
     template <class Function>
@@ -183,7 +183,7 @@ protected:
 
 private:
     static std::uint32_t seed() {
-        const char* given = std::getenv("TXSTREAM_TEST_SEED");
+        const char* given = std::getenv("TXS_TEST_SEED");
         return given ? static_cast<std::uint32_t>(std::stoul(given)) : std::random_device{}();
     }
 };

@@ -14,7 +14,7 @@ namespace txstream::outbox {
 /// that are missing or detached, unlogged tables, missing lanes.
 ///
 /// Reads the catalogue and txstream.lanes only, in a millisecond or two, with any role's rights on
-/// them; `pg::check_catalogue` compares everything.
+/// them; `pg::schema_differences` compares everything.
 Task<Result<>> check_structure(pg::Connection& connection, Deadline deadline);
 
 }  // namespace txstream::outbox

@@ -13,7 +13,7 @@ using telemetry::kFastBuckets;
 using telemetry::Label;
 using enum telemetry::Reporter;
 
-/// The original's, for the delays of retries.
+/// The earlier system's, for the delays of retries.
 constexpr std::array<double, 8> kRetryDelayBuckets{0.1, 0.5, 1, 2, 5, 10, 30, 60};
 constexpr unsigned kRetryLabelMax = 10;
 /// Entries of a tally that are kept for the next page: types that come by chance must not pile up
@@ -122,8 +122,9 @@ Metrics::Metrics(telemetry::Registry& registry)
       )),
       failed_(registry.counters(
           {"txstream_events_failed_total",
-           "Tries that failed, by what failed. publish_error counts each event that Kafka "
-           "refused; the others each statement or lost lease.",
+           "What failed: publish_error, events that Kafka refused, alone or with their topic; "
+           "database_error, reads and leases; update_error, writes of positions and dead letters; "
+           "lock_error, lanes that another relay took.",
            relay,
            "publish_error: see the dead letters. The others: see the log, and PostgreSQL.",
            "sum by (error_type) (increase(txstream_events_failed_total[15m]))"},
@@ -147,8 +148,8 @@ Metrics::Metrics(telemetry::Registry& registry)
       )),
       processing_(registry.histograms(
           {"txstream_event_processing_duration_seconds",
-           "From reading an event to its cursor being moved; event_type batch is the page as a "
-           "whole.",
+           "From reading a page of events to writing the position behind it, once for each of its "
+           "events; once for the page under event_type batch.",
            relay,
            "Slow beside the publishing duration: PostgreSQL is slow to take acknowledgements.",
            "histogram_quantile(0.99, sum by (le) "
@@ -158,7 +159,7 @@ Metrics::Metrics(telemetry::Registry& registry)
       )),
       publishing_(registry.histograms(
           {"txstream_event_publishing_duration_seconds",
-           "From handing an event to the producer to Kafka's acknowledgement.",
+           "From handing over the first event of a page to Kafka's acknowledgement of the event.",
            relay,
            "Slow: look at the brokers, at acks and min.insync.replicas.",
            "histogram_quantile(0.99, sum by (le, topic) "

@@ -51,13 +51,13 @@ private:
     };
 };
 
-/// Label `status` of txstream_events_processed_total, as in the original.
+/// Label `status` of txstream_events_processed_total, as in the earlier system.
 enum class Processed : std::uint8_t {
     published,
     permanently_failed,  ///< parked as a dead letter
 };
 
-/// Label `error_type` of txstream_events_failed_total, as in the original.
+/// Label `error_type` of txstream_events_failed_total, as in the earlier system.
 enum class Failure : std::uint8_t { database_error, lock_error, publish_error, update_error };
 
 /// What becomes of a record that was handed to Kafka and is sent again: label `outcome` of

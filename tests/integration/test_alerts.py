@@ -20,7 +20,7 @@ import yaml
 from support.alerting import COMMITTED, Watch, quick_routes, quick_rules
 from support.world import BINARY, ROOT, clean_environment, eventually
 
-ORDER = json.loads((ROOT / "tests/data/original-examples/create-simple.json").read_text())
+ORDER = json.loads((ROOT / "tests/data/earlier-examples/create-simple.json").read_text())
 # Of two minutes ago, so that a minute's wait need not be waited for.
 LATE = ("INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type, payload, topic, created_at)"
         " SELECT 'Test', 'key-' || n, 'Tested', '{{}}', {topic}, now() - interval '2 minutes'"

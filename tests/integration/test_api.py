@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from support.world import ROOT, eventually, header
 
-EXAMPLES = pathlib.Path(ROOT) / "tests/data/original-examples"
+EXAMPLES = pathlib.Path(ROOT) / "tests/data/earlier-examples"
 
 
 def example(name):

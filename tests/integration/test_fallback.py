@@ -8,7 +8,7 @@ ENVELOPE = ["event_type", "aggregate_type", "event_id", "content-type", "created
 MARKS = ["txstream-attempt", "txstream-delay-reason"]
 
 
-ORDER = json.loads((ROOT / "tests/data/original-examples/create-simple.json").read_text())
+ORDER = json.loads((ROOT / "tests/data/earlier-examples/create-simple.json").read_text())
 numbers = iter(range(1_000_000))
 
 

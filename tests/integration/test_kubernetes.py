@@ -22,7 +22,7 @@ LOGINS = re.search(r"<!-- test: logins -->\n```sql\n(.*?)^```$", DOCUMENT, re.M 
 PODS = {pod.command: pod for pod in BASE.pods()}
 DATABASE = "txstream_db"
 TOKEN = "a-token-of-a-viewer"
-ORDER = json.loads((ROOT / "tests/data/original-examples/create-simple.json").read_text())
+ORDER = json.loads((ROOT / "tests/data/earlier-examples/create-simple.json").read_text())
 
 
 class Cluster:

@@ -35,7 +35,7 @@ def check(lines):
 
 
 def order(number):
-    body = json.loads((ROOT / "tests/data/original-examples/create-simple.json").read_text())
+    body = json.loads((ROOT / "tests/data/earlier-examples/create-simple.json").read_text())
     body["order_number"] = number
     body["shipping_address"]["street"] = "Rua Marcada"
     body["items"][0]["product_name"] = "Marked Product"

@@ -267,7 +267,7 @@ def test_without_a_database_the_log_grows_by_kinds_and_time_not_by_requests(worl
     postgres.kill()
     written, lines_before = server.log_path.stat().st_size, len(server.log_text().splitlines())
     seconds = float(os.environ.get("TXSTREAM_LOG_FLOOD_SECONDS", "6"))
-    order = (ROOT / "tests/data/original-examples/create-simple.json").read_text()
+    order = (ROOT / "tests/data/earlier-examples/create-simple.json").read_text()
     deadline = time.monotonic() + seconds
     answers = []
 

@@ -16,7 +16,7 @@ from support.world import ROOT, eventually, run
 
 README = (ROOT / "README.md").read_text()
 PASSWORD = "pass-word-1"
-EXAMPLES = ROOT / "tests/data/original-examples"
+EXAMPLES = ROOT / "tests/data/earlier-examples"
 
 BLOCK = re.compile(r"^(?:<!-- test: (?P<name>\S+) -->\n)?```sh\n(?P<text>.*?)^```$", re.M | re.S)
 BLOCKS = [(found["name"], found["text"]) for found in BLOCK.finditer(README)]

@@ -9,7 +9,7 @@ import pytest
 from support.collector import Collector
 from support.world import ROOT, eventually, free_ports, header, run
 
-ORDER = json.loads((ROOT / "tests/data/original-examples/create-simple.json").read_text())
+ORDER = json.loads((ROOT / "tests/data/earlier-examples/create-simple.json").read_text())
 TRACE, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 STATE = 'rojo="1",congo=t61rcWkgMzE'
 

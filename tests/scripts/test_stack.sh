@@ -420,16 +420,16 @@ test_two_starts_at_once_make_one_system() {
 test_the_console_starts_alone_and_gives_way_to_the_whole() {
     make_checkout
     local link="http://127.0.0.1:$CONSOLE_PORT/#token="
-    exits 0 make kafka-ui-start
+    exits 0 make console
     says "$link$(cat var/stack/console_link.token)"
     port_is_taken "$CONSOLE_PORT"
     # It is the same one, wherever the caller believes that it is.
     exits 0 env --unset=CONSOLE_PORT make console
     says "$link"
-    exits 0 make kafka-ui-stop
+    exits 0 make console-stop
     says 'the console stopped'
     (! port_is_taken "$CONSOLE_PORT")
-    exits 0 make kafka-ui-stop
+    exits 0 make console-stop
     says 'the console is not running'
     exits 0 make console
     exits 0 make start-all
@@ -437,7 +437,7 @@ test_the_console_starts_alone_and_gives_way_to_the_whole() {
     says "Console       $link$(cat var/stack/console_link.token)"
     exits 0 make console
     says "$link"
-    exits 0 make kafka-ui-stop
+    exits 0 make console-stop
     says 'part of what make start-all started'
     exits 0 make stop-all
     exits 0 make console

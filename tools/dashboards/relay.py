@@ -62,9 +62,9 @@ def producer():
 def durations():
     for title, name, matchers, description in (
             ("Publishing", "event_publishing_duration_seconds", (TOPIC, EVENT),
-             "From handing an event to the producer to Kafka's acknowledgement"),
+             "From handing over the first event of a page to Kafka's acknowledgement of the event"),
             ("Processing", "event_processing_duration_seconds", (EVENT, NOT_THE_PAGE),
-             "From reading an event to its cursor being moved")):
+             "From reading a page of events to writing the position behind it")):
         yield graph(
             f"Event {title.lower()} duration", f"{description}: average, p50, p95 and p99.",
             [("average", average(name, *matchers)),

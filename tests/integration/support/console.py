@@ -78,7 +78,7 @@ class ConsoleWorld:
         return self
 
     def _order(self, number):
-        body = json.loads((ROOT / "tests/data/original-examples/create-multi-item.json").read_text())
+        body = json.loads((ROOT / "tests/data/earlier-examples/create-multi-item.json").read_text())
         body.update(order_number=f"{self.prefix}ORD-{number:03}", customer_id=CUSTOMER)
         trace = {"traceparent": f"00-{uuid.uuid4().hex}-00f067aa0ba902b7-01"}
         status, _, text = self.serve.request("POST", "/api/v1/orders", json.dumps(body), trace)
