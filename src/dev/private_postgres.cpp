@@ -173,7 +173,7 @@ public:
     const Config::Database& database() const { return database_; }
 
 private:
-    // The signal on our death ends the server even if nobody can end it any more.
+    // PDEATHSIG stops the server even if we are killed with SIGKILL.
     Result<> choose_user() {
         prefix_ = {"setpriv", "--pdeathsig", "INT"};
         if (geteuid() == 0) {

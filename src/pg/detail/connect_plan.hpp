@@ -28,6 +28,17 @@ struct Candidate {
 /// libpq would do that itself. But it looks names up blocking, and in its non-blocking form it
 /// leaves time-outs to us, who could only give up all of its hosts: the first one that is silent
 /// would keep us from the others.
+///
+/// Refused: PQconnectdb, which does all of it, on a thread of runtime::Offload. With libpq 15
+/// - connect_timeout does not bound the look-up of a name: with connect_timeout=2 and a service
+///   that was silent for 7 s it took 7.0 s, in which no other host was tried;
+/// - a time-out has whole seconds and at least two (connect_timeout=1 took 2.0 s, 0.3 is refused),
+///   so that two silent hosts use up the 5 s of many of our deadlines;
+/// - a failed login has no SQLSTATE, since the verbosity of errors can be set only between
+///   PQconnectStart and PQconnectPoll: a wrong password looks like a server that starts up;
+/// - nothing ends it, and the thread must be waited for: a stop would take as long as the hosts.
+/// What mends these is what is here: our own loop over the hosts, look-ups on threads that can be
+/// left behind, PQconnectPoll.
 class ConnectPlan {
 public:
     /// Fails with what libpq would refuse before it asks any server.
