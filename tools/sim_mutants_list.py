@@ -1,11 +1,22 @@
 """The guards of the heart that sim_mutants.py takes away: name, file, text (found exactly once), what is put in its place.
 
-Where a guard is a condition of a statement, its model in tests/sim is changed: that the statement has it too is shown by
-the contract suite, which both pass.
+The text is an expression, or whole statements. Where it is not unique, what is replaced stands between « and », with enough
+around it. Where a guard is a condition of a statement of SQL, its model in tests/sim is changed: that the statement has it
+too is shown by the contract suite, which both pass.
+
+Not here, since nothing is lost without them:
+  * that lanes are lost with the keeper's session (Keeper::recover): the next one has another lease, or none, so that its
+    first renewal and its first write lose them. The line ends it sooner, and sends less twice.
+  * that a lease which has ended is not prolonged (outbox/lane_store.cpp): as long as nobody has taken its lanes it may be;
+  * that lanes whose lease has ended are given up (Delivery::lose_expired): no statement outlasts the leases, so that the next
+    one fails and they are lost with the session. keeper_test.cpp shows the guard itself.
+  * that a report of failure ends the fast producer (Delivery::on_retryable): it has ended by itself, says so in its own
+    event, and takes nothing any more. The line decides which reason the records carry that are sent again.
 """
 
 MACHINE = "src/relay/lane_machine.cpp"
 DELIVERY = "src/relay/delivery.cpp"
+PRODUCER = "src/relay/delivery_producer.cpp"
 REPORTS = "src/relay/delivery_reports.cpp"
 ASIDE = "src/relay/delivery_aside.cpp"
 LANES = "src/relay/delivery_lanes.cpp"
@@ -16,63 +27,52 @@ SNAPSHOT = "src/outbox/snapshot.cpp"
 SERVER = "tests/sim/postgres.cpp"
 
 MUTANTS = [
-    ("epoch: a write of a former owner changes nothing", SERVER,
-     "           progress.epoch.value();", "               progress.epoch.value() ||\n           true;"),
-    ("lease: a lane is claimed only when it has ended", SERVER,
-     "lane.lease_ends < world_.now() || is_forgotten", "true || is_forgotten"),
-    ("lease: only lanes whose lease has not ended are prolonged", SERVER,
-     "lane.owner == owner && lane.lease_ends >= world_.now()", "lane.owner == owner"),
+    ("lease: a former owner parks nothing", SERVER, "if (!is_current(owner, lane)) return false;", ""),
+    ("lease: nor does it move a position", SERVER, "if (!is_current(owner, one)) continue;", ""),
+    ("lease: a lane is claimed only when it has ended", SERVER, "one.second.ends < now", "true"),
     ("claim: what was claimed and did not become known is claimed again", SERVER,
-     "lane.owner == owner &&\n            std::ranges::find(owned", "false && lane.owner == owner &&\n            std::ranges::find(owned"),
+     "is_held(lane, leases) && lane.lease == owner.lease && !is_known", "false"),
     ("parking: the cursor moves in the same transaction", SERVER,
-     "        for (const auto& [id, letter] : letters) tables.dead_letters.try_emplace(id, letter);\n", ""),
+     "for (const auto& [id, letter] : letters) tables.dead_letters.try_emplace(id, letter);", ""),
     ("held keys: those of the table are known to a new owner", MACHINE,
      "for (auto& key : claimed.held_keys) held_.insert(std::move(key));", ""),
-    ("held keys: nothing passes a parked event", DELIVERY,
-     "if (lane.machine.holds(event.key)) {", "if (false && lane.machine.holds(event.key)) {"),
+    ("held keys: nothing passes a parked event", DELIVERY, "lane.machine.holds(event.key)", "false"),
     ("acknowledgement before position: a page is complete", MACHINE,
-     "if (acknowledging_ > 0 || pages_.empty() || pages_.front().open > 0) return std::nullopt;",
-     "if (acknowledging_ > 0 || pages_.empty()) return std::nullopt;"),
-    ("refused: its topic goes the careful way", REPORTS, "    topics_.refused(topic, refused, now);\n", ""),
-    ("refused: only what was alone is to blame", REPORTS, "    if (refused > 1) return back_aside(lane, slot);\n", ""),
-    ("refused: a batch is halved until it is one record", PATHS, "clamp<std::size_t>(records / 2, 1,", "clamp<std::size_t>(records, 1,"),
+     "acknowledging_ > 0 || pages_.empty() || pages_.front().open > 0", "acknowledging_ > 0 || pages_.empty()"),
+    ("acknowledgement before position: so is each that joins it", MACHINE,
+     "next.open > 0 || !next.parked.empty() || !front.parked.empty()", "!next.parked.empty() || !front.parked.empty()"),
+    ("refused: its topic goes the careful way", REPORTS, "topics_.refused(topic, refused, now);", ""),
+    ("refused: only what was alone is to blame", REPORTS, "if (refused > 1) return back_aside(lane, slot);", ""),
+    ("refused: a batch is halved until it is one record", PATHS,
+     "std::clamp<std::size_t>(records / 2, 1, topic.batch)", "std::clamp<std::size_t>(records, 1, topic.batch)"),
     ("refused: attempts end", REPORTS, "slot.attempts < limits_.attempts_max", "true"),
-    ("aside: nothing passes an earlier event of its key", DELIVERY,
-     "lane.aside.empty() || !lane.aside.contains(event.key);", "true;"),
+    ("aside: nothing passes an earlier event of its key", DELIVERY, "lane.aside.empty() || !lane.aside.contains(event.key)", "true"),
     ("careful: one record of a key is in flight", ASIDE,
-     "        case Sent::taken:\n            return true;\n", "        case Sent::taken:\n            begin_queue(lane, queue);\n            return true;\n"),
+     "        case Sent::taken:\n            «return true;»\n", "begin_queue(lane, queue);\n            return true;"),
     ("careful: earlier events of the lane leave the fast path first", ASIDE,
-     "    if (must_wait(lane, slot)) return false;\n    if (now <", "    if (now <"),
+     "«if (must_wait(lane, slot)) return false;»\n    if (now <", ""),
     ("careful: what a producer that ended has of the key comes back first", ASIDE,
      "(needs_restart_ && lane.fast > 0) || has_fast_before(lane, slot)", "has_fast_before(lane, slot)"),
-    ("parking: earlier events leave the fast path first", DELIVERY, "if (has_fast_before(lane, slot)) {", "if (false) {"),
+    ("parking: earlier events leave the fast path first", DELIVERY, "has_fast_before(lane, slot)", "false"),
     ("topic: KAFKA_TOPIC is never given up", PATHS,
-     "topic.state == State::closed && !topic.is_default &&", "topic.state == State::closed &&"),
-    ("topic: KAFKA_TOPIC is tried again although nothing is in hand", LANES, " || usual.aside == 0);", ");"),
-    ("room: what is in hand goes on without any", READER,
-     "    if (may_send) {\n        delivery_.pump();", "    if (may_read) {\n        delivery_.pump();"),
+     "topic.state == State::closed && !topic.is_default", "topic.state == State::closed"),
+    ("topic: KAFKA_TOPIC is tried again although nothing is in hand", LANES,
+     "!topics_.is_closed(usual) || usual.aside == 0", "!topics_.is_closed(usual)"),
+    ("room: what is in hand goes on without any", READER, "if («may_send») {\n        delivery_.pump();", "may_read"),
     ("snapshot: what was running is not seen", SNAPSHOT,
      "return !std::binary_search(running_.begin(), running_.end(), xid);", "return true;"),
-    ("lease: nothing is handed over after its end", DELIVERY,
-     "if (now < lane.publish_until) pump(lane, now);", "pump(lane, now);"),
-    ("lease: lanes whose lease has ended are given up", LANES,
-     "if (lane.publish_until <= now) lost.push_back(id);", ""),
-    ("lost lane: what is queued does not leave", LANES, "    if (needs_restart_) fast_.reset();\n", ""),
-    ("lost lane: nor on the careful path", LANES, "    if (!lane.careful.empty()) end_careful(kLaneLost);\n", ""),
-    ("trust: nothing is polled while in doubt", LANES, "return !is_in_doubt() && (", "return ("),
-    ("trust: lanes are lost with the session", KEEPER, "    if (!lanes_.is_open()) lose_all();\n    if (stop_at_",
-     "    if (stop_at_"),
-    ("the end: no record leaves after the lanes are given back", KEEPER, "    delivery_.close();\n", ""),
-    ("reports: a failed record takes the producer down", REPORTS,
-     "    must_restart(is_purged ? kProducerRestart : header_word(Blockage::kafka_unavailable));\n", ""),
+    ("lease: nothing is handed over after its end", DELIVERY, "now < lane.publish_until", "true"),
+    ("lost lane: what is queued does not leave", LANES, "if (needs_restart_) fast_.reset();", ""),
+    ("lost lane: nor on the careful path", LANES, "if (!lane.careful.empty()) end_careful(kLaneLost);", ""),
+    ("trust: nothing is polled while in doubt", LANES, "return «!is_in_doubt()» &&", "true"),
+    ("the end: no record leaves after the lanes are given back", KEEPER, "delivery_.close();", ""),
+    ("reports: a producer that has failed is ended", PRODUCER, "needs_restart_ = true;", ""),
     ("topic: what went after a refused record goes again after it", REPORTS,
-     "        must_restart(header_word(Blockage::topic_refused));\n", ""),
+     "must_restart(header_word(Blockage::topic_refused));", ""),
     ("reader: an answer of an earlier life is of no use", READER,
-     "    if (delivery_.lives() != life_) co_return false;\n    keep_those_at(lanes, cursor);\n"
-     "    if (outbox::is_cut",
-     "    keep_those_at(lanes, cursor);\n    if (outbox::is_cut"),
+     "«if (delivery_.lives() != life_) co_return false;»\n    keep_those_at(lanes, cursor);\n    if (outbox::is_cut", ""),
     ("reader: a page that was asked for before the lane was lost follows on nothing", READER,
-     "return delivery_.machine(asked.lane).epoch() == asked.epoch;", "return true;"),
+     "delivery_.machine(asked.lane).epoch() == asked.epoch", "true"),
     ("reader: a window counts only for lanes that are still where it begins", READER,
-     "return machine.is_paging() || !(machine.cursor() == cursor);", "return machine.is_paging();"),
+     "machine.is_paging() || !(machine.cursor() == cursor)", "machine.is_paging()"),
 ]

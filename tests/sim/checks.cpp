@@ -20,12 +20,18 @@ Checks::Checks(Simulation& world, Postgres& postgres, Kafka& kafka)
         world_.note("Kafka refuses event {}{}", id, is_alone ? " alone" : "");
         incident("refused");
     };
-    kafka.on_hand_over = [this](std::int64_t id, int attempt) {
-        const auto found = events_.find(id);
+    kafka.on_hand_over = [this](const Kafka::Sender& sender, int attempt) {
+        const auto found = events_.find(sender.event);
         if (found == events_.end()) return;
         if (attempt - 1 > found->second.handed_over)
-            world_.violated("event {} says that this is attempt {}, and is not", id, attempt);
+            world_.violated(
+                "event {} says that this is attempt {}, and is not", sender.event, attempt
+            );
         ++found->second.handed_over;
+        judge(sender, "handed over");
+    };
+    kafka.on_send = [this](const Kafka::Sender& sender) {
+        if (world_.now() > sender.process.woke_at + kWakingMax) judge(sender, "sent");
     };
 }
 
@@ -126,13 +132,40 @@ void Checks::on_park(EventSeq id, const Postgres::DeadLetter& letter) {
     }
 }
 
+void Checks::judge(const Kafka::Sender& sender, const char* what) {
+    const auto found = events_.find(sender.event);
+    if (found == events_.end()) return;
+    const auto lane = postgres_.lane_of(found->second.row.key);
+    const auto owner = postgres_.owner_of(LaneId(lane));
+    if (owner == sender.owner) return;
+    world_.violated(
+        "event {} is {} by {}, and its lane {} belongs to {}",
+        sender.event,
+        what,
+        sender.owner,
+        lane,
+        owner.empty() ? "nobody" : owner
+    );
+}
+
+namespace {
+
+bool passes(const auto& position, EventSeq last, const Row& row) {
+    return position.cursor.sees(row.xid) ||
+           (position.target && position.target->sees(row.xid) && EventSeq(row.id, row.xid) <= last);
+}
+
+}  // namespace
+
 void Checks::on_move(const outbox::LaneProgress& to) {
+    const auto& from = postgres_.tables().lanes[static_cast<std::size_t>(to.lane.value())];
     for (const auto& [id, event] : events_) {
-        if (event.is_over() || postgres_.lane_of(event.row.key) != to.lane.value()) continue;
-        const bool is_passed =
-            to.cursor.sees(event.row.xid) || (to.target && to.target->sees(event.row.xid) &&
-                                              EventSeq(id, event.row.xid) <= to.last_id);
-        if (is_passed) world_.violated("a position passes over event {}", id);
+        if (postgres_.lane_of(event.row.key) != to.lane.value()) continue;
+        if (passes(to, to.last_id, event.row)) {
+            if (!event.is_over()) world_.violated("a position passes over event {}", id);
+        } else if (passes(from, from.last, event.row)) {
+            world_.violated("the position of lane {} goes back to event {}", to.lane.value(), id);
+        }
     }
 }
 

@@ -22,6 +22,10 @@ namespace txstream::sim {
 ///   * a position passes over an event only when it is stored or parked;
 ///   * only an event that the broker refused when it was alone, or that is too large, is parked for
 ///     its own sake, with no more attempts than that; others only behind such a one;
+///   * a position does not go back;
+///   * a record is handed over, and leaves its process, only while its lane belongs to whoever does
+///     it, by a lease that has not ended. (Of a process that stood still what was queued before may
+///     leave when it wakes up.)
 ///   * a record is stored twice only where something went wrong shortly before;
 ///   * strangers are not delayed: while others are refused and all else is well, an event whose key
 ///     and topic are fine is stored within kStrangersWaitMax.
@@ -32,6 +36,8 @@ public:
     /// Of an event that has nothing to do with those that are refused: the reports of a producer
     /// that ended are waited for (25 ms), and another one is made.
     static constexpr Clock::duration kStrangersWaitMax = 300ms;
+    /// Until a process that has stood still knows how late it is.
+    static constexpr Clock::duration kWakingMax = 5ms;
 
     Checks(Simulation& world, Postgres& postgres, Kafka& kafka);
 
@@ -71,6 +77,8 @@ private:
     void on_store(const Stored& record);
     void on_park(EventSeq id, const Postgres::DeadLetter& letter);
     void on_move(const outbox::LaneProgress& to);
+    /// Of a lane that is its sender's.
+    void judge(const Kafka::Sender& sender, const char* what);
     /// Its turn: all earlier ones of its key (and topic) are over.
     void take_turn(const Event& event, const std::string* topic, const char* what);
     bool is_too_large(const Event& event);

@@ -79,12 +79,14 @@ public:
     Client(
         Kafka& kafka,
         Process& process,
+        std::string owner,
         relay::Path path,
         std::shared_ptr<Kafka::Known> known,
         relay::PublisherEvents events
     )
         : kafka_(kafka),
           process_(process),
+          owner_(std::move(owner)),
           is_careful_(path == relay::Path::careful),
           known_(std::move(known)),
           events_(std::move(events)),
@@ -118,7 +120,7 @@ public:
         queue.waiting.push_back({record.context, event_of(record), record.key, record.value});
         ++unreported_;
         if (is_careful_) key_of_[record.context] = record.key;
-        kafka_.on_hand_over(queue.waiting.back().event, attempt_of(record));
+        kafka_.on_hand_over({process_, owner_, queue.waiting.back().event}, attempt_of(record));
         kick(queue, std::string(record.topic), partition);
         return {};
     }
@@ -175,7 +177,7 @@ private:
     }
 
     Simulation& world() { return kafka_.world(); }
-    bool has_ended() const { return is_closed_ || is_dead_ || process_.is_dead(); }
+    bool has_ended() const { return is_closed_ || process_.is_dead(); }
     tl::unexpected<Error> wait(const char* what) {
         is_awaited_ = true;
         world().after(5ms, [self = shared_from_this()] { self->tell_ready(); });
@@ -217,7 +219,8 @@ private:
     void send(const Place& place) {
         if (has_ended()) return;
         auto& queue = partitions_[place];
-        if (!queue.under_way && !make_batch(queue, place)) {
+        // What was queued stays behind when it gives up; what is under way is told of.
+        if (!queue.under_way && (is_dead_ || !make_batch(queue, place))) {
             queue.is_busy = false;
             return;
         }
@@ -226,6 +229,8 @@ private:
             return again(place);
         }
         is_down_ = false;
+        for (const auto& record : queue.under_way->records)
+            kafka_.on_send({process_, owner_, record.event});
         const auto travel = world().random.upto(kafka_.limits.travel_max);
         if (world().random.chance(kafka_.faults.lost_request)) return again(place);
         // From here on nothing of this process can stop it.
@@ -306,8 +311,10 @@ private:
         const bool is_gap =
             !is_careful_ && verdict.outcome != relay::Outcome::acknowledged && !is_missing;
         const bool gives_up = world().random.chance(kafka_.faults.fatal);
-        if (!is_gap) report(std::move(reports));
-        if (is_gap) {
+        if (!is_gap || is_dead_) report(std::move(reports));
+        if (is_dead_) {
+            send(place);
+        } else if (is_gap) {
             give_up("_GAPLESS_GUARANTEE", std::move(reports));
         } else if (gives_up) {
             give_up("INVALID_PRODUCER_EPOCH", {});
@@ -380,6 +387,7 @@ private:
 
     Kafka& kafka_;
     Process& process_;
+    std::string owner_;
     bool is_careful_;
     std::shared_ptr<Kafka::Known> known_;
     relay::PublisherEvents events_;
@@ -428,13 +436,14 @@ private:
 std::unique_ptr<relay::Publisher> make_publisher(
     Kafka& kafka,
     Process& process,
+    std::string owner,
     relay::Path path,
     std::shared_ptr<Kafka::Known> known,
     relay::PublisherEvents events
 ) {
-    return std::make_unique<Publisher>(
-        std::make_shared<Client>(kafka, process, path, std::move(known), std::move(events))
-    );
+    return std::make_unique<Publisher>(std::make_shared<Client>(
+        kafka, process, std::move(owner), path, std::move(known), std::move(events)
+    ));
 }
 
 }  // namespace txstream::sim

@@ -68,6 +68,13 @@ public:
     void heal();
     bool is_reachable(const Process& process) const;
 
+    /// What its producer says of an event's record that leaves the process, or is handed over.
+    struct Sender {
+        const Process& process;
+        const std::string& owner;  ///< as the lanes name it
+        std::int64_t event;
+    };
+
     /// The broker's word on a batch of one partition.
     struct Verdict {
         relay::Outcome outcome = relay::Outcome::acknowledged;
@@ -81,7 +88,8 @@ public:
     /// A record was refused alone, or with others.
     std::function<void(std::int64_t event, bool is_alone)> on_refuse;
     /// `attempt`: as the record says; 0: it does not.
-    std::function<void(std::int64_t event, int attempt)> on_hand_over;
+    std::function<void(const Sender& sender, int attempt)> on_hand_over;
+    std::function<void(const Sender& sender)> on_send;
     /// Something went wrong for which records may have to be sent again.
     std::function<void(std::string_view what)> on_incident;
 
@@ -101,6 +109,7 @@ private:
 std::unique_ptr<relay::Publisher> make_publisher(
     Kafka& kafka,
     Process& process,
+    std::string owner,
     relay::Path path,
     std::shared_ptr<Kafka::Known> known,
     relay::PublisherEvents events

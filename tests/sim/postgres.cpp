@@ -7,6 +7,14 @@
 
 namespace txstream::sim {
 
+namespace {
+
+// What nobody waits for is on disk soon all the same: three times wal_writer_delay, in the
+// proportion that it has to a lease.
+constexpr Clock::duration kFlushedWithin = 60ms;
+
+}  // namespace
+
 Postgres::Postgres(Simulation& world, std::size_t lanes) : world_(world) {
     tables_.lanes.resize(lanes);
     for (auto& lane : tables_.lanes) lane.cursor = outbox::Snapshot::parse("1:1:").value();
@@ -101,7 +109,9 @@ void Postgres::forget(const Process& process) {
 void Postgres::end_lives() {
     ++life_;
     on_incident("sessions end");
-    for (auto* const client : clients_) client->server_ended();
+    for (auto* const client : clients_) {
+        if (!world_.random.chance(faults.silent)) client->server_ended();
+    }
 }
 
 void Postgres::heal() {
@@ -124,7 +134,11 @@ void Postgres::write(Durability durability, std::function<void(Tables&)> change)
     unflushed_.emplace_back(xid, std::move(change));
     written_xid_ = std::max(written_xid_, xid);
     ended_xid_ = std::max(ended_xid_, xid);
-    if (durability == Durability::flushed) flush();
+    if (durability == Durability::flushed) {
+        flush();
+    } else {
+        world_.after(kFlushedWithin, [this] { flush(); });
+    }
 }
 
 void Postgres::flush() {
@@ -190,68 +204,109 @@ std::vector<tests::FakeEvent> Postgres::window(
     return found;
 }
 
-std::vector<outbox::ClaimedLane> Postgres::claim(
-    const std::string& owner,
+bool Postgres::is_held(const Lane& lane, const std::map<std::string, Lease>& leases) const {
+    return std::ranges::any_of(leases, [&](const auto& one) {
+        return one.second.number == lane.lease;
+    });
+}
+
+std::string Postgres::owner_of(LaneId id) const {
+    const auto& lane = tables_.lanes[static_cast<std::size_t>(id.value())];
+    for (const auto& [owner, lease] : tables_.leases) {
+        if (lease.number == lane.lease && lease.ends >= world_.now()) return owner;
+    }
+    return {};
+}
+
+// As outbox/lane_store.cpp: an owner whose lease has ended is fenced, its lanes are free.
+Postgres::Claim Postgres::claim(
+    const Owner& owner,
     const std::vector<LaneId>& owned,
     std::size_t limit,
     std::chrono::milliseconds lease
 ) {
-    std::vector<std::size_t> chosen;
-    for (std::size_t i = 0; i < tables_.lanes.size() && chosen.size() < limit; ++i) {
+    const auto now = world_.now();
+    auto leases = tables_.leases;
+    std::erase_if(leases, [&](const auto& one) { return one.second.ends < now; });
+    std::vector<std::size_t> free;
+    std::vector<std::size_t> forgotten;
+    for (std::size_t i = 0; i < tables_.lanes.size(); ++i) {
         const auto& lane = tables_.lanes[i];
-        const bool is_forgotten =
-            lane.owner == owner &&
-            std::ranges::find(owned, LaneId(static_cast<std::int16_t>(i))) == owned.end();
-        if (lane.owner.empty() || lane.lease_ends < world_.now() || is_forgotten)
-            chosen.push_back(i);
+        const bool is_known =
+            std::ranges::find(owned, LaneId(static_cast<std::int16_t>(i))) != owned.end();
+        if (!is_held(lane, leases)) free.push_back(i);
+        if (is_held(lane, leases) && lane.lease == owner.lease && !is_known) forgotten.push_back(i);
     }
-    std::vector<outbox::ClaimedLane> claimed;
-    if (chosen.empty()) return claimed;
-    write(Durability::flushed, [chosen, owner, until = world_.now() + lease](Tables& tables) {
+    Claim claim{owner.lease, {}};
+    if (free.empty() && forgotten.empty()) return claim;
+    const auto held = leases.find(owner.name);
+    if (held == leases.end() || held->second.number != owner.lease) {
+        claim.lease = next_lease_++;
+        // Those of a session that this owner had before.
+        if (held != leases.end()) {
+            const auto old = held->second.number;
+            for (std::size_t i = 0; i < tables_.lanes.size(); ++i) {
+                if (tables_.lanes[i].lease == old) free.push_back(i);
+            }
+            std::ranges::sort(free);
+        }
+    }
+    leases[owner.name] = {claim.lease, now + lease};
+    auto chosen = forgotten;
+    chosen.insert(chosen.end(), free.begin(), free.end());
+    chosen.resize(std::min(chosen.size(), limit));
+    std::ranges::sort(chosen);
+    write(Durability::flushed, [chosen, leases, number = claim.lease](Tables& tables) {
+        tables.leases = leases;
         for (const auto i : chosen) {
-            tables.lanes[i].owner = owner;
-            tables.lanes[i].lease_ends = until;
+            tables.lanes[i].lease = number;
             ++tables.lanes[i].epoch;
         }
     });
     for (const auto i : chosen) {
         const auto& lane = tables_.lanes[i];
         const auto number = static_cast<std::int16_t>(i);
-        std::set<std::string> held;
+        std::set<std::string> keys;
         for (const auto& [id, letter] : tables_.dead_letters) {
-            if (!letter.is_released && lane_of(letter.key) == number) held.insert(letter.key);
+            if (!letter.is_released && lane_of(letter.key) == number) keys.insert(letter.key);
         }
-        claimed.push_back(
+        claim.lanes.push_back(
             {LaneId(number),
              Epoch(lane.epoch),
              lane.cursor,
              lane.target,
              lane.last,
-             {held.begin(), held.end()}}
+             {keys.begin(), keys.end()}}
         );
-        world_.note("{} claims lane {} under epoch {}", owner, number, lane.epoch);
+        world_.note("{} claims lane {} under epoch {}", owner.name, number, lane.epoch);
     }
-    return claimed;
+    return claim;
 }
 
 std::vector<LaneId> Postgres::renew(
-    const std::string& owner, const std::vector<LaneId>& lanes, std::chrono::milliseconds lease
+    const Owner& owner, const std::vector<LaneId>& lanes, std::chrono::milliseconds lease
 ) {
     std::vector<LaneId> renewed;
+    const auto found = tables_.leases.find(owner.name);
+    if (found == tables_.leases.end() || found->second.number != owner.lease ||
+        found->second.ends < world_.now())
+        return renewed;
+    // A crash may forget it.
+    write(Durability::written, [owner, until = world_.now() + lease](Tables& tables) {
+        tables.leases[owner.name] = {owner.lease, until};
+    });
     for (const auto id : lanes) {
         const auto& lane = tables_.lanes[static_cast<std::size_t>(id.value())];
-        if (lane.owner == owner && lane.lease_ends >= world_.now()) renewed.push_back(id);
+        if (lane.lease == owner.lease) renewed.push_back(id);
     }
-    write(Durability::flushed, [renewed, until = world_.now() + lease](Tables& tables) {
-        for (const auto id : renewed)
-            tables.lanes[static_cast<std::size_t>(id.value())].lease_ends = until;
-    });
     return renewed;
 }
 
-bool Postgres::is_current(const outbox::LaneProgress& progress) const {
-    return tables_.lanes[static_cast<std::size_t>(progress.lane.value())].epoch ==
-           progress.epoch.value();
+bool Postgres::is_current(const Owner& owner, const outbox::LaneProgress& progress) const {
+    const auto& lane = tables_.lanes[static_cast<std::size_t>(progress.lane.value())];
+    const auto found = tables_.leases.find(owner.name);
+    if (found == tables_.leases.end() || found->second.number != owner.lease) return false;
+    return lane.lease == owner.lease && lane.epoch == progress.epoch.value();
 }
 
 namespace {
@@ -265,11 +320,13 @@ void move(Postgres::Tables& tables, const outbox::LaneProgress& to) {
 
 }  // namespace
 
-std::vector<LaneId> Postgres::advance(const std::vector<outbox::LaneProgress>& lanes) {
+std::vector<LaneId> Postgres::advance(
+    const Owner& owner, const std::vector<outbox::LaneProgress>& lanes
+) {
     std::vector<outbox::LaneProgress> ours;
     std::vector<LaneId> moved;
     for (const auto& one : lanes) {
-        if (!is_current(one)) continue;
+        if (!is_current(owner, one)) continue;
         ours.push_back(one);
         moved.push_back(one.lane);
         world_.note(
@@ -289,9 +346,11 @@ std::vector<LaneId> Postgres::advance(const std::vector<outbox::LaneProgress>& l
 }
 
 bool Postgres::park(
-    const outbox::LaneProgress& lane, const std::vector<outbox::ParkedEvent>& parked
+    const Owner& owner,
+    const outbox::LaneProgress& lane,
+    const std::vector<outbox::ParkedEvent>& parked
 ) {
-    if (!is_current(lane)) return false;
+    if (!is_current(owner, lane)) return false;
     std::vector<std::pair<EventSeq, DeadLetter>> letters;
     for (const auto& event : parked) {
         const auto row = committed_.find(event.id.id());
@@ -300,25 +359,21 @@ bool Postgres::park(
             event.id, DeadLetter{row->second.key, event.attempts, event.error_class}
         );
     }
-    write(Durability::flushed, [letters, lane](Tables& tables) {
-        for (const auto& [id, letter] : letters) tables.dead_letters.try_emplace(id, letter);
-        move(tables, lane);
-    });
     for (const auto& [id, letter] : letters) {
         world_.note("event {} is parked: {}", id.id(), letter.error_class);
         on_park(id, letter);
     }
     on_move(lane);
+    write(Durability::flushed, [letters, lane](Tables& tables) {
+        for (const auto& [id, letter] : letters) tables.dead_letters.try_emplace(id, letter);
+        move(tables, lane);
+    });
     return true;
 }
 
 void Postgres::release(const std::string& owner) {
     world_.note("{} gives its lanes back", owner);
-    write(Durability::flushed, [owner](Tables& tables) {
-        for (auto& lane : tables.lanes) {
-            if (lane.owner == owner) lane.owner.clear();
-        }
-    });
+    write(Durability::flushed, [owner](Tables& tables) { tables.leases.erase(owner); });
 }
 
 }  // namespace txstream::sim

@@ -29,9 +29,13 @@ struct Row {
 /// nothing in the log are given again.
 class Postgres {
 public:
+    /// Of one owner: all its lanes are kept and lost with it.
+    struct Lease {
+        std::int64_t number = 0;
+        Clock::time_point ends{};
+    };
     struct Lane {
-        std::string owner;
-        Clock::time_point lease_ends{};
+        std::int64_t lease = 0;
         std::int64_t epoch = 0;
         outbox::Snapshot cursor;
         std::optional<outbox::Snapshot> target;
@@ -44,6 +48,7 @@ public:
         bool is_released = false;
     };
     struct Tables {
+        std::map<std::string, Lease> leases;  ///< by owner
         std::vector<Lane> lanes;
         std::map<EventSeq, DeadLetter> dead_letters;
     };
@@ -58,7 +63,11 @@ public:
         double lost_after = 0;
         double times_out = 0;  ///< the server ends it; the session stays
         double slow = 0;       ///< longer than anybody waits
-        Clock::duration slow_max = 600ms;
+        Clock::duration slow_max = 1500ms;
+        double late = 0;  ///< the answer is on its way for long, whatever becomes of the server
+        Clock::duration late_max = 240ms;
+        /// For each session when all end: its client hears nothing of it, and of nothing else.
+        double silent = 0;
     };
 
     /// A session, as the server knows it.
@@ -128,18 +137,34 @@ public:
         const outbox::Snapshot& cursor,
         const outbox::Snapshot& target
     ) const;
-    std::vector<outbox::ClaimedLane> claim(
-        const std::string& owner,
+    /// An owner's session, as far as statements tell of it: whose, and under which lease (0: none
+    /// that this session knows of).
+    struct Owner {
+        std::string name;
+        std::int64_t lease = 0;
+    };
+    struct Claim {
+        std::int64_t lease = 0;
+        std::vector<outbox::ClaimedLane> lanes;
+    };
+    Claim claim(
+        const Owner& owner,
         const std::vector<LaneId>& owned,
         std::size_t limit,
         std::chrono::milliseconds lease
     );
     std::vector<LaneId> renew(
-        const std::string& owner, const std::vector<LaneId>& lanes, std::chrono::milliseconds lease
+        const Owner& owner, const std::vector<LaneId>& lanes, std::chrono::milliseconds lease
     );
-    std::vector<LaneId> advance(const std::vector<outbox::LaneProgress>& lanes);
-    bool park(const outbox::LaneProgress& lane, const std::vector<outbox::ParkedEvent>& parked);
+    std::vector<LaneId> advance(const Owner& owner, const std::vector<outbox::LaneProgress>& lanes);
+    bool park(
+        const Owner& owner,
+        const outbox::LaneProgress& lane,
+        const std::vector<outbox::ParkedEvent>& parked
+    );
     void release(const std::string& owner);
+    /// Who has the lane, under a lease that has not ended; empty: nobody.
+    std::string owner_of(LaneId lane) const;
 
     const Tables& tables() const noexcept { return tables_; }
     const std::map<std::int64_t, Row>& committed() const noexcept { return committed_; }
@@ -153,7 +178,8 @@ private:
     void end_lives();
     void write(Durability durability, std::function<void(Tables&)> change);
     void flush();
-    bool is_current(const outbox::LaneProgress& progress) const;
+    bool is_held(const Lane& lane, const std::map<std::string, Lease>& leases) const;
+    bool is_current(const Owner& owner, const outbox::LaneProgress& progress) const;
 
     Simulation& world_;
     Tables tables_;
@@ -168,6 +194,7 @@ private:
     std::int64_t written_xid_ = 9;  ///< the newest in the log
     std::int64_t flushed_xid_ = 9;
     std::int64_t next_id_ = 1;
+    std::int64_t next_lease_ = 1;
     std::uint64_t life_ = 1;
     std::vector<Client*> clients_;  ///< in the order in which they came
     Clock::time_point back_{};

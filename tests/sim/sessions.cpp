@@ -38,6 +38,7 @@ public:
         if (!is_reachable || deadline.passed()) co_return lost(Code::timed_out);
         if (postgres_.is_standby()) co_return fail(Code::unavailable, "session is read-only");
         is_open_ = true;
+        has_ended_ = false;
         life_ = postgres_.life();
         co_return Result<>();
     }
@@ -66,7 +67,7 @@ protected:
         const char* what, Kind kind, std::function<Result<Value>(Postgres&)> effect
     ) {
         auto call = std::make_shared<Call<Value>>(process_.executor());
-        if (!is_current()) return call;
+        if (!is_current() || life_ != postgres_.life()) return call;
         auto& random = world().random;
         const auto& faults = postgres_.faults;
         auto at = world().now() + random.upto(postgres_.limits.travel_max);
@@ -81,7 +82,11 @@ protected:
         const bool is_cancelled = is_locked_out || random.chance(faults.times_out);
         const bool is_lost_before = random.chance(faults.lost_before);
         const bool is_lost_after = random.chance(faults.lost_after);
-        const auto travel = random.upto(postgres_.limits.travel_max);
+        auto travel = random.upto(postgres_.limits.travel_max);
+        if (random.chance(faults.late)) {
+            travel += random.upto(faults.late_max);
+            postgres_.on_incident("a late answer");
+        }
         const Terms terms{what, life_, is_cancelled, is_lost_before, is_lost_after, travel};
         world().at(at, [&postgres = postgres_, &process = process_, call, terms, effect] {
             take_effect<Value>(postgres, process, call, terms, effect);
@@ -154,7 +159,8 @@ private:
     }
 
     Simulation& world() { return postgres_.world(); }
-    bool is_current() const { return is_open_ && !process_.is_dead() && postgres_.life() == life_; }
+    // As far as this side knows.
+    bool is_current() const { return is_open_ && !process_.is_dead() && !has_ended_; }
     static tl::unexpected<Error> gone() {
         return fail(Code::unavailable, "the connection is gone");
     }
@@ -164,6 +170,7 @@ private:
     }
     const Process& process() const override { return process_; }
     void server_ended() override {
+        has_ended_ = true;
         if (waiting_ != nullptr) waiting_->cancel();
     }
 
@@ -171,7 +178,8 @@ private:
     Process& process_;
     runtime::Timer* waiting_ = nullptr;
     bool is_open_ = false;
-    std::uint64_t life_ = 0;
+    bool has_ended_ = false;  ///< the server, and it was heard of
+    std::uint64_t life_ = 0;  ///< of the server, when it was opened
 };
 
 class Source final : public relay::EventSource, Session {
@@ -251,9 +259,12 @@ private:
 class Keeper final : public relay::LaneKeeper, Session {
 public:
     Keeper(Postgres& postgres, Process& process, std::string owner)
-        : Session(postgres, process), owner_(std::move(owner)) {}
+        : Session(postgres, process), owner_{std::move(owner)} {}
 
-    Task<Result<>> open(Deadline deadline) override { return Session::open(deadline); }
+    Task<Result<>> open(Deadline deadline) override {
+        owner_.lease = 0;
+        return Session::open(deadline);
+    }
     bool is_open() const override { return Session::is_open(); }
 
     Task<Result<std::vector<outbox::ClaimedLane>>> claim(
@@ -262,10 +273,17 @@ public:
         std::chrono::milliseconds lease,
         Deadline deadline
     ) override {
-        using Claimed = std::vector<outbox::ClaimedLane>;
-        return run<Claimed>("a claim", Kind::writes, deadline, [=, owner = owner_](Postgres& it) {
-            return it.claim(owner, owned, limit, lease);
-        });
+        TXS_CO_TRY(
+            auto claim,
+            co_await run<Postgres::Claim>(
+                "a claim",
+                Kind::writes,
+                deadline,
+                [=, owner = owner_](Postgres& it) { return it.claim(owner, owned, limit, lease); }
+            )
+        );
+        owner_.lease = claim.lease;
+        co_return std::move(claim.lanes);
     }
     Task<Result<std::vector<LaneId>>> renew(
         std::vector<LaneId> lanes, std::chrono::milliseconds lease, Deadline deadline
@@ -279,8 +297,8 @@ public:
         std::vector<outbox::LaneProgress> lanes, std::vector<outbox::Publication>, Deadline deadline
     ) override {
         using Lanes = std::vector<LaneId>;
-        return run<Lanes>("an advance", Kind::writes, deadline, [=](Postgres& it) {
-            return it.advance(lanes);
+        return run<Lanes>("an advance", Kind::writes, deadline, [=, owner = owner_](Postgres& it) {
+            return it.advance(owner, lanes);
         });
     }
     Task<Result<bool>> park(
@@ -290,8 +308,8 @@ public:
         outbox::DeadLetter,
         Deadline deadline
     ) override {
-        return run<bool>("parking", Kind::writes, deadline, [=](Postgres& it) {
-            return it.park(lane, parked);
+        return run<bool>("parking", Kind::writes, deadline, [=, owner = owner_](Postgres& it) {
+            return it.park(owner, lane, parked);
         });
     }
     Task<Result<>> release(Deadline deadline) override {
@@ -300,7 +318,7 @@ public:
             "giving back",
             Kind::writes,
             deadline,
-            [owner = owner_](Postgres& it) {
+            [owner = owner_.name](Postgres& it) {
                 it.release(owner);
                 return None();
             }
@@ -309,7 +327,7 @@ public:
     }
 
 private:
-    std::string owner_;
+    Postgres::Owner owner_;
 };
 
 }  // namespace

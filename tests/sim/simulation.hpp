@@ -69,6 +69,7 @@ public:
 
     std::string name;
     State state = State::running;
+    Clock::time_point woke_at{};  ///< the last time that it stood still
     asio::io_context loop{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
 
 private:

@@ -5,13 +5,13 @@
 #include "runtime/task_group.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 namespace txstream::sim {
 
 namespace {
 
-constexpr std::int64_t kKeys = 10;
 constexpr int kWriters = 3;
 constexpr int kTransactionsOfWriter = 9;
 constexpr int kStrikes = 6;
@@ -29,7 +29,8 @@ relay::WorkerOptions options_of(Random& random) {
     };
     options.delivery.attempts_max = 2;
     options.delivery.lane.pages_in_flight_max = static_cast<std::size_t>(1 + random.roll(4));
-    options.delivery.in_flight_bytes_max = random.roll(2) == 0 ? 16'000 : 400'000;
+    static constexpr std::array<std::size_t, 4> kBytes{4'000, 16'000, 400'000, 400'000};
+    options.delivery.in_flight_bytes_max = kBytes[static_cast<std::size_t>(random.roll(4))];
     options.delivery.refused_retry_delay = 15ms;
     options.delivery.topics.retry_delay = 150ms;
     options.delivery.topics.patience = std::chrono::milliseconds(500 + random.roll(1000));
@@ -67,18 +68,22 @@ public:
         ports.keeper = [&](auto, std::string owner) {
             return make_keeper(storm_.postgres_, process_, std::move(owner));
         };
-        ports.publisher = [&](auto, relay::Path path, relay::PublisherEvents events
-                          ) -> Result<std::unique_ptr<relay::Publisher>> {
-            return make_publisher(storm_.kafka_, process_, path, known_, std::move(events));
-        };
         for (std::size_t i = 0; i < workers; ++i) {
+            const auto owner = fmt::format("{}/{}", process_.name, i + 1);
+            ports.publisher = [this, owner](
+                                  auto, relay::Path path, relay::PublisherEvents events
+                              ) -> Result<std::unique_ptr<relay::Publisher>> {
+                return make_publisher(
+                    storm_.kafka_, process_, owner, path, known_, std::move(events)
+                );
+            };
             auto options = options_of(storm_.world_.random);
             options.number = i;
             // Two relays with one worker each must be able to own all.
             options.limits.lanes_max = kLanes / 2 + (workers == 1 ? kLanes / 2 : 0);
             workers_.push_back(std::make_unique<relay::Worker>(
                 process_.executor(),
-                fmt::format("{}/{}", process_.name, i + 1),
+                owner,
                 ports,
                 breaker_,
                 blockages_,
@@ -120,7 +125,8 @@ public:
         while (process_.loop.poll_one() > 0) {
         }
     }
-    std::optional<std::int64_t> dies_after{};  ///< so many handlers more
+    std::optional<std::int64_t> dies_after{};    ///< so many handlers more
+    std::optional<std::int64_t> pauses_after{};  ///< the same
 
 private:
     // Counting costs more than what is simulated; nobody looks at it here.
@@ -171,9 +177,16 @@ Storm::Storm(Simulation::Options options)
       outside_(world_.start("outside")),
       people_(std::make_unique<runtime::TaskGroup>(outside_.executor())) {
     auto& random = world_.random;
+    keys_ = random.roll(2) == 0 ? 10 : 4;
+    side_share_ = random.roll(2) == 0 ? 20 : 4;
     if (kinds_.database)
         postgres_.faults = {
-            .lost_before = 0.004, .lost_after = 0.006, .times_out = 0.004, .slow = 0.006
+            .lost_before = 0.004,
+            .lost_after = 0.006,
+            .times_out = 0.004,
+            .slow = random.roll(3) == 0 ? 0.03 : 0.006,
+            .late = random.roll(3) == 0 ? 0.1 : 0.0,
+            .silent = random.roll(2) == 0 ? 0.5 : 0.0
         };
     if (kinds_.brokers)
         kafka_.faults = {
@@ -189,8 +202,9 @@ Storm::Storm(Simulation::Options options)
     if (random.roll(4) == 0) kafka_.limits.waiting_max = 400ms;
     world_.after_handler = [this](Process& process) {
         for (auto& relay : relays_) {
-            if (&relay->process() != &process || !relay->dies_after || relay->is_dead()) continue;
-            if (--*relay->dies_after <= 0) relay->kill();
+            if (&relay->process() != &process || relay->is_dead()) continue;
+            if (relay->pauses_after && --*relay->pauses_after <= 0) pause(*relay);
+            if (relay->dies_after && --*relay->dies_after <= 0) relay->kill();
         }
     };
     if (kinds_.refusals && !kinds_.database && !kinds_.brokers && !kinds_.processes)
@@ -219,9 +233,9 @@ void Storm::run() {
     }
     stop_relays();
     checks_.finish();
-    for (const auto& lane : postgres_.tables().lanes) {
-        if (stopped_in_peace.contains(lane.owner.substr(0, lane.owner.find('/'))))
-            world_.violated("a lane still belongs to {}, which has ended", lane.owner);
+    for (const auto& [owner, lease] : postgres_.tables().leases) {
+        if (stopped_in_peace.contains(owner.substr(0, owner.find('/'))))
+            world_.violated("{} still has its lanes and has ended", owner);
     }
 }
 
@@ -276,7 +290,7 @@ Task<> Storm::transaction() {
     const auto number = ++transactions_;
     const auto xid = postgres_.begin();
     for (auto left = 1 + random.roll(3); left > 0; --left) {
-        auto key = fmt::format("k{}", random.roll(kKeys));
+        auto key = fmt::format("k{}", random.roll(keys_));
         if (const auto [place, is_free] = locked_.try_emplace(key, number);
             !is_free && place->second != number)
             continue;
@@ -302,7 +316,7 @@ Row Storm::make_row(std::string key) {
     std::string padding;
     std::string word = "fine";
     if (random.roll(4) == 0) padding.assign(static_cast<std::size_t>(random.roll(150)), '.');
-    if (kinds_.topics && random.roll(20) == 0) row.topic = "side";
+    if (kinds_.topics && random.roll(side_share_) == 0) row.topic = "side";
     if (kinds_.refusals) {
         if (random.roll(30) == 0) word = kPoison;
         if (random.roll(60) == 0) word = kDamaged;
@@ -322,8 +336,10 @@ Task<> Storm::trouble() {
         // Ids that nobody leaves a trace of: the relays' snapshots know them, the log does not.
         if (kinds_.database && world_.random.roll(8) == 0) {
             is_quiet_ = true;
-            for (int burnt = 0; burnt < 40; ++burnt) postgres_.burn_id();
-            co_await wait(outside_.executor(), 60ms);
+            for (auto left = 1 + world_.random.roll(40); left > 0; --left) postgres_.burn_id();
+            co_await wait(
+                outside_.executor(), world_.random.roll(2) == 0 ? 60ms : world_.random.upto(5ms)
+            );
             postgres_.crash(world_.now() + world_.random.upto(100ms));
             is_quiet_ = false;
         } else {
@@ -333,7 +349,7 @@ Task<> Storm::trouble() {
 }
 
 void Storm::strike() {
-    switch (world_.random.roll(4)) {
+    switch (world_.random.roll(5)) {
         case 0:
             if (kinds_.database) strike_database();
             break;
@@ -342,6 +358,9 @@ void Storm::strike() {
             break;
         case 2:
             if (kinds_.processes) strike_processes();
+            break;
+        case 3:
+            if (kinds_.database && kinds_.brokers) strike_both();
             break;
         default:
             if (kinds_.topics) strike_topics();
@@ -362,7 +381,7 @@ void Storm::strike_database() {
         case 3:
             world_.note("somebody locks the tables");
             checks_.incident("a lock");
-            return postgres_.lock(world_.now() + random.upto(500ms));
+            return postgres_.lock(world_.now() + random.upto(random.roll(3) == 0 ? 2500ms : 500ms));
         default:
             if (relay == nullptr) return;
             world_.note("{} is cut off from PostgreSQL", relay->process().name);
@@ -383,7 +402,7 @@ void Storm::strike_brokers() {
             world_.note("a partition has no leader");
             checks_.incident("no leader");
             kafka_.topic(kTopic).leader_back[static_cast<std::size_t>(random.roll(2))] =
-                world_.now() + random.upto(500ms);
+                world_.now() + random.upto(random.roll(3) == 0 ? 2500ms : 500ms);
             return;
         default:
             if (relay == nullptr) return;
@@ -406,18 +425,9 @@ void Storm::strike_processes() {
             // In the middle of whatever it does then.
             relay->dies_after = random.roll(150);
             break;
-        case 2: {
-            world_.note("{} stands still", relay->process().name);
-            checks_.incident("a relay stands still");
-            relay->process().state = Process::State::paused;
-            world_.after(random.upto(random.roll(2) == 0 ? 2500ms : 300ms), [this, relay] {
-                if (relay->is_dead()) return;
-                world_.note("{} goes on", relay->process().name);
-                checks_.incident("a relay goes on");
-                relay->process().state = Process::State::running;
-            });
+        case 2:
+            relay->pauses_after = random.roll(20);
             break;
-        }
         case 3:
             checks_.incident("a relay is stopped");
             relay->stop(random.upto(400ms));
@@ -426,6 +436,36 @@ void Storm::strike_processes() {
             break;
     }
     if (random.roll(2) == 0) start_relay();
+}
+
+void Storm::pause(Relay& relay) {
+    auto& random = world_.random;
+    relay.pauses_after.reset();
+    world_.note("{} stands still", relay.process().name);
+    checks_.incident("a relay stands still");
+    relay.process().state = Process::State::paused;
+    // Shorter than a lease, about as long, longer.
+    static constexpr std::array<Clock::duration, 3> kPauses{300ms, 1100ms, 2500ms};
+    const auto most = kPauses[static_cast<std::size_t>(random.roll(3))];
+    world_.after(random.between(most / 3, most), [this, &relay] {
+        if (relay.is_dead()) return;
+        world_.note("{} goes on", relay.process().name);
+        checks_.incident("a relay goes on");
+        relay.process().state = Process::State::running;
+        relay.process().woke_at = world_.now();
+    });
+}
+
+// Leases end, with records queued that leave when Kafka is back.
+void Storm::strike_both() {
+    auto& random = world_.random;
+    const auto& limits = postgres_.limits;
+    world_.note("somebody locks the tables, and Kafka vanishes");
+    checks_.incident("a lock, and Kafka vanishes");
+    postgres_.lock(
+        world_.now() + random.between(12 * limits.lock_timeout, 20 * limits.lock_timeout)
+    );
+    kafka_.vanish(world_.now() + random.between(9 * limits.lock_timeout, 13 * limits.lock_timeout));
 }
 
 void Storm::strike_topics() {
@@ -449,6 +489,9 @@ void Storm::heal() {
     for (auto& relay : relays_) {
         if (relay->is_dead()) continue;
         relay->dies_after.reset();
+        relay->pauses_after.reset();
+        if (relay->process().state == Process::State::paused)
+            relay->process().woke_at = world_.now();
         relay->process().state = Process::State::running;
         alive += relay->is_stopping() ? 0 : 1;
     }

@@ -62,6 +62,8 @@ private:
     void strike_brokers();
     void strike_processes();
     void strike_topics();
+    void strike_both();
+    void pause(Relay& relay);
     void heal();
 
     Simulation world_;
@@ -71,6 +73,8 @@ private:
     Checks checks_;
     Process& outside_;
     std::map<std::string, std::int64_t> locked_;  ///< keys, each by one transaction
+    std::int64_t keys_ = 10;                      ///< that are written to
+    std::int64_t side_share_ = 20;  ///< one of so many events goes to a topic of its own
     std::int64_t transactions_ = 0;
     bool is_quiet_ = false;  ///< nobody commits
     int relays_started_ = 0;
