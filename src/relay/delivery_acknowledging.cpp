@@ -19,8 +19,7 @@ double seconds(std::chrono::nanoseconds duration) {
 }  // namespace
 
 bool Delivery::can_acknowledge(const Lane& lane) const {
-    return !lane.pages.empty() && lane.pages.front()->open == 0 &&
-           !lane.machine.is_acknowledging() && lane.put_off_until <= Clock::now();
+    return lane.machine.can_acknowledge() && lane.put_off_until <= Clock::now();
 }
 
 bool Delivery::has_acknowledgements() const {

@@ -134,7 +134,7 @@ void LaneMachine::park_behind(PageNumber number, EventSeq id, std::string_view k
 }
 
 std::optional<LaneMachine::Acknowledgement> LaneMachine::next_acknowledgement() {
-    if (acknowledging_ > 0 || pages_.empty() || pages_.front().open > 0) return std::nullopt;
+    if (!can_acknowledge()) return std::nullopt;
     acknowledging_ = 1;
     while (joins_acknowledgement()) ++acknowledging_;
     // Behind the last page nothing was found: the cursor may go there too.

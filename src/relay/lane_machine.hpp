@@ -110,6 +110,10 @@ public:
     outbox::LaneProgress position() const {
         return {lane_, epoch_, done_.cursor, done_.target, done_.last_id, 0};
     }
+    /// The first page is complete, and no acknowledgement is under way.
+    bool can_acknowledge() const noexcept {
+        return acknowledging_ == 0 && !pages_.empty() && pages_.front().open == 0;
+    }
     /// The pages that are complete and not yet being acknowledged, as one step; nothing if there
     /// are none. At most one acknowledgement is under way; pages with parked events come alone.
     std::optional<Acknowledgement> next_acknowledgement();
