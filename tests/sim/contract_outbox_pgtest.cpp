@@ -1,4 +1,5 @@
-// The contract of the outbox's ports, of a server. contract_test.cpp asks the simulation's model.
+// The contract of the outbox's ports, of a server. contract_outbox_test.cpp asks the simulation's
+// model.
 
 #include "app/pg_ports.hpp"
 #include "tests/sim/contract_outbox.hpp"

@@ -1,7 +1,9 @@
-// The contract of the outbox's ports, of the simulation's model. contract_pgtest.cpp asks a server.
+// The contract of the outbox's ports, of the simulation's model. contract_outbox_pgtest.cpp asks a
+// server.
+
+#include "tests/sim/contract_outbox.hpp"
 
 #include "runtime/task_group.hpp"
-#include "tests/sim/contract_outbox.hpp"
 #include "tests/sim/postgres.hpp"
 
 #include <stdexcept>
