@@ -224,6 +224,13 @@ CREATE TABLE txstream.members (
     breaker_probe_at     timestamptz,
     -- [{"code": ..., "since": ..., "detail": ..., "lanes": [{"lane": ..., "topic": ...}]}]; the codes are those of /health.
     blockages            json        NOT NULL,
+    -- Topics that are not on the fast path: [{"name": ..., "state": "careful" or "closed", "error": ..., "since": ...,
+    -- "until": ..., "events": ..., "keys": ...}], the last two of what waits for them.
+    topics               json        NOT NULL,
+    -- How often a worker has lost its lease with lanes in hand since the process started; when and how the last time.
+    leases_lost          bigint      NOT NULL,
+    lease_lost_at        timestamptz,
+    lease_lost_how       text,
     -- The settings that all relays of one outbox should have in common, and their digest. No secret is among them.
     settings             json        NOT NULL,
     config_digest        text        NOT NULL,

@@ -225,6 +225,9 @@ Task<Result<>> RelayApp::start(Deadline deadline) {
         );
     }
     metrics_.relay->relay.worker_pool_size.set(static_cast<double>(config_.relay.workers));
+    metrics_.relay->relay.lease_seconds.set(
+        std::chrono::duration<double>(config_.relay.lease).count()
+    );
     metrics_.relay->relay.expect(config_.kafka.topic, "OrderCreated");
     topic_ = std::make_unique<TopicWatch>(
         executor_, config_.kafka, kafka_trouble_, blockages_, [this] { topic_wakeup_.notify(); }
@@ -383,6 +386,7 @@ Task<> RelayApp::merge_positions(pg::Connection& connection) {
     Result<bool> is_more = true;
     for (int steps = 0; steps < kMergeStepsPerLook && is_more && *is_more; ++steps)
         is_more = co_await merger_.step(connection, deadline);
+    metrics_.relay->outbox.merged(merger_.merged());
     if (!is_more) {
         log::warn(
             kComponent,
@@ -457,6 +461,11 @@ Task<Result<>> RelayApp::report_sizes(pg::Connection& connection) {
         const auto sizes, co_await outbox::table_sizes(connection, Deadline::in(kBacklogTimeout))
     );
     metrics_.relay->outbox.report(sizes);
+    TXS_CO_TRY(
+        const auto members,
+        co_await outbox::count_members(connection, Deadline::in(kBacklogTimeout))
+    );
+    metrics_.relay->outbox.report(members);
     co_return Result<>();
 }
 
@@ -533,7 +542,21 @@ void RelayApp::refresh_metrics() const {
     metrics_.relay->relay.in_flight_events.set(static_cast<double>(load.events_in_flight));
     metrics_.relay->relay.in_flight_bytes.set(static_cast<double>(load.bytes_in_flight));
     metrics_.relay->relay.events_aside.set(static_cast<double>(load.events_aside));
-    metrics_.relay->relay.careful_topics.set(static_cast<double>(load.careful_topics));
+    metrics_.relay->relay.keys_aside.set(static_cast<double>(load.keys_aside));
+    std::uint64_t waiting = 0;
+    std::size_t closed = 0;
+    for (const auto& topic : load.slow_topics) {
+        if (!topic.is_closed) continue;
+        ++closed;
+        waiting += topic.events;
+    }
+    metrics_.relay->relay.events_waiting_for_topic.set(static_cast<double>(waiting));
+    metrics_.relay->relay.closed_topics.set(static_cast<double>(closed));
+    metrics_.relay->relay.careful_topics.set(static_cast<double>(load.slow_topics.size() - closed));
+    metrics_.relay->relay.lease_remaining(
+        load.publish_until ? std::optional(*load.publish_until - Deadline::Clock::now())
+                           : std::nullopt
+    );
 }
 
 pg::ConnInfo RelayApp::connect_info() const {
@@ -567,6 +590,7 @@ RelayReporter::State RelayApp::state() const {
     state.workers_alive = status.alive;
     state.breaker = status.breaker;
     state.in_flight = status.events_in_flight;
+    state.topics = status.slow_topics;
     return state;
 }
 

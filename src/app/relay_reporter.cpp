@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <tuple>
 #include <unistd.h>
 #include <utility>
 
@@ -29,6 +30,7 @@ constexpr std::chrono::minutes kCleanInterval{60};
 // Rates and quantiles are of this time.
 constexpr std::chrono::seconds kWindow{10};
 constexpr std::size_t kDetailBytesMax = 500;
+constexpr std::size_t kTopicsMax = 50;
 
 std::string host_name() {
     std::array<char, 256> host{};
@@ -72,7 +74,8 @@ std::int64_t slot_of_now() {
 }
 
 /// Without what moves at every look: that waits for the next interval.
-outbox::Member standing(outbox::Member member) {
+outbox::Member standing(outbox::Member member, const RelayReporter::State& state) {
+    member.topics = topics_json(state.topics, false, {}, {});
     member.published = member.failed = member.parked = 0;
     member.published_milli_per_s = member.in_flight = 0;
     member.breaker_failures = 0;
@@ -107,6 +110,39 @@ std::map<std::string, std::string> shared_settings(const Config& config) {
             all.emplace(name, found->second);
     }
     return all;
+}
+
+std::string topics_json(
+    std::vector<relay::SlowTopic> topics,
+    bool with_figures,
+    Clock::time_point now,
+    std::chrono::system_clock::time_point wall_now
+) {
+    const auto worse = [](const auto& left, const auto& right) {
+        return std::tuple(right.is_closed, right.events, left.name) <
+               std::tuple(left.is_closed, left.events, right.name);
+    };
+    std::ranges::sort(topics, worse);
+    if (topics.size() > kTopicsMax) topics.resize(kTopicsMax);
+    const auto wall = [&](Clock::time_point time) {
+        return rfc3339(wall_now + std::chrono::round<std::chrono::milliseconds>(time - now));
+    };
+    auto all = Json::array();
+    for (const auto& one : topics) {
+        Json json{
+            {"name", storable_text(one.name, kDetailBytesMax)},
+            {"state", one.is_closed ? "closed" : "careful"},
+            {"error", storable_text(one.error, kDetailBytesMax)}
+        };
+        if (with_figures) {
+            json["since"] = wall(one.since);
+            json["until"] = one.until ? Json(wall(*one.until)) : Json(nullptr);
+            json["events"] = one.events;
+            json["keys"] = one.keys;
+        }
+        all.push_back(std::move(json));
+    }
+    return dump(all);
 }
 
 std::string digest_of(const std::map<std::string, std::string>& settings) {
@@ -161,7 +197,7 @@ Task<> RelayReporter::report(pg::Connection& session, State state) {
     sample(now);
     for (const auto& one : state.blocked) blocked_in_slot_.emplace(relay::to_string(one.blockage));
     auto member = member_of(state);
-    auto stands = standing(member);
+    auto stands = standing(member, state);
     if (pace_.is_resting(now)) co_return;
     Result<> written;
     if (pace_.is_due(now, stands != written_)) {
@@ -235,6 +271,12 @@ outbox::Member RelayReporter::member_of(const State& state) const {
         );
     }
     member.blockages = dump(blockages_of(state));
+    member.topics = topics_json(state.topics, true, Clock::now(), std::chrono::system_clock::now());
+    if (const auto loss = metrics_.last_loss()) {
+        member.leases_lost = static_cast<std::int64_t>(loss->times);
+        member.lease_lost_at = micros(loss->at);
+        member.lease_lost_how = relay::to_string(loss->how);
+    }
     const auto totals = metrics_.totals();
     member.published = static_cast<std::int64_t>(totals.published);
     member.failed = static_cast<std::int64_t>(totals.failed);

@@ -7,6 +7,7 @@
 #include "relay/blockages.hpp"
 #include "relay/metrics.hpp"
 #include "relay/shared_breaker.hpp"
+#include "relay/slow_topic.hpp"
 
 #include <chrono>
 #include <deque>
@@ -30,6 +31,15 @@ std::string digest_of(const std::map<std::string, std::string>& settings);
 /// last bound where it lies beyond. Nothing where nothing was counted. Pure.
 std::optional<double> quantile(
     std::span<const double> counts, std::span<const double> bounds, double q
+);
+
+/// txstream.members.topics: those for which most waits. Not `with_figures`: without what moves at
+/// every look. Pure.
+std::string topics_json(
+    std::vector<relay::SlowTopic> topics,
+    bool with_figures,
+    Deadline::Clock::time_point now,
+    std::chrono::system_clock::time_point wall_now
 );
 
 /// When a report is due: at once when something changed, otherwise now and then, so that a dead
@@ -74,6 +84,7 @@ public:
         std::uint64_t in_flight = 0;
         std::vector<relay::Blockages::Current> blocked;
         std::vector<relay::HeldLane> held;
+        std::vector<relay::SlowTopic> topics;
         const outbox::Backlog* backlog = nullptr;  ///< none: it could not be measured
         bool is_reporter = false;                  ///< it owns the first lane
     };

@@ -66,5 +66,28 @@ TEST(SharedSettingsTest, TheDigestTellsEachOfThemApartAndNoSecretIsAmongThem) {
     EXPECT_NE(digest_of({{"ab", "c"}}), digest_of({{"a", "bc"}}));
 }
 
+TEST(TopicsJsonTest, TheWorstComeFirstAndWhatMovesIsLeftOutWhereItIsNotAskedFor) {
+    using Wall = std::chrono::system_clock::time_point;
+    const Deadline::Clock::time_point now{100s};
+    const Wall wall{1'700'000'000s};
+    const std::vector<relay::SlowTopic> topics{
+        {"careful", false, "INVALID_RECORD", now - 10s, now + 290s, 5, 5},
+        {"closed", true, "_UNKNOWN_TOPIC", now - 20s, std::nullopt, 1, 1}
+    };
+    EXPECT_EQ(
+        topics_json(topics, true, now, wall),
+        R"([{"name":"closed","state":"closed","error":"_UNKNOWN_TOPIC",)"
+        R"("since":"2023-11-14T22:13:00Z","until":null,"events":1,"keys":1},)"
+        R"({"name":"careful","state":"careful","error":"INVALID_RECORD",)"
+        R"("since":"2023-11-14T22:13:10Z","until":"2023-11-14T22:18:10Z","events":5,"keys":5}])"
+    );
+    EXPECT_EQ(
+        topics_json(topics, false, now, wall),
+        R"([{"name":"closed","state":"closed","error":"_UNKNOWN_TOPIC"},)"
+        R"({"name":"careful","state":"careful","error":"INVALID_RECORD"}])"
+    );
+    EXPECT_EQ(topics_json({}, true, now, wall), "[]");
+}
+
 }  // namespace
 }  // namespace txstream::app

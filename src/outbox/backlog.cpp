@@ -87,7 +87,10 @@ constexpr pg::Statement kSizes{
     R"(
 SELECT coalesce(sum(bytes), 0)::bigint, count(*),
 coalesce((array_agg(bytes ORDER BY bound NULLS FIRST))[1], 0),
-pg_total_relation_size('txstream.dead_letters')
+pg_total_relation_size('txstream.dead_letters'),
+(SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint FROM pg_inherits
+ WHERE inhparent = 'txstream.positions'::regclass),
+(SELECT coalesce(max(id), 0) FROM txstream.positions)
 FROM (SELECT pg_total_relation_size(c.oid) AS bytes, substring(
  pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''?([0-9]+)')::numeric AS bound
  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -145,6 +148,7 @@ Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline
         backlog.pending += pending;
         backlog.settled += lane.settled;
     }
+    backlog.position_age = position_age();
     if (backlog.pending == 0 || backlog.settled != settled_) waiting_since_ = now_;
     settled_ = backlog.settled;
     if (backlog.pending > 0) {
@@ -154,6 +158,16 @@ Task<Result<Backlog>> BacklogMeter::measure(pg::Connection& connection, Deadline
     backlog.parked = parked_;
     backlog.parked_by_event_type = parked_by_event_type_;
     co_return backlog;
+}
+
+double BacklogMeter::position_age() {
+    double oldest = 0;
+    for (auto& lane : lanes_) {
+        const auto before = std::exchange(lane.settled_before, lane.settled);
+        if (lane.appended <= lane.settled || lane.settled != before) lane.moved_at = now_;
+        oldest = std::max(oldest, now_ - lane.moved_at);
+    }
+    return oldest;
 }
 
 Task<Result<>> BacklogMeter::count_all(pg::Connection& connection, Deadline deadline) {
@@ -167,7 +181,7 @@ Task<Result<>> BacklogMeter::count_all(pg::Connection& connection, Deadline dead
     counted_at_ = Deadline::Clock::now();
     is_estimate_ = false;
     parked_so_far_ = 0;
-    lanes_.assign(rows.size(), {});
+    lanes_.resize(rows.size());
     for (std::size_t i = 0; i < rows.size(); ++i) {
         auto pending = rows.integer(i, 5);
         if (rows.boolean(i, 6)) {
@@ -254,7 +268,14 @@ Task<Result<TableSizes>> table_sizes(pg::Connection& connection, Deadline deadli
     const auto number = [&](int column) {
         return static_cast<std::uint64_t>(rows.integer(0, column));
     };
-    co_return TableSizes{number(0), number(2), number(1), number(3)};
+    co_return TableSizes{
+        .outbox_bytes = number(0),
+        .oldest_partition_bytes = number(2),
+        .partitions = number(1),
+        .dead_letters_bytes = number(3),
+        .positions_bytes = number(4),
+        .positions_appended = number(5)
+    };
 }
 
 Task<Result<std::optional<std::chrono::seconds>>> oldest_pending_age(

@@ -27,6 +27,10 @@ struct Backlog {
     /// Unix time of the oldest event that is not published; 0: none. Of an event whose created_at
     /// cannot be true (in the future, a month ago) the time since nothing was published.
     double oldest_pending = 0;
+    /// Seconds for which the position of some lane with events that wait has not moved, the
+    /// longest; as exact as measurements are far apart. Unlike an old event in a backlog that is
+    /// worked off, an old position says that nothing moves there.
+    double position_age = 0;
 };
 
 /// What was counted of one lane that has more than was counted: `events` wait among those whose ids
@@ -64,12 +68,15 @@ private:
     struct Lane {
         std::int64_t appended = 0;
         std::int64_t settled = 0;
+        std::int64_t settled_before = -1;  ///< at the last measure()
+        double moved_at = 0;               ///< the server's time when it moved, or nothing waited
     };
 
     std::int64_t total() const;
     bool has_old_estimate(Deadline::Clock::time_point now) const;
     Task<Result<>> count_all(pg::Connection& connection, Deadline deadline);
     Task<Result<std::int64_t>> count_new(pg::Connection& connection, Deadline deadline);
+    double position_age();
     Task<Result<>> count_parked(pg::Connection& connection, Deadline deadline);
     Task<Result<double>> oldest_pending(pg::Connection& connection, Deadline deadline) const;
 
@@ -101,6 +108,9 @@ struct TableSizes {
     std::uint64_t oldest_partition_bytes = 0;
     std::uint64_t partitions = 0;
     std::uint64_t dead_letters_bytes = 0;
+    std::uint64_t positions_bytes = 0;
+    /// Rows that were ever appended to txstream.positions: its ids have no gaps worth mentioning.
+    std::uint64_t positions_appended = 0;
 };
 Task<Result<TableSizes>> table_sizes(pg::Connection& connection, Deadline deadline);
 

@@ -323,6 +323,40 @@ TEST_F(BacklogPgTest, TheSizesAreOfAllPartitionsAndOfTheOldest) {
     EXPECT_GT(sizes.oldest_partition_bytes, empty.oldest_partition_bytes) << "the one with a floor";
     EXPECT_GT(sizes.outbox_bytes, sizes.oldest_partition_bytes);
     EXPECT_GT(sizes.dead_letters_bytes, 0U);
+    EXPECT_GT(sizes.positions_bytes, 0U);
+    EXPECT_EQ(sizes.positions_appended, 0U);
+    script(
+        *superuser_,
+        "INSERT INTO txstream.positions (lease, lanes, active, cursor, since) SELECT 1, '{0}', 0,"
+        " pg_current_snapshot(), pg_current_snapshot() FROM generate_series(1, 1000);"
+        "DELETE FROM txstream.positions WHERE id < 900"
+    );
+    const auto later = must(wait(table_sizes(*superuser_, soon())));
+    EXPECT_GT(later.positions_bytes, sizes.positions_bytes);
+    EXPECT_EQ(later.positions_appended, 1000U) << "merged ones too";
+}
+
+TEST_F(BacklogPgTest, APositionGrowsOldOnlyWhileEventsOfItsLaneWait) {
+    EXPECT_EQ(measured().position_age, 0) << "nothing waits";
+    script(*superuser_, publish());
+    script(*superuser_, "SELECT pg_sleep(0.02)");
+    EXPECT_EQ(measured().position_age, 0) << "it waits since this look";
+    script(*superuser_, "SELECT pg_sleep(0.02)");
+    const auto stuck = measured().position_age;
+    EXPECT_GE(stuck, 0.02);
+    // Others move, and a new session counts all again.
+    script(
+        *superuser_, "UPDATE txstream.lanes SET published = 1 WHERE lane <> txstream.lane_of('k')"
+    );
+    meter_.forget();
+    EXPECT_GT(measured().position_age, stuck);
+    script(*superuser_, publish());
+    script(
+        *superuser_, "UPDATE txstream.lanes SET published = 1 WHERE lane = txstream.lane_of('k')"
+    );
+    const auto moved = measured();
+    EXPECT_EQ(moved.position_age, 0) << "it moved";
+    EXPECT_GT(moved.pending, 0U);
 }
 
 }  // namespace

@@ -21,10 +21,10 @@ constexpr pg::Statement kWrite{
 INSERT INTO txstream.members (name, host, pid, version, revision, started_at, seen_at, lanes,
 workers, workers_alive, breaker, breaker_failures, breaker_failures_max, breaker_since,
 breaker_probe_at, blockages, settings, config_digest, published, failed, parked,
-published_rate, in_flight, pending_by_lane)
+published_rate, in_flight, pending_by_lane, topics, leases_lost, lease_lost_at, lease_lost_how)
 VALUES ($1, $2, $3, $4, $5, )" TXS_TIME("$6") R"(, clock_timestamp(), $7::smallint[], $8, $9,
 $10, $11, $12, )" TXS_TIME("$13") R"(, )" TXS_TIME("$14") R"(, $15::json, $16::json, $17, $18, $19,
-$20, $21, $22, $23::bigint[])
+$20, $21, $22, $23::bigint[], $24::json, $25, )" TXS_TIME("$26") R"(, $27)
 ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, lanes = excluded.lanes,
 workers = excluded.workers, workers_alive = excluded.workers_alive,
 breaker = excluded.breaker, breaker_failures = excluded.breaker_failures,
@@ -34,7 +34,9 @@ blockages = excluded.blockages, settings = excluded.settings,
 config_digest = excluded.config_digest, published = excluded.published,
 failed = excluded.failed, parked = excluded.parked,
 published_rate = excluded.published_rate, in_flight = excluded.in_flight,
-pending_by_lane = excluded.pending_by_lane)"
+pending_by_lane = excluded.pending_by_lane, topics = excluded.topics,
+ leases_lost = excluded.leases_lost, lease_lost_at = excluded.lease_lost_at,
+ lease_lost_how = excluded.lease_lost_how)"
 };
 // clang-format on
 #undef TXS_TIME
@@ -54,6 +56,14 @@ WHERE seen_at < clock_timestamp() - interval '1 day' OR name IN (
  ORDER BY seen_at DESC OFFSET $2::bigint) FOR UPDATE SKIP LOCKED))"
 };
 
+constexpr pg::Statement kCount{
+    "txs_member_count",
+    R"(
+SELECT count(*) FILTER (WHERE is_alive), count(*) FILTER (WHERE NOT is_alive)
+FROM (SELECT seen_at >= clock_timestamp() - $1::bigint * interval '1 second' AS is_alive
+ FROM txstream.members) m)"
+};
+
 constexpr pg::Statement kRead{
     "txs_member_read",
     R"(
@@ -61,7 +71,8 @@ SELECT name, host, pid, version, revision, started_at, seen_at, lanes::text, wor
 workers_alive, breaker, breaker_failures, breaker_failures_max, breaker_since,
 breaker_probe_at, blockages, settings, config_digest, published, failed, parked,
 published_rate, in_flight, pending_by_lane::text,
-greatest(extract(epoch FROM clock_timestamp() - seen_at) * 1000, 0)::bigint
+greatest(extract(epoch FROM clock_timestamp() - seen_at) * 1000, 0)::bigint,
+topics, leases_lost, lease_lost_at, lease_lost_how
 FROM txstream.members ORDER BY seen_at DESC, name LIMIT $1)"
 };
 
@@ -114,6 +125,10 @@ Member member_of(const pg::Rows& rows, std::size_t row) {
         for (const auto events : integers(rows.bytes(row, 23)))
             pending.push_back(static_cast<std::uint64_t>(std::max<std::int64_t>(events, 0)));
     }
+    member.topics = text(25);
+    member.leases_lost = rows.integer(row, 26);
+    if (!rows.is_null(row, 27)) member.lease_lost_at = rows.time(row, 27);
+    if (!rows.is_null(row, 28)) member.lease_lost_how = text(28);
     return member;
 }
 
@@ -150,6 +165,12 @@ Task<Result<>> write_member(pg::Connection& connection, Member member, Deadline 
     } else {
         params.add(std::nullopt);
     }
+    params.add(std::move(member.topics)).add(member.leases_lost);
+    if (member.lease_lost_at) {
+        params.add(micros(*member.lease_lost_at)).add(std::move(member.lease_lost_how));
+    } else {
+        params.add(std::nullopt).add(std::nullopt);
+    }
     std::vector<pg::Connection::Step> steps;
     steps.push_back({kAsynchronousCommit, {}});
     steps.push_back({kWrite, std::move(params)});
@@ -166,6 +187,15 @@ Task<Result<>> remove_dead_members(pg::Connection& connection, Deadline deadline
     auto params = pg::Params::of(std::int64_t{kMemberSilenceMax.count()}, kDeadMembersMax);
     TXS_CO_CHECK(co_await connection.run(kRemoveDead, std::move(params), deadline));
     co_return Result<>();
+}
+
+Task<Result<MemberCount>> count_members(pg::Connection& connection, Deadline deadline) {
+    auto params = pg::Params::of(std::int64_t{kMemberSilenceMax.count()});
+    TXS_CO_TRY(const auto rows, co_await connection.run(kCount, std::move(params), deadline));
+    co_return MemberCount{
+        .alive = static_cast<std::uint64_t>(rows.integer(0, 0)),
+        .silent = static_cast<std::uint64_t>(rows.integer(0, 1))
+    };
 }
 
 Task<Result<std::vector<SeenMember>>> read_members(

@@ -35,6 +35,11 @@ struct Member {
     std::optional<Time> breaker_probe_at;
     /// JSON array of {"code", "since", "detail", "lanes": [{"lane", "topic"}]}.
     std::string blockages = "[]";
+    /// JSON array of {"name", "state", "error", "since", "until", "events", "keys"}.
+    std::string topics = "[]";
+    std::int64_t leases_lost = 0;
+    std::optional<Time> lease_lost_at;
+    std::string lease_lost_how;   ///< the last time; empty: never
     std::string settings = "{}";  ///< JSON object of texts
     std::string config_digest;
     std::int64_t published = 0;
@@ -70,6 +75,12 @@ Task<Result<>> write_member(pg::Connection& connection, Member member, Deadline 
 Task<Result<>> remove_member(pg::Connection& connection, std::string name, Deadline deadline);
 /// Removes rows of the dead that are older than a day, or too many.
 Task<Result<>> remove_dead_members(pg::Connection& connection, Deadline deadline);
+
+struct MemberCount {
+    std::uint64_t alive = 0;
+    std::uint64_t silent = 0;  ///< that ended uncleanly within a day, or are cut off
+};
+Task<Result<MemberCount>> count_members(pg::Connection& connection, Deadline deadline);
 
 /// The newest first. At most kDeadMembersMax dead ones and `limit` in all.
 Task<Result<std::vector<SeenMember>>> read_members(

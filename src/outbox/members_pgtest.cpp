@@ -27,6 +27,10 @@ protected:
         one.breaker_since = Member::Time(1'700'000'001'000'001us);
         one.breaker_probe_at = Member::Time(1'700'000'031'000'000us);
         one.blockages = R"([{"code":"kafka_unavailable","detail":"\u00e9 \"x\""}])";
+        one.topics = R"([{"name":"t","state":"closed"}])";
+        one.leases_lost = 2;
+        one.lease_lost_at = Member::Time(1'700'000'002'000'001us);
+        one.lease_lost_how = "taken_over";
         one.settings = R"({"KAFKA_TOPIC_EVENTS":"t"})";
         one.config_digest = "d1";
         one.published = 1'000'000'000'000;
@@ -131,6 +135,14 @@ TEST_F(MembersPgTest, RenewingARowMakesNoIndexEntries) {
     }
     ASSERT_EQ(counted("updated"), kRenewals);
     EXPECT_GE(counted("hot_updated"), kRenewals * 9 / 10);
+}
+
+TEST_F(MembersPgTest, TheLivingAndTheSilentAreCounted) {
+    for (const char* name : {"a", "b", "c"}) write(member(name));
+    see("b", "25 seconds");
+    const auto count = must(wait(count_members(*relay_, soon())));
+    EXPECT_EQ(count.alive, 2U);
+    EXPECT_EQ(count.silent, 1U);
 }
 
 }  // namespace

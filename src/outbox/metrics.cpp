@@ -84,6 +84,53 @@ Metrics::Metrics(telemetry::Registry& registry)
            "",
            "sum(txstream_outbox_dead_letters_size_bytes)"},
           {}
+      )),
+      position_age_(registry.gauges(
+          {"txstream_position_age_seconds",
+           "For how long the position of some lane with events that wait has not moved; the "
+           "longest, "
+           "and 0 when none waits. Renewed every 2 s.",
+           one_relay,
+           "Old: a lane stands still, see txstream_delivery_blocked. Young, and the oldest event "
+           "is "
+           "old: a backlog is being worked off.",
+           "max(txstream_position_age_seconds)"},
+          {}
+      )),
+      positions_appended_(registry.counters(
+          {"txstream_positions_appended_total",
+           "Rows that were appended to the log of positions, ever; renewed every 10 s.",
+           one_relay,
+           "At most five in a second for each worker, however many events.",
+           "sum(rate(txstream_positions_appended_total[5m]))"},
+          {}
+      )),
+      positions_size_(registry.gauges(
+          {"txstream_positions_size_bytes",
+           "The log of positions on disk, with indexes; renewed every 10 s.",
+           one_relay,
+           "Some tens of MB: rows older than an hour are merged. It grows while a session holds a "
+           "snapshot, or nothing merges.",
+           "sum(txstream_positions_size_bytes)"},
+          {}
+      )),
+      members_(registry.gauges(
+          {"txstream_members",
+           "Relays that have a row in txstream.members: alive ones, and silent ones, which ended "
+           "uncleanly within a day or are cut off from PostgreSQL. Renewed every 10 s.",
+           one_relay,
+           "Compare the alive ones with what is deployed.",
+           R"(sum(txstream_members{state="alive"}))"},
+          {{"state"}}
+      )),
+      positions_merged_(registry.counter(
+          {"txstream_positions_merged_total",
+           "Rows of the log of positions for which a merged row stands by now.",
+           telemetry::Reporter::relay,
+           "An hour behind txstream_positions_appended_total; 0 for long: see the log lines "
+           "\"cannot "
+           "merge old rows\".",
+           "sum(rate(txstream_positions_merged_total[1h]))"}
       )) {
 }
 
@@ -93,6 +140,7 @@ void Metrics::report(const Backlog& backlog) const {
     oldest_pending_.at({}).set(backlog.oldest_pending);
     appended_.at({}).catch_up(static_cast<double>(backlog.appended));
     settled_.at({}).catch_up(static_cast<double>(backlog.settled));
+    position_age_.at({}).set(backlog.position_age);
     dead_letters_.set_all(0);
     // Added, since several types may share "other".
     for (const auto& [event_type, count] : backlog.parked_by_event_type)
@@ -104,6 +152,17 @@ void Metrics::report(const TableSizes& sizes) const {
     oldest_partition_size_.at({}).set(static_cast<double>(sizes.oldest_partition_bytes));
     partitions_.at({}).set(static_cast<double>(sizes.partitions));
     dead_letters_size_.at({}).set(static_cast<double>(sizes.dead_letters_bytes));
+    positions_size_.at({}).set(static_cast<double>(sizes.positions_bytes));
+    positions_appended_.at({}).catch_up(static_cast<double>(sizes.positions_appended));
+}
+
+void Metrics::report(const MemberCount& members) const {
+    members_.at({"alive"}).set(static_cast<double>(members.alive));
+    members_.at({"silent"}).set(static_cast<double>(members.silent));
+}
+
+void Metrics::merged(std::uint64_t rows) const {
+    positions_merged_.catch_up(static_cast<double>(rows));
 }
 
 void Metrics::withdraw() const {
@@ -112,8 +171,16 @@ void Metrics::withdraw() const {
     appended_.withdraw();
     settled_.withdraw();
     dead_letters_.withdraw();
-    for (const auto* sizes : {&size_, &oldest_partition_size_, &partitions_, &dead_letters_size_})
-        sizes->withdraw();
+    positions_appended_.withdraw();
+    for (const auto* gauge :
+         {&size_,
+          &oldest_partition_size_,
+          &partitions_,
+          &dead_letters_size_,
+          &position_age_,
+          &positions_size_,
+          &members_})
+        gauge->withdraw();
 }
 
 }  // namespace txstream::outbox

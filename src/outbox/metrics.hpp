@@ -1,6 +1,7 @@
 #pragma once
 
 #include "outbox/backlog.hpp"
+#include "outbox/members.hpp"
 #include "telemetry/registry.hpp"
 
 namespace txstream::outbox {
@@ -13,6 +14,10 @@ public:
 
     void report(const Backlog& backlog) const;
     void report(const TableSizes& sizes) const;
+    void report(const MemberCount& members) const;
+    /// Of the one relay that merges, which is not always the one that reports the outbox; the total
+    /// of its PositionMerger.
+    void merged(std::uint64_t rows) const;
     /// Another process reports from now on.
     void withdraw() const;
 
@@ -26,6 +31,11 @@ private:
     telemetry::Family<telemetry::Gauge> oldest_partition_size_;
     telemetry::Family<telemetry::Gauge> partitions_;
     telemetry::Family<telemetry::Gauge> dead_letters_size_;
+    telemetry::Family<telemetry::Gauge> position_age_;
+    telemetry::Family<telemetry::Counter> positions_appended_;
+    telemetry::Family<telemetry::Gauge> positions_size_;
+    telemetry::Family<telemetry::Gauge> members_;
+    telemetry::Counter positions_merged_;
 };
 
 }  // namespace txstream::outbox

@@ -100,6 +100,7 @@ Task<Result<bool>> PositionMerger::step(pg::Connection& connection, Deadline dea
     );
     const bool is_full = rows.boolean(0, 1);
     const bool has_merged = rows.integer(0, 0) > 0;
+    merged_ += static_cast<std::uint64_t>(rows.integer(0, 0));
     const auto before = std::exchange(done_, rows.integer(0, 2));
     // A minute that waits for the next step may lie before one in which nothing is to be done. What
     // is too young stays to be done.

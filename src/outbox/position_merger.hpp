@@ -26,10 +26,13 @@ public:
 
     /// One step. False: nothing is left to do for the moment, or another relay is at it.
     Task<Result<bool>> step(pg::Connection& connection, Deadline deadline);
+    /// Rows that others stand for by now, of all steps.
+    std::uint64_t merged() const noexcept { return merged_; }
 
 private:
     Limits limits_;
     std::int64_t done_ = 0;  ///< all rows up to this id are merged
+    std::uint64_t merged_ = 0;
 };
 
 }  // namespace txstream::outbox

@@ -205,9 +205,11 @@ TEST_F(PositionMergerPgTest, WhatIsYoungIsMergedLaterHoweverManyRowsThatAre) {
     for (int i = 0; i < 5; ++i) EXPECT_FALSE(must(wait(merger.step(*superuser_, soon()))));
     age();
     const auto before = count();
+    EXPECT_EQ(merger.merged(), 0U);
     while (must(wait(merger.step(*superuser_, soon())))) {
     }
     EXPECT_LT(count(), before);
+    EXPECT_EQ(static_cast<std::int64_t>(merger.merged()), before - count());
 }
 
 TEST_F(PositionMergerPgTest, OneRelayAtATimeMerges) {

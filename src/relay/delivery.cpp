@@ -41,6 +41,7 @@ void Delivery::look(Clock::time_point now) {
         dependencies_.kafka_doubted();
     }
     tell_held_lanes();
+    tell_slow_topics(now);
     update_delay();
     tell_published(batch_log_.due(now));
     if (dependencies_.refusals != nullptr) tell_refusals(dependencies_.refusals->due(now));
@@ -48,6 +49,25 @@ void Delivery::look(Clock::time_point now) {
     if (in_flight() == 0 && aside_bytes_ > 0 &&
         dependencies_.gate.state() == DeliveryGate::State::flowing)
         pump();
+}
+
+void Delivery::tell_slow_topics(Clock::time_point now) {
+    if (dependencies_.load == nullptr || now < topics_told_at_ + limits_.topics_pause) return;
+    topics_told_at_ = now;
+    auto slow = topics_.slow(now);
+    if (!slow.empty()) {
+        for (const auto& [id, lane] : lanes_) {
+            for (const auto& [key, queue] : lane.aside) {
+                const auto& first = *queue->events.front();
+                const auto& name = first.page->event_of(first).topic;
+                const auto topic = std::ranges::find(slow, name, &SlowTopic::name);
+                if (topic == slow.end()) continue;
+                ++topic->keys;
+                topic->events += queue->events.size();
+            }
+        }
+    }
+    dependencies_.load->tell(std::move(slow));
 }
 
 void Delivery::tell_held_lanes() {
@@ -140,16 +160,29 @@ void Delivery::tell_published(const std::optional<BatchLog::Line>& line) const {
 void Delivery::tell_load() {
     std::chrono::duration<double> busy{};
     const auto now = Clock::now();
+    std::size_t keys = 0;
+    Clock::rep publish_until = 0;
     for (auto& [id, lane] : lanes_) {
+        keys += lane.aside.size();
+        const auto until = lane.publish_until.time_since_epoch().count();
+        publish_until = publish_until == 0 ? until : std::min(publish_until, until);
         if (lane.busy_since) busy += now - *lane.busy_since;
         lane.busy_since = lane.pages.empty() ? std::nullopt : std::optional(now);
     }
     if (busy.count() > 0) dependencies_.metrics.lane_busy_seconds.add(busy.count());
+    tell_sent();
     if (dependencies_.load == nullptr) return;
     dependencies_.load->events = events_;
     dependencies_.load->bytes = in_flight_bytes_;
     dependencies_.load->aside = aside_;
-    dependencies_.load->careful_topics = topics_.off_fast_path(now);
+    dependencies_.load->keys_aside = keys;
+    dependencies_.load->publish_until = publish_until;
+}
+
+void Delivery::tell_sent() {
+    if (fast_sent_ > 0) dependencies_.metrics.sent(Path::fast, std::exchange(fast_sent_, 0));
+    if (careful_sent_ > 0)
+        dependencies_.metrics.sent(Path::careful, std::exchange(careful_sent_, 0));
 }
 
 void Delivery::add_page(
@@ -176,6 +209,8 @@ void Delivery::add_page(
     page->bytes = page->memory();
     events_ += page->count;
     in_flight_bytes_ += page->bytes;
+    dependencies_.metrics.reader_events.add(static_cast<double>(page->count));
+    dependencies_.metrics.reader_bytes.add(static_cast<double>(page->bytes));
     lane.pages.push_back(std::move(page));
     ++lane.fresh;
     if (dependencies_.load != nullptr)
@@ -359,6 +394,7 @@ void Delivery::handed_over(Path path, Lane& lane, Slot& slot, Clock::time_point 
     if (path == Path::careful) {
         slot.state = EventState::careful;
         ++careful_in_flight_;
+        ++careful_sent_;
         auto& topic = topic_of(page.event_of(slot));
         ++topic.in_flight;
         ++lane.careful[&topic];
@@ -368,6 +404,7 @@ void Delivery::handed_over(Path path, Lane& lane, Slot& slot, Clock::time_point 
         page.first_fast = page.fast++ == 0 ? place : std::min(page.first_fast, place);
         lane.first_fast = lane.fast++ == 0 ? page.number : std::min(lane.first_fast, page.number);
         ++fast_in_flight_;
+        ++fast_sent_;
     }
     if (spans_.is_on()) page.links.note(headers_);
 }

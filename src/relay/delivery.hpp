@@ -74,6 +74,8 @@ public:
         /// Something in flight and no acknowledgement for so long is reported as Kafka being away,
         /// long before it is a failure.
         std::chrono::milliseconds silence_max{10000};
+        /// Between two looks at what waits for topics: each is at every key that waits.
+        std::chrono::milliseconds topics_pause{500};
         /// After a producer gave up, its last reports may be queued: they say which record was to
         /// blame, and what need not be sent again.
         std::chrono::milliseconds reports_grace{200};
@@ -280,6 +282,7 @@ private:
     void end_batch(Path path);
     PublisherEvents events_of(Path path);
     void tell_held_lanes();
+    void tell_slow_topics(Clock::time_point now);
     void update_delay();
     std::optional<Mark> mark_of(const Lane& lane, const Slot& slot) const;
     /// The fast publisher has to be ended, and what is in flight sent again for this reason; the
@@ -360,6 +363,7 @@ private:
     void count_resent(const Lane& lane);
     /// The pages in hand have changed, or time has passed.
     void tell_load();
+    void tell_sent();
     static std::vector<outbox::RecordRange> records_of(const Lane& lane, std::size_t pages);
 
     Dependencies dependencies_;
@@ -381,6 +385,9 @@ private:
     std::size_t aside_ = 0;  ///< events
     std::size_t aside_bytes_ = 0;
     Clock::time_point measure_at_{};
+    Clock::time_point topics_told_at_{};
+    std::uint64_t fast_sent_ = 0;  ///< records that are not in the metrics yet
+    std::uint64_t careful_sent_ = 0;
     std::size_t fast_in_flight_ = 0;
     std::size_t careful_in_flight_ = 0;
     std::size_t acknowledging_ = 0;  ///< lanes

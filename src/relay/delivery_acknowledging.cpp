@@ -132,8 +132,9 @@ void Delivery::count_resent(const Lane& lane) {
         acknowledged += page->tally.events();
         unknown += page->in_flight;
     }
-    if (acknowledged > 0) dependencies_.metrics.resent(Resent::acknowledged, acknowledged);
-    if (unknown > 0) dependencies_.metrics.resent(Resent::unknown, unknown);
+    if (acknowledged > 0)
+        dependencies_.metrics.resent(Resent::acknowledged, kLaneLost, acknowledged);
+    if (unknown > 0) dependencies_.metrics.resent(Resent::unknown, kLaneLost, unknown);
 }
 
 std::vector<outbox::RecordRange> Delivery::records_of(const Lane& lane, std::size_t pages) {

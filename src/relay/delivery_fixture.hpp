@@ -70,9 +70,11 @@ protected:
     static constexpr auto kGrace = 1h;
 
     Delivery::Dependencies dependencies() {
-        return {
+        Delivery::Dependencies all{
             loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t", blockages_
         };
+        all.load = &load_;
+        return all;
     }
     /// Another one, with two lanes, in place of the first.
     template <class Change>
@@ -92,6 +94,7 @@ protected:
         limits.topics.retry_delay = 0ms;
         limits.topics.patience = 1h;
         limits.waiting_bytes_pause = 0ms;
+        limits.topics_pause = 0ms;
         limits.reports_grace = kGrace;
         return limits;
     }
@@ -107,6 +110,7 @@ protected:
     };
     DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
     Blockages blockages_{nullptr};
+    Load load_;
     std::optional<Delivery> made_{std::in_place, dependencies(), limits()};
     Delivery& delivery_ = *made_;
 };

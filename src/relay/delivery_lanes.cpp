@@ -76,7 +76,6 @@ void Delivery::lose(LaneId id) {
     if (lane.machine.is_acknowledging()) --acknowledging_;
     count_resent(lane);
     lanes_.erase(found);
-    dependencies_.metrics.lane_leases_lost.add();
     tell_load();
     dependencies_.reader.notify();
 }

@@ -158,7 +158,7 @@ void Delivery::restart() {
         }
         make_room(lane);
     }
-    if (unknown > 0) dependencies_.metrics.resent(Resent::unknown, unknown);
+    if (unknown > 0) dependencies_.metrics.resent(Resent::unknown, reason, unknown);
     restart_reason_ = {};
     fast_in_flight_ = 0;
     needs_restart_ = is_explained_ = false;
@@ -189,7 +189,7 @@ void Delivery::end_careful(DelayReason reason) {
             back_aside(lane, first);
         }
     }
-    if (unknown > 0) dependencies_.metrics.resent(Resent::unknown, unknown);
+    if (unknown > 0) dependencies_.metrics.resent(Resent::unknown, reason, unknown);
     if (in_flight() == 0) dependencies_.gate.forgotten();
 }
 

@@ -384,5 +384,65 @@ TEST_F(DeliveryRefusalsTest, AtMostOneLineASecondIsWrittenWhateverIsRefused) {
     EXPECT_FALSE(log.due(now + 13s));
 }
 
+TEST_F(DeliveryRefusalsTest, OthersSeeWhichTopicsAreSlowAndWhatWaitsForThem) {
+    read(1, {"bad@b", "k@b", "k", "k@b"});
+    read(2, {"stranger"});
+    hand_over();
+    refuse("bad");
+    restart();
+    delivery_.look(Delivery::Clock::now());
+    auto told = load_.slow_topics();
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].name, "b");
+    EXPECT_FALSE(told[0].is_closed);
+    EXPECT_EQ(told[0].error, "INVALID_RECORD");
+    EXPECT_EQ(load_.keys_aside, 2U);
+    EXPECT_EQ(told[0].keys, 2U);
+    EXPECT_EQ(told[0].events, 4U) << "with the one of another topic behind them";
+    kafka_.careful.report(Outcome::refused_topic, "_UNKNOWN_TOPIC");
+    delivery_.look(Delivery::Clock::now());
+    told = load_.slow_topics();
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_TRUE(told[0].is_closed);
+    EXPECT_EQ(told[0].error, "_UNKNOWN_TOPIC");
+    for (int i = 0; i < 4; ++i) {
+        delivery_.pump();
+        kafka_.careful.report(Outcome::acknowledged);
+        kafka_.report(Outcome::acknowledged);
+    }
+    EXPECT_TRUE(acknowledge_all(1));
+    delivery_.look(Delivery::Clock::now());
+    told = load_.slow_topics();
+    ASSERT_EQ(told.size(), 1U) << "for some minutes";
+    EXPECT_EQ(told[0].events, 0U);
+    EXPECT_EQ(load_.keys_aside, 0U);
+    const auto page = registry_.expose();
+    EXPECT_NE(page.find("\ntxstream_records_sent_total{path=\"fast\"} "), std::string::npos);
+    EXPECT_EQ(page.find("\ntxstream_records_sent_total{path=\"careful\"} 0"), std::string::npos);
+    EXPECT_NE(page.find("\ntxstream_reader_events_total 5\n"), std::string::npos);
+}
+
+TEST_F(DeliveryRefusalsTest, WhatIsSentAgainIsCountedWithItsReason) {
+    const auto shows = [&](const std::string& line) {
+        return ("\n" + registry_.expose()).find("\n" + line + "\n") != std::string::npos;
+    };
+    const auto resent = [](const std::string& reason, int records) {
+        return "txstream_records_resent_total{outcome=\"unknown\",reason=\"" + reason + "\"} " +
+               std::to_string(records);
+    };
+    read(1, {"a", "bad@b"});
+    hand_over();
+    kafka_.give_up();
+    kafka_.report_one("bad", Outcome::refused_event, "INVALID_RECORD");
+    restart();
+    EXPECT_TRUE(shows(resent("record_refused", 1))) << "of a nothing is known";
+    read(2, {"c"});
+    hand_over();
+    kafka_.report(Outcome::retryable, "REQUEST_TIMED_OUT");
+    EXPECT_TRUE(shows(resent("kafka_unavailable", 2)));
+    delivery_.lose_all();
+    EXPECT_TRUE(shows(resent("batch_refused", 0)));
+}
+
 }  // namespace
 }  // namespace txstream::relay

@@ -132,7 +132,7 @@ void Delivery::on_refused(
     auto& topic = topic_of(event);
     const auto& one = path == Path::fast ? fast_ : careful_;
     one->refused(report.error, event.topic, event.bytes(), refused);
-    topics_.refused(topic, refused, now);
+    topics_.refused(topic, report.error, refused, now);
     lane.tries.add(event.id, refused > 1 ? kBatchRefused : kRecordRefused);
     const auto why = [&] { return one->explain(report.error, event.topic, event.bytes()); };
     note_refusal({.refused = 1}, event, report.error, why, now);
@@ -175,10 +175,9 @@ void Delivery::on_retryable(Path path, Lane& lane, Slot& slot, const Report& rep
     const auto& event = slot.page->event_of(slot);
     const bool is_purged = report.error.starts_with(kPurged);
     if (report.error != kNeverSent) {
-        lane.tries.add(
-            event.id, is_purged ? kProducerRestart : header_word(Blockage::kafka_unavailable)
-        );
-        dependencies_.metrics.resent(Resent::unknown, 1);
+        const auto reason = is_purged ? kProducerRestart : header_word(Blockage::kafka_unavailable);
+        lane.tries.add(event.id, reason);
+        dependencies_.metrics.resent(Resent::unknown, reason, 1);
     }
     if (!is_purged) {
         // A producer goes down with it, and takes along what was queued behind it.

@@ -121,6 +121,7 @@ Keeper::Clock::time_point Keeper::publish_until(Clock::time_point asked) const {
 void Keeper::lose_expired() {
     const auto lost = delivery_.lose_expired(Clock::now());
     if (lost == 0) return;
+    metrics_.lost(Lost::lease_expired, lost);
     is_alive_ = false;
     forget_lost();
     tell();
@@ -137,6 +138,7 @@ void Keeper::lose_all() {
     const auto lanes = delivery_.lane_count();
     is_alive_ = false;
     if (lanes == 0) return tell();
+    metrics_.lost(Lost::session_lost, lanes);
     delivery_.lose_all();
     forget_lost();
     tell();
@@ -199,6 +201,7 @@ Task<Result<>> Keeper::claim() {
         if (delivery_.owns(lane.lane)) delivery_.lose(lane.lane);
         delivery_.add_lane(std::move(lane), publish_until(asked));
     }
+    metrics_.lanes_claimed.add(static_cast<double>(count));
     forget_lost();
     tell();
     log::info(
@@ -244,6 +247,7 @@ Task<Result<>> Keeper::renew() {
     forget_lost();
     tell();
     if (const auto lost = before - delivery_.lane_count(); lost > 0) {
+        metrics_.lost(Lost::taken_over, lost);
         metrics_.failed(Failure::lock_error, "", lost);
         log::warn(kComponent, "another relay has taken lanes over", {{"lanes", lost}});
     }
@@ -287,13 +291,16 @@ Task<Result<>> Keeper::move_cursors() {
     );
     if (names_all) name_at_ = now + kNameInterval;
     blockages_.clear(Blockage::cannot_acknowledge);
+    std::size_t lost = 0;
     for (const auto* one : plain) {
         if (std::ranges::find(moved, one->progress.lane) != moved.end()) {
             delivery_.acknowledged(*one);
         } else {
             delivery_.lose(one->progress.lane);
+            ++lost;
         }
     }
+    metrics_.lost(Lost::taken_over, lost);
     std::erase_if(under_way_, [](const auto& one) { return one.parked.empty(); });
     co_return Result<>();
 }
@@ -328,6 +335,7 @@ Task<Result<>> Keeper::park() {
             delivery_.acknowledged(under_way_.back());
         } else {
             delivery_.lose(lane);
+            metrics_.lost(Lost::taken_over, 1);
         }
         under_way_.pop_back();
     }
@@ -404,6 +412,7 @@ Task<> Keeper::hand_back() {
             {{"error", released.error().what()}}
         );
     } else if (lanes > 0) {
+        metrics_.lanes_released.add(static_cast<double>(lanes));
         log::info(kComponent, "gave lanes back", {{"lanes", lanes}});
     }
 }

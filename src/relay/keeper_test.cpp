@@ -34,6 +34,9 @@ protected:
         while (!condition() && !give_up_at.passed()) loop_.run_one_for(10ms);
         return condition();
     }
+    bool shows(const std::string& line) const {
+        return ("\n" + registry_.expose()).find("\n" + line + "\n") != std::string::npos;
+    }
     bool ends() {
         return until([&] { return tasks_.size() == 0; });
     }
@@ -127,6 +130,35 @@ TEST_F(KeeperTest, ACursorThatWasNotOursToMoveLosesTheLane) {
     kafka_.report(Outcome::acknowledged);
     ASSERT_TRUE(until([&] { return delivery_.lane_count() == 1; }));
     EXPECT_TRUE(delivery_.owns(LaneId(2)));
+    EXPECT_TRUE(shows("txstream_leases_lost_total{reason=\"taken_over\"} 1"));
+    EXPECT_EQ(metrics_.last_loss()->how, Lost::taken_over);
+}
+
+TEST_F(KeeperTest, LanesThatChangeHandsAreCountedByHow) {
+    start({1, 2, 3});
+    EXPECT_TRUE(shows("txstream_lanes_claimed_total 3"));
+    EXPECT_FALSE(metrics_.last_loss());
+    lanes_.free = {4, 5};
+    delivery_.renewed({LaneId(1), LaneId(2), LaneId(3)}, Clock::now());
+    wakeup_.notify();
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 2; }));
+    EXPECT_TRUE(shows("txstream_leases_lost_total{reason=\"lease_expired\"} 1")) << "one lease";
+    EXPECT_TRUE(shows("txstream_lanes_lost_total{reason=\"lease_expired\"} 3"));
+    lanes_.breaks = true;
+    delivery_.doubt();
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 0; }));
+    EXPECT_TRUE(shows("txstream_lanes_lost_total{reason=\"session_lost\"} 2"));
+    EXPECT_EQ(metrics_.last_loss()->times, 2U);
+    lanes_.free = {6, 7, 8};
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 3; }));
+    lanes_.lost = {6};
+    delivery_.doubt();
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 2; }));
+    EXPECT_TRUE(shows("txstream_lanes_lost_total{reason=\"taken_over\"} 1")) << "it was fenced";
+    keeper_.stop(Deadline::in(1h));
+    ASSERT_TRUE(ends());
+    EXPECT_TRUE(shows("txstream_lanes_released_total 2"));
+    EXPECT_TRUE(shows("txstream_lanes_claimed_total 8"));
 }
 
 TEST_F(KeeperTest, LanesThatWentTheSameWayAreOnePublicationOfAllTheirEvents) {

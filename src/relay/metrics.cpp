@@ -1,8 +1,11 @@
 #include "relay/metrics.hpp"
 
+#include "relay/delays.hpp"
 #include "runtime/clock.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace txstream::relay {
 
@@ -48,6 +51,24 @@ std::string_view to_string(Resent outcome) {
     return outcome == Resent::acknowledged ? "acknowledged" : "unknown";
 }
 
+std::string_view to_string(Path path) {
+    return path == Path::fast ? "fast" : "careful";
+}
+
+/// Labels have underscores where headers have hyphens.
+std::string label_of(std::string_view header_word) {
+    std::string label(header_word);
+    std::ranges::replace(label, '-', '_');
+    return label;
+}
+
+Label losses() {
+    return {
+        "reason",
+        {to_string(Lost::lease_expired), to_string(Lost::taken_over), to_string(Lost::session_lost)}
+    };
+}
+
 std::string retry_label(unsigned retry) {
     return retry > kRetryLabelMax ? fmt::format("{}+", kRetryLabelMax) : fmt::to_string(retry);
 }
@@ -63,6 +84,18 @@ double to_double(std::uint64_t n) {
 }
 
 }  // namespace
+
+std::string_view to_string(Lost reason) {
+    switch (reason) {
+        case Lost::lease_expired:
+            return "lease_expired";
+        case Lost::taken_over:
+            return "taken_over";
+        case Lost::session_lost:
+            return "session_lost";
+    }
+    return "unknown";
+}
 
 // --- tally
 
@@ -213,9 +246,50 @@ Metrics::Metrics(telemetry::Registry& registry)
            "them; acknowledged, it has.",
            relay,
            "Consumers see the acknowledged ones twice. What a relay that died had in flight is "
-           "sent again too, and counted by no one.",
-           "sum by (outcome) (increase(txstream_records_resent_total[1h]))"},
-          {{"outcome", {"unknown", "acknowledged"}}}
+           "sent again too, and no process counts it. The reason is that of the header "
+           "txstream-delay-reason.",
+           "sum by (outcome, reason) (increase(txstream_records_resent_total[1h]))"},
+          {{"outcome"}, {"reason"}}
+      )),
+      sent_(registry.counters(
+          {"txstream_records_sent_total",
+           "Records that were handed to Kafka's client: on the fast path, many of a key together; "
+           "on "
+           "the careful path, one of a key at a time.",
+           relay,
+           "careful that rises: a topic refuses records, see txstream_careful_topics.",
+           "sum by (path) (rate(txstream_records_sent_total[5m]))"},
+          {{"path", {"fast", "careful"}}}
+      )),
+      leases_lost_(registry.counters(
+          {"txstream_leases_lost_total",
+           "Times that a worker lost its lease with lanes in hand. lease_expired: it could not "
+           "prolong it in time. taken_over: another relay has its lanes. session_lost: the session "
+           "under which they were claimed has ended.",
+           relay,
+           "What was in flight is sent again by the next owner. Look for a slow PostgreSQL, a "
+           "paused process, a lease that is too short.",
+           "sum by (reason) (increase(txstream_leases_lost_total[15m]))"},
+          {losses()}
+      )),
+      lanes_lost_(registry.counters(
+          {"txstream_lanes_lost_total",
+           "Lanes that were lost with a lease.",
+           relay,
+           "With txstream_lanes_claimed_total and txstream_lanes_released_total: how lanes change "
+           "hands.",
+           "sum by (reason) (increase(txstream_lanes_lost_total[15m]))"},
+          {losses()}
+      )),
+      lease_remaining_(registry.gauges(
+          {"txstream_lease_remaining_seconds",
+           "How long this process may publish if it cannot prolong a lease: of its workers' leases "
+           "the first to end, less the safety margin of a fifth. Absent where it has no lanes.",
+           relay,
+           "Between 7/15 and 4/5 of txstream_lease_seconds when all is well; near 0: PostgreSQL "
+           "does not answer in time.",
+           "min(txstream_lease_remaining_seconds / txstream_lease_seconds)"},
+          {}
       )),
       delivery_blocked_(registry.gauges(
           {"txstream_delivery_blocked",
@@ -242,18 +316,33 @@ Metrics::Metrics(telemetry::Registry& registry)
       )),
       lanes_owned(registry.gauge(
           {"txstream_lanes_owned",
-           "Lanes this process holds a lease on.",
+           "Lanes that belong to the leases of this process.",
            relay,
            "The sum over all relays is the number of lanes, but for moments of a change.",
            "sum(txstream_lanes_owned)"}
       )),
-      lane_leases_lost(registry.counter(
-          {"txstream_lane_leases_lost_total",
-           "Leases that ended while this process still worked on the lane.",
+      lanes_claimed(registry.counter(
+          {"txstream_lanes_claimed_total",
+           "Lanes that this process has claimed.",
            relay,
-           "What was in flight is sent again by the next owner. Look for a slow PostgreSQL, a "
-           "paused process, a lease that is too short.",
-           "increase(txstream_lane_leases_lost_total[15m])"}
+           "The sum over all relays is how often a lane changed hands. It rises when relays start, "
+           "stop or lose leases, and stays the same otherwise.",
+           "sum(increase(txstream_lanes_claimed_total[15m]))"}
+      )),
+      lanes_released(registry.counter(
+          {"txstream_lanes_released_total",
+           "Lanes that this process released when it stopped, so that others need not wait for the "
+           "end of its leases.",
+           relay,
+           "",
+           "sum(increase(txstream_lanes_released_total[15m]))"}
+      )),
+      lease_seconds(registry.gauge(
+          {"txstream_lease_seconds",
+           "For how long a lease is taken and prolonged.",
+           relay,
+           "WORKER_LEASE sets it. When a relay dies its lanes wait for as long.",
+           "max(txstream_lease_seconds)"}
       )),
       lane_busy_seconds(registry.counter(
           {"txstream_lane_busy_seconds_total",
@@ -279,17 +368,75 @@ Metrics::Metrics(telemetry::Registry& registry)
       events_aside(registry.gauge(
           {"txstream_events_aside",
            "Events of txstream_in_flight_events that are not on the fast path: they wait for their "
-           "topic or for an earlier event of their key, or go one of a key at a time.",
+           "topic or for an earlier event of their key, or are sent one of a key at a time.",
            relay,
-           "More than 0: see txstream_careful_topics and txstream_delivery_blocked.",
+           "More than 0: see txstream_careful_topics and txstream_closed_topics.",
            "sum(txstream_events_aside)"}
+      )),
+      keys_aside(registry.gauge(
+          {"txstream_keys_aside",
+           "Keys of txstream_events_aside.",
+           relay,
+           "What a refusal holds up: only events of these keys wait.",
+           "sum(txstream_keys_aside)"}
+      )),
+      events_waiting_for_topic(registry.gauge(
+          {"txstream_events_waiting_for_topic",
+           "Events of txstream_events_aside that wait until a topic accepts records, with those "
+           "behind them in their keys.",
+           relay,
+           "They are parked after WORKER_TOPIC_PATIENCE: create the topic, or grant the right.",
+           "sum(txstream_events_waiting_for_topic)"}
       )),
       careful_topics(registry.gauge(
           {"txstream_careful_topics",
-           "Topics whose records go one of a key at a time after a refusal, or that take nothing.",
+           "Topics on the careful path: a record was refused, so for some minutes one record of a "
+           "key is sent at a time.",
            relay,
-           "More than 0: see the log lines \"Kafka refuses events\".",
+           "More than 0: see the log lines \"Kafka refuses events\". All is delivered, more "
+           "slowly.",
            "max(txstream_careful_topics)"}
+      )),
+      closed_topics(registry.gauge(
+          {"txstream_closed_topics",
+           "Topics that accept no record (missing, not authorised): their events wait, and later "
+           "ones of the same keys.",
+           relay,
+           "More than 0: txstream_delivery_blocked has topic_refused, or topic_missing for "
+           "KAFKA_TOPIC.",
+           "max(txstream_closed_topics)"}
+      )),
+      reader_polls(registry.counter(
+          {"txstream_reader_polls_total",
+           "Looks for new events.",
+           relay,
+           "Adaptive, from WORKER_POLL_MIN to WORKER_POLL_MAX apart; 0 while much waits: the "
+           "window is paged, or "
+           "nothing may be read.",
+           "sum(rate(txstream_reader_polls_total[5m]))"}
+      )),
+      reader_pages(registry.counter(
+          {"txstream_reader_pages_total",
+           "Pages with events that were read.",
+           relay,
+           "Events for each page: few when all is read at once, WORKER_BATCH_SIZE in a backlog.",
+           "sum(rate(txstream_reader_events_total[5m])) / "
+           "sum(rate(txstream_reader_pages_total[5m]))"}
+      )),
+      reader_events(registry.counter(
+          {"txstream_reader_events_total",
+           "Events that were read.",
+           relay,
+           "More than txstream_events_published_total for long: lanes are lost, and read again.",
+           "sum(rate(txstream_reader_events_total[5m]))"}
+      )),
+      reader_bytes(registry.counter(
+          {"txstream_reader_bytes_total",
+           "Keys, headers and values of the events that were read.",
+           relay,
+           "Per event: how large they are at present.",
+           "sum(rate(txstream_reader_bytes_total[5m])) / "
+           "sum(rate(txstream_reader_events_total[5m]))"}
       )),
       reader_lag_events(registry.gauge(
           {"txstream_reader_lag_events",
@@ -312,6 +459,16 @@ Metrics::Metrics(telemetry::Registry& registry)
     for (const auto& [from, to] :
          {std::pair{closed, open}, {open, half_open}, {half_open, open}, {half_open, closed}})
         (void)breaker_trips_.at({policy::to_string(from), policy::to_string(to)});
+    for (const auto reason :
+         {kLaneLost,
+          kProducerRestart,
+          kRecordRefused,
+          kBatchRefused,
+          kWaitedTooLong,
+          header_word(Blockage::topic_refused),
+          header_word(Blockage::kafka_unavailable)})
+        resent(Resent::unknown, reason, 0);
+    resent(Resent::acknowledged, kLaneLost, 0);
 }
 
 void Metrics::expect(std::string_view topic, std::string_view event_type) const {
@@ -371,8 +528,31 @@ void Metrics::retry_delay(unsigned retry, std::chrono::duration<double> delay) c
     retry_delay_.at({retry_label(retry)}).observe(delay.count());
 }
 
-void Metrics::resent(Resent outcome, std::uint64_t records) const {
-    resent_.at({to_string(outcome)}).add(to_double(records));
+void Metrics::resent(Resent outcome, std::string_view reason, std::uint64_t records) const {
+    resent_.at({to_string(outcome), label_of(reason)}).add(to_double(records));
+}
+
+void Metrics::sent(Path path, std::uint64_t records) const {
+    sent_.at({to_string(path)}).add(to_double(records));
+}
+
+void Metrics::lost(Lost reason, std::size_t lanes) const {
+    if (lanes == 0) return;
+    {
+        const std::scoped_lock lock(mutex_);
+        const auto before = last_loss_ ? last_loss_->times : 0;
+        last_loss_ = Loss{runtime::WallClock::now(), reason, before + 1};
+    }
+    leases_lost_.at({to_string(reason)}).add();
+    lanes_lost_.at({to_string(reason)}).add(to_double(lanes));
+}
+
+void Metrics::lease_remaining(std::optional<std::chrono::duration<double>> time) const {
+    if (time) {
+        lease_remaining_.at({}).set(std::max(time->count(), 0.0));
+    } else {
+        lease_remaining_.withdraw();
+    }
 }
 
 void Metrics::parked(
@@ -385,6 +565,11 @@ void Metrics::parked(
 
 Metrics::Totals Metrics::totals() const noexcept {
     return {counted_.published, counted_.failed, counted_.parked};
+}
+
+std::optional<Metrics::Loss> Metrics::last_loss() const {
+    const std::scoped_lock lock(mutex_);
+    return last_loss_;
 }
 
 std::vector<double> Metrics::end_to_end_counts() const {

@@ -2,6 +2,7 @@
 
 #include "policy/circuit_breaker.hpp"
 #include "relay/blockages.hpp"
+#include "relay/ports.hpp"
 #include "telemetry/registry.hpp"
 
 #include <array>
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,6 +69,16 @@ enum class Resent : std::uint8_t {
     acknowledged,  ///< Kafka has it, so there will be two
 };
 
+/// How a worker lost lanes that it had: label `reason` of txstream_leases_lost_total and
+/// txstream_lanes_lost_total.
+enum class Lost : std::uint8_t {
+    lease_expired,  ///< it could not prolong its lease in time, by its own clock
+    taken_over,     ///< PostgreSQL says that they are another's: it was fenced
+    session_lost,   ///< the session under which they were claimed has ended
+};
+
+std::string_view to_string(Lost reason);
+
 /// What the relay of this process counts. Thread-safe. Hot paths bring a PageTally; the rest are
 /// single calls that cost one short lock.
 class Metrics {
@@ -87,7 +99,13 @@ public:
     /// `retry` counts from 1; beyond 10 it is labelled "10+".
     void retried(unsigned retry, std::string_view event_type, std::uint64_t events = 1) const;
     void retry_delay(unsigned retry, std::chrono::duration<double> delay) const;
-    void resent(Resent outcome, std::uint64_t records) const;
+    /// `reason` is a header's word for it (delays.hpp).
+    void resent(Resent outcome, std::string_view reason, std::uint64_t records) const;
+    void sent(Path path, std::uint64_t records) const;
+    /// A worker lost so many lanes in one go.
+    void lost(Lost reason, std::size_t lanes) const;
+    /// How long this process may publish before a lease has to be prolonged; nothing: it has none.
+    void lease_remaining(std::optional<std::chrono::duration<double>> time) const;
     void parked(std::string_view error_type, std::string_view topic, std::string_view event_type)
         const;
 
@@ -101,6 +119,13 @@ public:
         std::uint64_t parked = 0;
     };
     Totals totals() const noexcept;
+    /// The last time that a worker lost lanes.
+    struct Loss {
+        std::chrono::system_clock::time_point at;
+        Lost how;
+        std::uint64_t times = 0;  ///< since the process started, this one among them
+    };
+    std::optional<Loss> last_loss() const;
     /// From commit to acknowledgement, in the buckets of telemetry::kEndToEndBuckets and one beyond
     /// them; not cumulative.
     std::vector<double> end_to_end_counts() const;
@@ -114,6 +139,8 @@ private:
     };
 
     mutable Counted counted_;
+    mutable std::mutex mutex_;
+    mutable std::optional<Loss> last_loss_;  // guarded by mutex_
     telemetry::Family<telemetry::Counter> processed_;
     telemetry::Family<telemetry::Counter> published_;
     telemetry::Family<telemetry::Counter> failed_;
@@ -127,18 +154,31 @@ private:
     telemetry::Histogram end_to_end_;
     telemetry::Family<telemetry::Counter> dead_lettered_;
     telemetry::Family<telemetry::Counter> resent_;
+    telemetry::Family<telemetry::Counter> sent_;
+    telemetry::Family<telemetry::Counter> leases_lost_;
+    telemetry::Family<telemetry::Counter> lanes_lost_;
+    telemetry::Family<telemetry::Gauge> lease_remaining_;
     telemetry::Family<telemetry::Gauge> delivery_blocked_;
 
 public:
     telemetry::Gauge worker_pool_size;
     telemetry::Gauge active_workers;  ///< those that hold lanes
     telemetry::Gauge lanes_owned;
-    telemetry::Counter lane_leases_lost;
+    telemetry::Counter lanes_claimed;
+    telemetry::Counter lanes_released;
+    telemetry::Gauge lease_seconds;
     telemetry::Counter lane_busy_seconds;
     telemetry::Gauge in_flight_events;
     telemetry::Gauge in_flight_bytes;
     telemetry::Gauge events_aside;
+    telemetry::Gauge keys_aside;
+    telemetry::Gauge events_waiting_for_topic;
     telemetry::Gauge careful_topics;
+    telemetry::Gauge closed_topics;
+    telemetry::Counter reader_polls;
+    telemetry::Counter reader_pages;
+    telemetry::Counter reader_events;
+    telemetry::Counter reader_bytes;
     telemetry::Gauge reader_lag_events;
     telemetry::Gauge reader_lag_seconds;
 };

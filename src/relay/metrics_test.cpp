@@ -32,7 +32,11 @@ TEST_F(RelayMetricsTest, WhatIsExpectedIsThereAtZero) {
           R"(txstream_event_processing_duration_seconds_count{event_type="batch"} 0)",
           R"(txstream_event_publishing_duration_seconds_count{event_type="A",topic="t"} 0)",
           R"(txstream_retry_delay_duration_seconds_count{retry_attempt="1"} 0)",
-          R"(txstream_records_resent_total{outcome="acknowledged"} 0)",
+          R"(txstream_records_resent_total{outcome="acknowledged",reason="lane_lost"} 0)",
+          R"(txstream_records_resent_total{outcome="unknown",reason="waited_too_long"} 0)",
+          R"(txstream_records_sent_total{path="careful"} 0)",
+          R"(txstream_leases_lost_total{reason="taken_over"} 0)",
+          R"(txstream_lanes_lost_total{reason="session_lost"} 0)",
           R"(txstream_delivery_blocked{reason="kafka_unavailable"} 0)",
           "txstream_worker_pool_size 0",
           "txstream_active_workers 0",
@@ -100,6 +104,16 @@ TEST_F(RelayMetricsTest, TheBreakersStateFollowsItsMoves) {
     EXPECT_TRUE(
         shows(R"(txstream_circuit_breaker_trips_total{from_state="closed",to_state="open"} 1)")
     );
+}
+
+TEST_F(RelayMetricsTest, ALeaseHasNoTimeWhereThereIsNone) {
+    using namespace std::chrono_literals;
+    metrics_.lease_remaining(6500ms);
+    EXPECT_TRUE(shows("txstream_lease_remaining_seconds 6.5"));
+    metrics_.lease_remaining(-2s);
+    EXPECT_TRUE(shows("txstream_lease_remaining_seconds 0")) << "it is over";
+    metrics_.lease_remaining(std::nullopt);
+    EXPECT_EQ(registry_.expose().find("\ntxstream_lease_remaining_seconds "), std::string::npos);
 }
 
 }  // namespace

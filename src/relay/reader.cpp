@@ -147,6 +147,7 @@ Task<Result<bool>> Reader::step() {
 
 Task<Result<bool>> Reader::poll() {
     const auto begun = Clock::now();
+    metrics_.reader_polls.add();
     is_nudged_ = false;
     life_ = delivery_.lives();
     const auto groups = delivery_.lanes_to_poll();
@@ -209,6 +210,7 @@ void Reader::nothing_since(std::vector<LaneId> lanes, const outbox::Snapshot& ta
 void Reader::give_window(
     const outbox::Events& events, std::vector<LaneId> lanes, const outbox::Snapshot& target
 ) {
+    if (!events.empty()) metrics_.reader_pages.add();
     sort_by_lane(events, events.size());
     for (const auto lane : lanes) {
         const auto& own = of_lane(lane);
@@ -322,6 +324,7 @@ void Reader::give_page(
 ) {
     const auto end = is_cut ? events.id(whole - 1) : request.up_to;
     const bool ends_window = !is_cut && request.is_last;
+    if (whole > 0) metrics_.reader_pages.add();
     sort_by_lane(events, whole);
     for (const auto& asked : request.lanes) {
         if (!is_wanted(asked)) continue;

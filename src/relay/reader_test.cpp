@@ -109,6 +109,11 @@ TEST_F(ReaderTest, LanesArePagedTogetherInTheOrderOfIds) {
     }
     for (const auto lane : {LaneId(1), LaneId(2), LaneId(3)})
         EXPECT_EQ(delivery_.machine(lane).cursor(), snapshot(20));
+    const auto shown = registry_.expose();
+    EXPECT_NE(shown.find("\ntxstream_reader_pages_total 3\n"), std::string::npos) << "of all lanes";
+    EXPECT_NE(shown.find("\ntxstream_reader_events_total 15\n"), std::string::npos);
+    EXPECT_EQ(shown.find("\ntxstream_reader_polls_total 0\n"), std::string::npos);
+    EXPECT_EQ(shown.find("\ntxstream_reader_bytes_total 0\n"), std::string::npos);
     kafka_.report(Outcome::acknowledged);
     for (const auto& one : delivery_.take_acknowledgements()) {
         EXPECT_EQ(one.progress.cursor, snapshot(20)) << "one place for all";

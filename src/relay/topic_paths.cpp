@@ -32,10 +32,22 @@ void TopicPaths::forget(bool also_closed) {
     });
 }
 
-std::size_t TopicPaths::off_fast_path(Clock::time_point now) {
-    return static_cast<std::size_t>(std::ranges::count_if(topics_, [&](auto& entry) {
-        return entry.second.state != State::unproven && !is_fast(entry.second, now);
-    }));
+std::vector<SlowTopic> TopicPaths::slow(Clock::time_point now) {
+    std::vector<SlowTopic> all;
+    for (auto& [name, topic] : topics_) {
+        if (topic.state == State::unproven || is_fast(topic, now)) continue;
+        auto& one = all.emplace_back();
+        one.name = name;
+        one.is_closed = is_closed(topic);
+        one.error = one.is_closed ? topic.error : topic.refusal;
+        one.since = one.is_closed ? topic.closed_since : topic.careful_since;
+        if (!one.is_closed) {
+            one.until = topic.careful_until;
+        } else if (!topic.is_default) {
+            one.until = topic.has_given_up ? now : topic.closed_since + limits_.patience;
+        }
+    }
+    return all;
 }
 
 bool TopicPaths::is_fast(Topic& topic, Clock::time_point now) const {
@@ -58,17 +70,22 @@ void TopicPaths::taken(Topic& topic, Clock::time_point now) {
     if (topic.state == State::unproven) topic.state = State::fast;
     if (topic.state != State::closed) return;
     topic.state = State::careful;
+    topic.careful_since = now;
     topic.careful_until = now + limits_.careful_for;
     topic.has_given_up = false;
-    topic.error.clear();
+    topic.refusal = std::exchange(topic.error, {});
 }
 
-void TopicPaths::refused(Topic& topic, std::size_t records, Clock::time_point now) {
+void TopicPaths::refused(
+    Topic& topic, std::string_view error, std::size_t records, Clock::time_point now
+) {
     // It says nothing about whether a closed topic takes others.
     if (topic.state == State::closed) return;
     if (topic.state == State::fast) topic.batch = limits_.careful_batch_max;
+    if (topic.state != State::careful) topic.careful_since = now;
     topic.state = State::careful;
     topic.careful_until = now + limits_.careful_for;
+    topic.refusal = error;
     topic.batch = std::clamp<std::size_t>(records / 2, 1, topic.batch);
 }
 

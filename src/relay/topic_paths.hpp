@@ -1,5 +1,6 @@
 #pragma once
 
+#include "relay/slow_topic.hpp"
 #include "runtime/deadline.hpp"
 
 #include <chrono>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace txstream::relay {
 
@@ -52,11 +54,13 @@ public:
         std::size_t batch = 1;      ///< at most so many in flight on the careful path
         std::size_t in_flight = 0;  ///< on the careful path
         std::size_t aside = 0;      ///< events that are not on the fast path
+        Clock::time_point careful_since{};
         Clock::time_point careful_until{};
         Clock::time_point closed_since{};
         Clock::time_point next_try{};
         bool has_given_up = false;  ///< its patience ended early
         std::string error{};        ///< Kafka's name of why it is closed
+        std::string refusal{};      ///< Kafka's name of why the last record was refused
     };
 
     /// A schedule does not depend on where topics lie in memory.
@@ -72,8 +76,8 @@ public:
     Topic& default_topic() noexcept { return *default_; }
     const std::map<std::string, Topic, std::less<>>& all() const noexcept { return topics_; }
 
-    /// How many go the careful way, or none.
-    std::size_t off_fast_path(Clock::time_point now);
+    /// On the careful path or closed, in the order of their names, with no event counted.
+    std::vector<SlowTopic> slow(Clock::time_point now);
     bool is_fast(Topic& topic, Clock::time_point now) const;
     /// On the careful path one more may go now.
     bool may_send(const Topic& topic, Clock::time_point now) const;
@@ -89,7 +93,7 @@ public:
     }
     void taken(Topic& topic, Clock::time_point now);
     /// A batch of so many of its records was refused.
-    void refused(Topic& topic, std::size_t records, Clock::time_point now);
+    void refused(Topic& topic, std::string_view error, std::size_t records, Clock::time_point now);
     /// True when that is news.
     bool closed(Topic& topic, std::string_view error, Clock::time_point now);
 

@@ -171,7 +171,12 @@ WorkerPool::Status WorkerPool::status() const {
         status.events_in_flight += seat->load.events;
         status.bytes_in_flight += seat->load.bytes;
         status.events_aside += seat->load.aside;
-        status.careful_topics = std::max(status.careful_topics, seat->load.careful_topics.load());
+        status.keys_aside += seat->load.keys_aside;
+        add_slow_topics(status.slow_topics, seat->load.slow_topics());
+        if (const auto until = seat->load.publish_until.load(); until != 0) {
+            const Deadline::Clock::time_point time{Deadline::Clock::duration(until)};
+            status.publish_until = std::min(status.publish_until.value_or(time), time);
+        }
         const auto up_to = seat->owned().empty() ? 0 : seat->load.read_up_to.load();
         if (up_to > 0 && (status.read_up_to == 0 || up_to < status.read_up_to))
             status.read_up_to = up_to;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -32,8 +33,11 @@ public:
         SharedBreaker::View breaker;
         std::uint64_t events_in_flight = 0;  ///< read and not acknowledged in the table
         std::uint64_t bytes_in_flight = 0;
-        std::uint64_t events_aside = 0;    ///< of those in flight, not on the fast path
-        std::uint64_t careful_topics = 0;  ///< of the worker that has most of them
+        std::uint64_t events_aside = 0;  ///< of those in flight, not on the fast path
+        std::uint64_t keys_aside = 0;    ///< of these
+        std::vector<SlowTopic> slow_topics;
+        /// When the first of the leases is too old to publish; nothing: there is no lane.
+        std::optional<Deadline::Clock::time_point> publish_until;
         /// Each worker has read up to its newest event; the oldest of these, in microseconds of
         /// Unix time. 0: nothing was read yet.
         std::int64_t read_up_to = 0;

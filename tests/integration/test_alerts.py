@@ -59,7 +59,7 @@ def kafka_stopped(world):
         [("txstream-serve", serve)], breaks, broker.start,
         sent={"TxStreamOutboxDelayed": "page", "TxStreamKafkaUnavailable": "ticket"},
         silenced={"TxStreamCircuitBreakerOpen", "TxStreamDeliveryBudgetBurnFast"},
-        may_fire={"TxStreamOutboxStalled", "TxStreamDeliveryBudgetBurnSlow", "TxStreamPublishErrorRatioHigh"},
+        may_fire={"TxStreamOutboxStalled", "TxStreamDeliveryBudgetBurnSlow", "TxStreamPublishErrorRatioHigh", "TxStreamPositionStuck"},
         afterwards={"TxStreamDeliveryBudgetBurnFast", "TxStreamCircuitBreakerOpen"})
 
 
@@ -78,7 +78,7 @@ def poison_events(world):
         [("txstream-serve", serve)], breaks,
         lambda: database.run("ALTER TABLE txstream.dead_letters DROP CONSTRAINT never"),
         sent={"TxStreamDeadLettersGrowing": "ticket", "TxStreamCannotPark": "ticket"},
-        may_fire={"TxStreamOutboxStalled", "TxStreamPublishErrorRatioHigh"})
+        may_fire={"TxStreamOutboxStalled", "TxStreamPublishErrorRatioHigh", "TxStreamPositionStuck"})
 
 
 def held_lane(world):
@@ -88,7 +88,7 @@ def held_lane(world):
     return Scenario(
         [("txstream-serve", serve)], lambda: database.run(LATE.format(topic=f"'{missing.name}'", events=1)), missing.create,
         sent={"TxStreamOutboxDelayed": "page", "TxStreamTopicRefused": "ticket"},
-        may_fire={"TxStreamOutboxStalled", "TxStreamPublishErrorRatioHigh"})
+        may_fire={"TxStreamOutboxStalled", "TxStreamPublishErrorRatioHigh", "TxStreamPositionStuck"})
 
 
 def locked_table(world):
@@ -103,7 +103,8 @@ def locked_table(world):
 
     return Scenario(
         [("txstream-serve", serve)], breaks, session.close,
-        sent={"TxStreamOutboxDelayed": "page", "TxStreamCannotAcknowledge": "ticket"}, may_fire={"TxStreamOutboxStalled"})
+        sent={"TxStreamOutboxDelayed": "page", "TxStreamCannotAcknowledge": "ticket"},
+        may_fire={"TxStreamOutboxStalled", "TxStreamPositionStuck"})
 
 
 def hidden_events(world):
@@ -172,7 +173,7 @@ def postgres_gone(world):
     return Scenario(
         [("txstream-serve", serve)], breaks, repairs, sent={"TxStreamDatabaseUnavailable": "page"},
         silenced={"TxStreamApiBudgetBurnFast"},
-        may_fire={"TxStreamApiErrorRatioHigh", "TxStreamApiLatencyHigh", "TxStreamBacklogUnknown", "TxStreamLaneLeasesLost",
+        may_fire={"TxStreamApiErrorRatioHigh", "TxStreamApiLatencyHigh", "TxStreamBacklogUnknown", "TxStreamLeasesLost",
                   "TxStreamNoWorker", "TxStreamStalled", "TxStreamCannotAcknowledge", "TxStreamOutboxStalled"},
         afterwards={"TxStreamApiBudgetBurnFast", "TxStreamApiErrorRatioHigh"})
 

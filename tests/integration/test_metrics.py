@@ -123,6 +123,18 @@ def test_sums_over_processes_are_what_the_topic_and_the_table_hold(world):
     assert total("txstream_event_end_to_end_duration_seconds_count") == published
     assert total("txstream_outbox_size_bytes") >= total("txstream_outbox_oldest_partition_size_bytes") > 0
     assert total("txstream_lane_busy_seconds_total") > 0
+    assert total("txstream_records_sent_total", path="fast") >= published
+    assert total("txstream_reader_events_total") >= len(committed) + 7 <= total("txstream_reader_bytes_total")
+    assert total("txstream_reader_polls_total") >= total("txstream_reader_pages_total") > 0
+    assert total("txstream_leases_lost_total", reason="session_lost") >= 2, "each relay's sessions were ended"
+    for relay in relays:
+        lost = sums.of([relay], "txstream_lanes_lost_total") - sum(
+            value for page in sums.ended for series, value in page.items() if series.startswith("txstream_lanes_lost_total"))
+        assert relay.metric("txstream_lanes_claimed_total") - lost == relay.metric("txstream_lanes_owned")
+        assert 0 < relay.metric("txstream_lease_remaining_seconds") <= 0.8 * relay.metric("txstream_lease_seconds")
+    eventually(lambda: [sum(relay.metric("txstream_members", state=state) for relay in relays) for state in ("alive", "silent")] == [2, 1],
+               "two live, one was killed", 40)
+    eventually(lambda: total("txstream_positions_appended_total") > 0 < total("txstream_positions_size_bytes"), "the log is measured", 20)
     # Looked at now and then, unlike the sums.
     eventually(lambda: total("txstream_reader_lag_events") == 0 == total("txstream_reader_lag_seconds"), "nothing is unread")
     for relay in relays:

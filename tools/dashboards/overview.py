@@ -15,7 +15,7 @@ REASONS = {
     "database_unavailable": "PostgreSQL is away",
     "foreign_instance": "the outbox was restored or copied",
     "outbox_unusable": "tables or rights are wrong",
-    "cannot_acknowledge": "cursors cannot be moved",
+    "cannot_acknowledge": "positions cannot be written",
     "cannot_park": "a lane waits: an event cannot be parked",
     "kafka_unavailable": "Kafka is away",
     "topic_missing": "the topic does not exist",
@@ -171,8 +171,8 @@ def workers_and_lanes():
         "How many lanes had events in flight, on average: seconds of work in a second. Near the number of lanes, more lanes would help.",
         [("busy lanes", sum_rate("lane_busy_seconds_total"))], unit="short", no_value=NO_RELAY, width=8)
     yield graph(
-        "Leases lost", "Lanes that a relay lost while it still worked on them, in a minute: it was paused, or the database was away.",
-        [("{{instance}}", f"sum by (instance) ({rate('lane_leases_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=8)
+        "Leases lost", "Times that a worker lost its lease with lanes in hand, in a minute: it was paused, or the database was away or slow.",
+        [("{{instance}}", f"sum by (instance) ({rate('leases_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=8)
 
 
 def dead_letters():

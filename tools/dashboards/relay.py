@@ -6,6 +6,7 @@ EVENT = 'event_type=~"$event_type"'
 TOPIC = 'topic=~"$topic"'
 # Histograms of a relay have the page as a whole under this name.
 NOT_THE_PAGE = 'event_type!="batch"'
+PUBLISH_ERROR = 'error_type="publish_error"'
 ACKNOWLEDGING = 'query=~"txs_(advance|park)"'
 # All but the API's.
 STATEMENTS = 'query!~"txs_(insert_orders|order_.*|newest_.*)"'
@@ -33,6 +34,16 @@ def reader():
         [("committed", sum_rate("outbox_events_appended_total")), ("delivered", sum_rate("events_published_total")),
          ("parked", sum_rate("dead_letters_total"))],
         unit="cps", no_value=NO_RELAY, colors={"committed": BLUE, "delivered": GREEN, "parked": ORANGE}, width=6)
+    yield graph(
+        "Polls and pages", "Looks for new events, and pages with events that were read, in a second. Pages without polls: a backlog is paged.",
+        [("polls", sum_rate("reader_polls_total")), ("pages", sum_rate("reader_pages_total"))], unit="ops", no_value=NO_RELAY, width=8,
+        colors={"polls": BLUE, "pages": GREEN})
+    yield graph(
+        "Events of a page", "Few while all is read at once; WORKER_BATCH_SIZE in a backlog.",
+        [("events", f"{sum_rate('reader_events_total')} / {sum_rate('reader_pages_total')}")], unit="short", no_value=NO_TRAFFIC, width=8)
+    yield graph(
+        "Bytes read", "Keys, headers and values of the events that were read, in a second, by relay.",
+        [("{{instance}}", sum_rate("reader_bytes_total", by="instance"))], unit="Bps", no_value=NO_RELAY, stacked=True, width=8)
 
 
 def producer():
@@ -43,10 +54,9 @@ def producer():
         "Bytes in flight", "The same in bytes. WORKER_IN_FLIGHT_BYTES limits it, of all workers of a relay; at the limit reading waits.",
         [("{{instance}}", by_process("in_flight_bytes"))], unit="bytes", no_value=NO_RELAY, area=True, width=8)
     yield graph(
-        "Sent again", "Records handed to Kafka before and knowingly sent again, in a second. 'acknowledged' are certain duplicates; of "
-        "'unknown' ones Kafka has given no answer.",
-        [("{{outcome}}", sum_rate("records_resent_total", by="outcome"))], unit="cps", no_value=NO_RELAY, width=8,
-        colors={"acknowledged": ORANGE, "unknown": YELLOW})
+        "Sent again", "Records handed to Kafka before and knowingly sent again, in a second, by reason. 'acknowledged' are certain duplicates; "
+        "of 'unknown' ones Kafka has given no answer.",
+        [("{{reason}}, {{outcome}}", sum_rate("records_resent_total", by="outcome, reason"))], unit="cps", no_value=NO_RELAY, width=8)
     yield graph(
         "Published, by topic", "Events that Kafka acknowledged, in a second.",
         [("{{topic}}", sum_rate("events_published_total", TOPIC, EVENT, by="topic"))], unit="cps", no_value=NO_RELAY, stacked=True, width=8)
@@ -57,6 +67,29 @@ def producer():
     yield graph(
         "Processed, by outcome", "Events that left the outbox, in a second: published, or parked for good.",
         [("{{status}}", sum_rate("events_processed_total", EVENT, by="status"))], unit="cps", no_value=NO_RELAY, stacked=True, width=8)
+
+
+def refusals():
+    yield graph(
+        "Topics that refuse records", "careful: a record was refused, and for some minutes one of a key is sent at a time. closed: the topic "
+        "accepts no record. Of the relay that has most of them.",
+        [("careful", f"max({metric('careful_topics')})"), ("closed", f"max({metric('closed_topics')})")], unit="short", no_value=NO_RELAY,
+        width=6, decimals=0, colors={"careful": YELLOW, "closed": RED})
+    yield graph(
+        "What waits because of refusals", "Events that are not on the fast path, those of them that wait until a topic accepts records, and the "
+        "keys. Everything else flows.",
+        [("events", f"sum({metric('events_aside')})"), ("of these for a topic", f"sum({metric('events_waiting_for_topic')})"),
+         ("keys", f"sum({metric('keys_aside')})")], unit="short", no_value=NO_RELAY, width=6, decimals=0,
+        colors={"events": BLUE, "of these for a topic": RED, "keys": ORANGE})
+    yield graph(
+        "Records, by path", "Records handed to Kafka's client in a second: on the fast path many of a key together, on the careful one one at a "
+        "time.",
+        [("{{path}}", sum_rate("records_sent_total", by="path"))], unit="cps", no_value=NO_RELAY, stacked=True, width=6,
+        colors={"fast": GREEN, "careful": YELLOW})
+    yield graph(
+        "Tries that Kafka refused", "In a minute, by event type.",
+        [("{{event_type}}", f"sum by (event_type) ({rate('events_failed_total', EVENT, PUBLISH_ERROR)}) * 60")], unit="cpm",
+        no_value=NO_RELAY, width=6)
 
 
 def durations():
@@ -85,14 +118,29 @@ def lanes():
         [("at work", f"sum({metric('active_workers')})"), ("may work", f"sum({metric('worker_pool_size')})")], unit="short",
         no_value=NO_RELAY, width=6, decimals=0, colors={"at work": GREEN, "may work": BLUE})
     yield graph(
-        "Leases lost", "Lanes lost while the relay still worked on them, in a minute.",
-        [("{{instance}}", f"sum by (instance) ({rate('lane_leases_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=6)
+        "Relays", "Relays that have written down what they do within 20 s, and those that ended uncleanly within a day or are cut off.",
+        [("{{state}}", f"max by (state) ({metric('members')})")], unit="short", no_value=NO_RELAY, width=6, decimals=0,
+        colors={"alive": GREEN, "silent": ORANGE})
+    yield graph(
+        "Time left to publish", "How long a relay may publish if it cannot prolong its lease, as a part of WORKER_LEASE: between 0.47 and 0.8 when "
+        "all is well. Near 0: PostgreSQL does not answer in time.",
+        [("{{instance}}", f"min by (instance) ({metric('lease_remaining_seconds')} / {metric('lease_seconds')})")], unit="percentunit",
+        no_value=NO_RELAY, width=8)
+    yield graph(
+        "Lanes that change hands", "In a minute: claimed by a relay, released by one that stops, lost with a lease.",
+        [("claimed", f"sum({rate('lanes_claimed_total')}) * 60"), ("released", f"sum({rate('lanes_released_total')}) * 60"),
+         ("lost", f"sum({rate('lanes_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=8,
+        colors={"claimed": GREEN, "released": BLUE, "lost": RED})
+    yield graph(
+        "Leases lost", "With lanes in hand, in a minute: not prolonged in time, taken over by another relay, or the session ended.",
+        [("{{reason}}", f"sum by (reason) ({rate('leases_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=8,
+        colors={"lease_expired": ORANGE, "taken_over": RED, "session_lost": YELLOW})
 
 
 def acknowledgements():
     yield graph(
-        "Acknowledgements", "Statements in a second that move the cursors of published events, or put events among the dead letters. One "
-        "moves the cursors of many pages and lanes.",
+        "Acknowledgements", "Statements in a second that append positions, or put events among the dead letters. One stands for many pages and "
+        "lanes.",
         [("{{query}}", sum_rate("db_query_duration_seconds_count", ACKNOWLEDGING, by="query"))], unit="ops", no_value=NO_TRAFFIC)
     yield graph(
         "Duration of an acknowledgement", "From sending the statement to PostgreSQL's answer: average, p50, p95 and p99. Events stay in flight "
@@ -110,6 +158,20 @@ def acknowledgements():
         "Statements that failed", "In a minute, by name: no session, a lock, a timeout, a missing right.",
         [("{{query}}", f"sum by (query) ({rate('db_query_errors_total', STATEMENTS)}) * 60")], unit="cpm",
         no_value="no statement has failed since the start", width=8)
+
+
+def positions():
+    yield graph(
+        "Age of the oldest position", "For how long the position of some lane with events that wait has not moved. Young while the oldest event is "
+        "old: a backlog is worked off.",
+        [("age", f"max({metric('position_age_seconds')})")], unit="s", no_value=NO_RELAY, width=8)
+    yield graph(
+        "Rows of the log", "Appended in a second, at most five for each worker, and merged away an hour later.",
+        [("appended", sum_rate("positions_appended_total")), ("merged", sum_rate("positions_merged_total"))], unit="cps", no_value=NO_RELAY,
+        width=8, colors={"appended": BLUE, "merged": GREEN})
+    yield graph(
+        "Size of the log", "txstream.positions with its indexes.", [("size", f"max({metric('positions_size_bytes')})")], unit="bytes",
+        no_value=NO_RELAY, width=8)
 
 
 def dead_letters():
@@ -154,6 +216,7 @@ def process():
 def build():
     return make_dashboard(
         "txstream-relay", "TxStream relay", "Where an event is on its way from the outbox to Kafka, and what each step costs.",
-        [("Reader", reader()), ("Producer", producer()), ("Durations", durations()), ("Lanes", lanes()),
-         ("Acknowledgements: statements on PostgreSQL", acknowledgements()), ("Dead letters", dead_letters()), ("Tables", tables()),
+        [("Reader", reader()), ("Producer", producer()), ("Refusals", refusals()), ("Durations", durations()),
+         ("Relays and lanes", lanes()), ("Positions", positions()), ("Acknowledgements: statements on PostgreSQL", acknowledgements()),
+         ("Dead letters", dead_letters()), ("Tables", tables()),
          ("Process", process())])
