@@ -24,7 +24,7 @@ namespace {
 // outbox::kConsoleSettings, which say how statements are planned.
 constexpr const char* kSessionSettings =
     "SET application_name = 'txstream console'; SET default_transaction_read_only = on; "
-    "SET statement_timeout = '2s'; SET lock_timeout = '1s'; "
+    "SET statement_timeout = '2s'; SET lock_timeout = '500ms'; "
     "SET idle_in_transaction_session_timeout = '10s'; ";
 constexpr std::size_t kSessionsMax = 3;
 

@@ -61,6 +61,52 @@ constexpr std::array kExplanations = {
         }
     },
     std::pair{
+        std::string_view("_UNKNOWN_TOPIC"),
+        Explanation{
+            "The event's topic did not exist for WORKER_TOPIC_PATIENCE, and was tried again and "
+            "again.",
+            "Create the topic, or correct its name where the event is written.",
+            {}
+        }
+    },
+    std::pair{
+        std::string_view("UNKNOWN_TOPIC_OR_PART"),
+        Explanation{
+            "The event's topic did not exist for WORKER_TOPIC_PATIENCE, and was tried again and "
+            "again.",
+            "Create the topic, or correct its name where the event is written.",
+            {}
+        }
+    },
+    std::pair{
+        std::string_view("TOPIC_AUTHORIZATION_FAILED"),
+        Explanation{
+            "For WORKER_TOPIC_PATIENCE the relay's user was not allowed to write to the event's "
+            "topic.",
+            "Grant it WRITE and DESCRIBE on the topic.",
+            {}
+        }
+    },
+    std::pair{
+        std::string_view("POLICY_VIOLATION"),
+        Explanation{
+            "For WORKER_TOPIC_PATIENCE a policy of the cluster refused every record of the topic.",
+            "Look at the broker's log; the owner of the cluster knows the policy.",
+            {}
+        }
+    },
+    std::pair{
+        std::string_view("INVALID_TIMESTAMP"),
+        Explanation{
+            "For WORKER_TOPIC_PATIENCE the broker refused the timestamps of the topic's records, "
+            "which "
+            "are the relay's own.",
+            "Set the clocks of relay and broker, or raise the topic's "
+            "message.timestamp.before.max.ms.",
+            {}
+        }
+    },
+    std::pair{
         std::string_view("TOPIC_EXCEPTION"),
         Explanation{
             "No topic can have the name that this event gives.",

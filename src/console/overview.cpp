@@ -1,6 +1,7 @@
 #include "console/overview.hpp"
 
 #include "console/detail/overview_blockages.hpp"
+#include "console/detail/overview_notices.hpp"
 #include "console/detail/overview_words.hpp"
 #include "console/json.hpp"
 
@@ -14,6 +15,9 @@ namespace txstream::console {
 
 using namespace words;
 using detail::add_blockages;
+using detail::add_careful_topics;
+using detail::add_locks;
+using detail::add_lost_leases;
 using detail::alive;
 using detail::is_history_fresh;
 using detail::kHistoryFresh;
@@ -346,7 +350,8 @@ void add_health(const State& state, std::vector<Cause>& causes) {
                one.code == "cannot_park" || one.code == "relay_behind" ||
                one.code == "breaker_open" ||
                (one.code == "breaker_half_open" && one.severity == Severity::warn) ||
-               one.code == "lanes_being_claimed" || one.code == "backlog_unknown";
+               one.code == "lanes_being_claimed" || one.code == "backlog_unknown" ||
+               one.code == "tables_locked";
     };
     if (std::ranges::any_of(causes, stops)) return;
     const auto numbers = numbers_of(state);
@@ -497,13 +502,17 @@ std::vector<Cause> causes_of(const OverviewState& state) {
     add_database(state, causes);
     if (state.looked_at && state.database.state != DatabaseView::State::no_outbox) {
         add_blockages(state, causes);
-        add_relays(state, causes);
+        add_locks(state, causes);
+        // Who has the lanes is not known as of now.
+        if (!state.database.is_locked) add_relays(state, causes);
         add_breaker(state, causes);
         add_parked(state, causes);
         add_behind(state, causes);
+        add_careful_topics(state, causes);
         if (state.database.state == DatabaseView::State::ok) add_unmeasured(state, causes);
         add_differences(state, causes);
         add_silent_relays(state, causes);
+        add_lost_leases(state, causes);
     }
     add_kafka_view(state, causes);
     if (state.looked_at && state.database.state == DatabaseView::State::ok)

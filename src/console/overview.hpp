@@ -54,6 +54,19 @@ struct Blocked {
 };
 /// Of txstream.members.blockages. What cannot be read is left out.
 std::vector<Blocked> read_blocked(const std::string& json);
+/// A topic that is not on the fast path, as a relay wrote it down; of several, all together.
+struct SlowTopic {
+    std::string name{};
+    bool is_closed = false;  ///< it accepts no record; else it is on the careful path
+    std::string error{};
+    std::optional<Moment> since{};
+    std::optional<Moment> until{};  ///< on the fast path again; closed: its events are parked
+    std::uint64_t events = 0;       ///< that wait for it
+    std::uint64_t keys = 0;
+    std::vector<std::string> relays{};
+};
+/// Of txstream.members.topics of those that live, closed ones first.
+std::vector<SlowTopic> slow_topics(const std::vector<outbox::SeenMember>& members);
 /// The names of settings in which the members differ.
 std::vector<std::string> differing_settings(const std::vector<const outbox::Member*>& members);
 
@@ -86,6 +99,10 @@ struct DatabaseView {
     /// Why the schema is not that of this program; empty: it is.
     std::string schema_error;
     bool is_schema_older = true;  ///< and not a newer or a changed one
+    /// Some table could not be read within the time: what it would have said stays as it was. The
+    /// locks are empty where they were gone when we looked.
+    bool is_locked = false;
+    std::vector<outbox::TableLock> locks;
 };
 
 /// All that the sentences are made of. What PostgreSQL said last stays when it is away.

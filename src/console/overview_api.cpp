@@ -38,6 +38,8 @@ constexpr std::int64_t kWaitingInLaneMax = 128;
 constexpr std::size_t kTopicsMax = 20;
 // SQLSTATE insufficient_privilege
 constexpr std::string_view kNoRight = "42501";
+// A lock that lasts longer than lock_timeout.
+constexpr std::string_view kLocked = "55P03";
 // A standby, or default_transaction_read_only.
 constexpr std::string_view kReadOnly = "25006";
 
@@ -280,29 +282,57 @@ Task<> OverviewApi::look() {
         co_await kafka_asked_.wait(Deadline::Clock::now() + kKafkaPatience);
 }
 
+// A table that somebody has locked holds back what it says, and nothing else.
 Task<Result<>> OverviewApi::look_at_database() {
     const auto deadline = Deadline::in(kStatementTimeout + 500ms);
     TXS_CO_TRY(const auto session, co_await context_.pool.acquire(deadline));
+    bool is_locked = false;
+    const auto keep = [&](auto answer, auto& into) -> Result<> {
+        if (answer) {
+            into = std::move(*answer);
+        } else if (answer.error().origin() == kLocked) {
+            is_locked = true;
+        } else {
+            return tl::unexpected<Error>(answer.error());
+        }
+        return {};
+    };
     auto situation = co_await outbox::read_situation(*session, deadline);
     if (!situation && situation.error().origin() == kNoRight) {
         TXS_CO_TRY(state_.database.user, co_await outbox::role_of(*session, deadline));
     }
-    TXS_CO_TRY(state_.situation, std::move(situation));
-    state_.now = state_.situation.now;
-    TXS_CO_TRY(state_.members, co_await outbox::read_members(*session, kMembersMax, deadline));
-    TXS_CO_TRY(state_.history, co_await outbox::read_newest_history(*session, kSlots, deadline));
+    TXS_CO_CHECK(keep(std::move(situation), state_.situation));
+    state_.now = is_locked ? local_now() : state_.situation.now;
+    TXS_CO_CHECK(
+        keep(co_await outbox::read_members(*session, kMembersMax, deadline), state_.members)
+    );
+    TXS_CO_CHECK(
+        keep(co_await outbox::read_newest_history(*session, kSlots, deadline), state_.history)
+    );
     if (events_of(state_.parked) <= kParkedCheapMax || Clock::now() - parked_at_ >= kParkedAge) {
-        TXS_CO_TRY(
-            state_.parked, co_await outbox::read_parked(*session, kParkedCountedMax, deadline)
+        TXS_CO_CHECK(
+            keep(co_await outbox::read_parked(*session, kParkedCountedMax, deadline), state_.parked)
         );
         parked_at_ = Clock::now();
     }
-    TXS_CO_CHECK(co_await look_at_what_waits(*session));
-    if (Clock::now() - changes_at_ >= kIncidentsAge) {
-        TXS_CO_TRY(
-            changes_, co_await outbox::read_history_changes(*session, kChangesMax, deadline)
+    if (!is_locked) {
+        const auto counted = co_await look_at_what_waits(*session);
+        if (!counted && counted.error().origin() != kLocked) co_return counted;
+        is_locked = !counted;
+    }
+    if (!is_locked && Clock::now() - changes_at_ >= kIncidentsAge) {
+        TXS_CO_CHECK(
+            keep(co_await outbox::read_history_changes(*session, kChangesMax, deadline), changes_)
         );
         changes_at_ = Clock::now();
+    }
+    state_.database.is_locked = is_locked;
+    state_.database.locks.clear();
+    if (is_locked) {
+        TXS_CO_TRY(auto found, co_await outbox::read_locks(*session, deadline));
+        state_.now = found.now;
+        state_.database.locks = std::move(found.locks);
+        co_return Result<>();
     }
     const auto schema = co_await pg::check_schema(*session, context_.settings.migrations, deadline);
     if (!schema && schema.error().retryable()) co_return schema;
@@ -321,6 +351,8 @@ Task<Result<>> OverviewApi::look_at_what_waits(pg::Connection& session) {
         if (!member.is_alive()) continue;
         for (const auto& blocked : read_blocked(member.member.blockages)) {
             if (blocked.lanes.empty()) is_all_held = true;
+            // What waits for a topic the relays say themselves.
+            if (blocked.code == "topic_refused") continue;
             for (const auto& lane : blocked.lanes) held[blocked.code].push_back(lane.lane);
         }
     }

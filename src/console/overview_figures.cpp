@@ -87,6 +87,55 @@ std::vector<Blocked> read_blocked(const std::string& json) {
     return all;
 }
 
+std::vector<SlowTopic> slow_topics(const std::vector<outbox::SeenMember>& members) {
+    std::map<std::string, SlowTopic> all;
+    for (const auto& seen : members) {
+        if (!seen.is_alive()) continue;
+        const auto parsed = nlohmann::json::parse(seen.member.topics, nullptr, false);
+        if (!parsed.is_array()) continue;
+        for (const auto& one : parsed) {
+            if (!one.is_object() || !one.contains("name") || !one["name"].is_string()) continue;
+            const auto text = [&](const char* name) {
+                return one.contains(name) && one[name].is_string() ? one[name].get<std::string>()
+                                                                   : std::string();
+            };
+            const auto number = [&](const char* name) {
+                return one.contains(name) && one[name].is_number_unsigned()
+                           ? one[name].get<std::uint64_t>()
+                           : std::uint64_t{0};
+            };
+            const auto time = [&](const char* name) {
+                return one.contains(name) ? read_time(one[name]) : std::nullopt;
+            };
+            const bool is_closed = text("state") == "closed";
+            auto& topic = all[text("name")];
+            const bool is_worse = topic.relays.empty() || (is_closed && !topic.is_closed);
+            const bool is_like = !is_worse && is_closed == topic.is_closed;
+            if (is_worse) {
+                topic.name = text("name");
+                topic.is_closed = is_closed;
+                topic.error = text("error");
+                topic.since = time("since");
+                topic.until = time("until");
+            } else if (is_like) {
+                if (const auto since = time("since"); since && topic.since)
+                    topic.since = std::min(*topic.since, *since);
+                const auto until = time("until");
+                topic.until = until && topic.until ? std::optional(std::max(*topic.until, *until))
+                                                   : std::nullopt;
+            }
+            topic.events += number("events");
+            topic.keys += number("keys");
+            topic.relays.push_back(seen.member.name);
+        }
+    }
+    std::vector<SlowTopic> sorted;
+    for (const bool is_closed : {true, false})
+        for (const auto& [name, topic] : all)
+            if (topic.is_closed == is_closed) sorted.push_back(topic);
+    return sorted;
+}
+
 std::vector<std::string> differing_settings(const std::vector<const outbox::Member*>& members) {
     std::map<std::string, std::set<std::string>> values;
     std::map<std::string, std::size_t> times;

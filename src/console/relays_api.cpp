@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace txstream::console {
@@ -25,6 +27,8 @@ constexpr std::int64_t kHeldCountedMax = 10'000;
 // A lane whose cursor moved within this time delivers.
 constexpr auto kDelivering = 10s;
 constexpr std::uint64_t kCatchingUp = 1'000;
+// A lock that lasts longer than lock_timeout.
+constexpr std::string_view kLocked = "55P03";
 
 /// The digest that most of the living have; of as many the first.
 std::string common_digest(const std::vector<outbox::SeenMember>& members) {
@@ -36,7 +40,25 @@ std::string common_digest(const std::vector<outbox::SeenMember>& members) {
     return most == times.end() ? std::string() : most->first;
 }
 
-Json member_json(const outbox::SeenMember& seen, const std::string& common) {
+// A process has a lease for each worker, whose name is "<member>/<worker>". Of these the first to
+// end; its lanes say it, so a relay that stands by has none.
+std::optional<Moment> lease_end(
+    const outbox::Member& member, const std::vector<outbox::LaneRow>& lanes
+) {
+    std::optional<Moment> first;
+    for (const auto& lane : lanes) {
+        if (!lane.owner || !lane.lease_ends_at || !lane.owner->starts_with(member.name + "/"))
+            continue;
+        first = std::min(first.value_or(*lane.lease_ends_at), *lane.lease_ends_at);
+    }
+    return first;
+}
+
+Json member_json(
+    const outbox::SeenMember& seen,
+    const std::string& common,
+    const std::vector<outbox::LaneRow>& lane_rows
+) {
     const auto& member = seen.member;
     auto blocked = Json::array();
     for (const auto& one : read_blocked(member.blockages)) {
@@ -61,6 +83,11 @@ Json member_json(const outbox::SeenMember& seen, const std::string& common) {
         {"seen_at", rfc3339(seen.seen_at)},
         {"is_alive", seen.is_alive()},
         {"lanes", member.lanes.size()},
+        {"lease_ends_at", time_or_null(lease_end(member, lane_rows))},
+        {"leases_lost", number(member.leases_lost)},
+        {"lease_lost_at", time_or_null(member.lease_lost_at)},
+        {"lease_lost_how",
+         member.lease_lost_how.empty() ? Json(nullptr) : Json(member.lease_lost_how)},
         {"workers_alive", member.workers_alive},
         {"workers", member.workers},
         {"breaker",
@@ -75,6 +102,29 @@ Json member_json(const outbox::SeenMember& seen, const std::string& common) {
         {"published_per_s",
          seen.is_alive() ? Json(static_cast<double>(member.published_milli_per_s) / 1000)
                          : Json(nullptr)}
+    };
+}
+
+Json topic_json(const SlowTopic& topic) {
+    return {
+        {"name", topic.name},
+        {"state", topic.is_closed ? "closed" : "careful"},
+        {"error", topic.error},
+        {"since", time_or_null(topic.since)},
+        {"until", time_or_null(topic.until)},
+        {"events", number(topic.events)},
+        {"keys", number(topic.keys)},
+        {"relays", topic.relays}
+    };
+}
+
+Json lock_json(const outbox::TableLock& lock) {
+    return {
+        {"table", lock.table},
+        {"pid", lock.pid},
+        {"application", lock.application},
+        {"user", lock.user},
+        {"since", time_or_null(lock.since)}
     };
 }
 
@@ -104,7 +154,7 @@ std::string_view state_of(
     if (!lane.is_owned) return "unowned";
     const bool has_work = !pending || *pending > 0;
     if (told.held.contains(lane.lane.value()) || (told.is_all_held && has_work)) return "waiting";
-    if (lane.is_paging || pending.value_or(0) > kCatchingUp) return "catching_up";
+    if (lane.target || pending.value_or(0) > kCatchingUp) return "catching_up";
     if (pending.value_or(0) > 0 || (lane.advanced_at && now - *lane.advanced_at < kDelivering))
         return "delivering";
     return "idle";
@@ -114,12 +164,28 @@ Task<Result<Json>> relays_json(Context& context) {
     const auto deadline = Deadline::in(kStatementTimeout + 500ms);
     TXS_CO_TRY(const auto session, co_await context.pool.acquire(deadline));
     TXS_CO_TRY(const auto members, co_await outbox::read_members(*session, kMembersMax, deadline));
-    TXS_CO_TRY(const auto rows, co_await outbox::read_lanes(*session, kHeldCountedMax, deadline));
+    auto read = co_await outbox::read_lanes(*session, kHeldCountedMax, deadline);
+    // Somebody has locked what says where the lanes are; the relays are known all the same.
+    const bool is_locked = !read && read.error().origin() == kLocked;
+    outbox::TableLocks locked;
+    if (is_locked) {
+        TXS_CO_TRY(locked, co_await outbox::read_locks(*session, deadline));
+        read = std::vector<outbox::LaneRow>();
+    }
+    TXS_CO_TRY(const auto rows, std::move(read));
     const auto now =
         std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     const auto common = common_digest(members);
-    Json json{{"members", Json::array()}, {"lanes", Json::array()}};
-    for (const auto& one : members) json["members"].push_back(member_json(one, common));
+    Json json{
+        {"members", Json::array()},
+        {"lanes", Json::array()},
+        {"topics", Json::array()},
+        {"is_locked", is_locked},
+        {"locks", Json::array()}
+    };
+    for (const auto& one : members) json["members"].push_back(member_json(one, common, rows));
+    for (const auto& one : slow_topics(members)) json["topics"].push_back(topic_json(one));
+    for (const auto& one : locked.locks) json["locks"].push_back(lock_json(one));
     const auto told = told_by(members);
     for (const auto& lane : rows) {
         const auto place = static_cast<std::size_t>(lane.lane.value());
@@ -132,6 +198,10 @@ Task<Result<Json>> relays_json(Context& context) {
              {"epoch", number(lane.epoch)},
              {"lease_ends_at", time_or_null(lane.lease_ends_at)},
              {"state", state_of(lane, told, pending, now)},
+             {"position",
+              {{"cursor", lane.cursor},
+               {"target", lane.target ? Json(*lane.target) : Json(nullptr)},
+               {"last_id", number(lane.last_id)}}},
              {"advanced_at", time_or_null(lane.advanced_at)},
              {"published", number(lane.published)},
              {"parked", number(lane.parked)},

@@ -24,6 +24,21 @@ FROM (SELECT count(*) AS lanes, count(*) FILTER (WHERE owner IS NOT NULL
 LEFT JOIN txstream.instance i ON true)"
 };
 
+// Partitions stand for their tables. pg_stat_activity says of others' sessions only to some who
+// they are.
+constexpr pg::Statement kLocks{
+    "txs_locks",
+    R"(SELECT clock_timestamp(), l.table_name, l.pid, coalesce(a.application_name, ''), coalesce(a.usename::text, ''), a.xact_start
+FROM (VALUES (0)) one(row) LEFT JOIN (
+    SELECT DISTINCT 'txstream.' || coalesce(parent.relname, c.relname) AS table_name, k.pid
+    FROM pg_locks k JOIN pg_class c ON c.oid = k.relation AND c.relkind IN ('r', 'p')
+        LEFT JOIN pg_inherits i ON i.inhrelid = c.oid LEFT JOIN pg_class parent ON parent.oid = i.inhparent
+    WHERE k.granted AND k.mode = 'AccessExclusiveLock' AND c.relnamespace = 'txstream'::regnamespace
+        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+) l ON true LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+ORDER BY a.xact_start NULLS LAST, l.pid, l.table_name LIMIT 20)"
+};
+
 constexpr pg::Statement kRole{"txs_role", "SELECT current_user::text"};
 
 // $1 lanes, $2 how many events of each are counted: of all lanes as many are walked over, since a
@@ -63,7 +78,8 @@ constexpr pg::Statement kLanes{
     R"(
 SELECT l.lane, l.owner, l.epoch, l.lease_ends_at,
 coalesce(l.owner IS NOT NULL AND l.lease_ends_at >= clock_timestamp(), false),
-l.target IS NOT NULL, l.advanced_at, l.published, l.parked, coalesce(h.keys, 0)
+l.cursor::text, l.target::text, l.last_id, l.advanced_at, l.published, l.parked,
+coalesce(h.keys, 0)
 FROM txstream.lane_positions l LEFT JOIN (SELECT lane, count(DISTINCT key) AS keys FROM (
  SELECT lane, key FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT $1) d
  GROUP BY lane) h ON h.lane = l.lane ORDER BY l.lane)"
@@ -92,6 +108,23 @@ Task<Result<Situation>> read_situation(pg::Connection& connection, Deadline dead
     situation.refused_at = optional_time(rows, 0, 10);
     situation.refused_why = rows.bytes(0, 11);
     co_return situation;
+}
+
+Task<Result<TableLocks>> read_locks(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kLocks, {}, deadline));
+    TableLocks found;
+    found.now = rows.time(0, 0);
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+        if (rows.is_null(row, 1)) continue;
+        found.locks.push_back(
+            {.table = std::string(rows.bytes(row, 1)),
+             .pid = rows.integer(row, 2),
+             .application = std::string(rows.bytes(row, 3)),
+             .user = std::string(rows.bytes(row, 4)),
+             .since = optional_time(rows, row, 5)}
+        );
+    }
+    co_return found;
 }
 
 Task<Result<std::string>> role_of(pg::Connection& connection, Deadline deadline) {
@@ -150,11 +183,13 @@ Task<Result<std::vector<LaneRow>>> read_lanes(
         lane.epoch = rows.integer(row, 2);
         lane.lease_ends_at = optional_time(rows, row, 3);
         lane.is_owned = rows.boolean(row, 4);
-        lane.is_paging = rows.boolean(row, 5);
-        lane.advanced_at = optional_time(rows, row, 6);
-        lane.published = rows.integer(row, 7);
-        lane.parked = rows.integer(row, 8);
-        lane.held_keys = rows.integer(row, 9);
+        lane.cursor = rows.bytes(row, 5);
+        if (!rows.is_null(row, 6)) lane.target = rows.bytes(row, 6);
+        lane.last_id = rows.integer(row, 7);
+        lane.advanced_at = optional_time(rows, row, 8);
+        lane.published = rows.integer(row, 9);
+        lane.parked = rows.integer(row, 10);
+        lane.held_keys = rows.integer(row, 11);
         lanes.push_back(std::move(lane));
     }
     co_return lanes;

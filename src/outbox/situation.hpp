@@ -35,6 +35,21 @@ Task<Result<Situation>> read_situation(pg::Connection& connection, Deadline dead
 /// The role whose rights count, to name it where they do not suffice.
 Task<Result<std::string>> role_of(pg::Connection& connection, Deadline deadline);
 
+/// A table of the outbox that nobody can read at the moment, and the session that holds it.
+struct TableLock {
+    std::string table;  ///< txstream.positions
+    std::int64_t pid = 0;
+    std::string application;  ///< empty: none, or not for our eyes
+    std::string user;
+    std::optional<Moment> since;  ///< its transaction's begin, at the earliest
+};
+struct TableLocks {
+    Moment now;  ///< the server's clock
+    std::vector<TableLock> locks;
+};
+/// Waits for none of them.
+Task<Result<TableLocks>> read_locks(pg::Connection& connection, Deadline deadline);
+
 /// How many events wait in these lanes, and of how many keys: `events_max` for each lane at most,
 /// among as many of all lanes.
 struct Waiting {
@@ -71,8 +86,12 @@ struct LaneRow {
     std::optional<std::string> owner;
     std::int64_t epoch = 0;
     std::optional<Moment> lease_ends_at;
-    bool is_owned = false;   ///< by the server's clock
-    bool is_paging = false;  ///< a window with more than a page
+    bool is_owned = false;  ///< by the server's clock
+    /// Its position: events that `cursor` sees are published; while a window with more than a page
+    /// is worked off, those that `target` sees are too, up to `last_id`.
+    std::string cursor;
+    std::optional<std::string> target;
+    std::int64_t last_id = 0;
     std::optional<Moment> advanced_at;
     std::int64_t published = 0;
     std::int64_t parked = 0;

@@ -154,5 +154,22 @@ TEST_F(SituationPgTest, DeadLettersAndLanesAreReadAsTheTablesHaveThem) {
     EXPECT_TRUE(must(wait(read_parked(*reader_, 100, soon()))).classes.empty());
 }
 
+TEST_F(SituationPgTest, WhoLocksATableIsSeenWithoutWaitingForIt) {
+    EXPECT_TRUE(must(wait(read_locks(*reader_, soon()))).locks.empty());
+    const auto other = connect("SET application_name = 'a tool'");
+    script(*other, "BEGIN; LOCK TABLE txstream.positions, txstream.members");
+    const auto found = must(wait(read_locks(*superuser_, soon())));
+    ASSERT_EQ(found.locks.size(), 2U) << "partitions stand for their table";
+    EXPECT_EQ(found.locks[0].table, "txstream.members");
+    EXPECT_EQ(found.locks[1].table, "txstream.positions");
+    EXPECT_EQ(found.locks[1].application, "a tool");
+    EXPECT_TRUE(found.locks[1].since);
+    EXPECT_GT(found.locks[1].pid, 0);
+    EXPECT_EQ(must(wait(read_locks(*reader_, soon()))).locks.size(), 2U) << "whoever asks";
+    script(*other, "ROLLBACK; BEGIN; LOCK TABLE txstream.positions IN EXCLUSIVE MODE");
+    EXPECT_TRUE(must(wait(read_locks(*superuser_, soon()))).locks.empty()) << "it can be read";
+    script(*other, "ROLLBACK");
+}
+
 }  // namespace
 }  // namespace txstream::outbox

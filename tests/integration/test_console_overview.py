@@ -113,7 +113,7 @@ def test_what_kafka_does_has_its_sentence_and_a_remedy_that_works(world):
     lane = database.one("SELECT txstream.lane_of('c')")
     cause = overview.says("topic_refused", lambda cause: waits(cause, 2, 1) and "does not exist." in cause["text"])
     assert f"Publishing to `{own.name}` stopped" in cause["text"]
-    assert "Later events of the same keys wait with its own; everything else flows. 2 events of 1 key wait." in cause["text"]
+    assert "Later events of the same keys wait with its own; everything else flows. 2 events of 1 key wait, and are parked" in cause["text"]
     lanes = overview.get("relays")["lanes"]
     assert [one["lane"] for one in lanes if one["state"] == "waiting"] == [lane]
     assert lanes[lane]["pending"] == {"value": "2", "exact": True}
@@ -192,6 +192,24 @@ def test_what_relays_and_postgresql_do_has_its_sentence_and_a_remedy_that_works(
         database.run(found["to_end_it"])
         topic.read_ids(waiting)
         overview.is_well()
+
+    # One that stops readers too: this console says what is locked, and shows the rest.
+    with contextlib.closing(database.connect()) as blocker:
+        blocker.autocommit = False
+        blocker.cursor().execute("SET application_name = 'a tool'; LOCK TABLE txstream.positions")
+        cause = overview.says("tables_locked")
+        assert cause["text"].startswith("txstream.positions is locked") and f"session {blocker.get_backend_pid()} (a tool)" in cause["text"]
+        found, = run_sql(database, cause["remedy"])
+        assert found["pid"] == blocker.get_backend_pid()
+        page = overview.get("relays")
+        assert page["is_locked"] and page["lanes"] == [] and [one["is_alive"] for one in page["members"]].count(True) == 1
+        assert [(one["table"], one["pid"]) for one in page["locks"]] == [("txstream.positions", blocker.get_backend_pid())]
+    overview.is_well()
+    eventually(lambda: not overview.get("relays")["is_locked"], "the lanes can be read again", SECONDS)
+    page = overview.get("relays")
+    assert len(page["lanes"]) == 32 and not page["locks"]
+    assert all(lane["position"]["cursor"].count(":") == 2 for lane in page["lanes"])
+    assert [one["lease_ends_at"] is not None for one in page["members"] if one["is_alive"]] == [True]
 
     other.kill()
     database.publish("c")

@@ -2,7 +2,7 @@
 //
 // Without --dist Vite serves the sources; with it, web/dist is served as the binary serves it, with its headers. GET /_mock?scenario=NAME
 // changes the scenario: full, empty, broken (every answer a 503), no_kafka, no_database, slow, forbidden, odd (texts that break layouts),
-// idle, first_use, healthy. The token "secret" is wanted in the scenario locked; a start link's is "once".
+// idle, first_use, healthy, locked_table. The token "secret" is wanted in the scenario locked; a start link's is "once".
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath, pathToFileURL } from "node:url";

@@ -70,7 +70,20 @@ struct Scene {
         const bool is_new = !trouble.since || state.now - *trouble.since < 1s;
         return is_new ? "" : " for " + spoken(between(*trouble.since, state.now));
     }
+    /// Of a topic that accepts nothing the relays know it, and the tables do not: events of other
+    /// keys are published behind those that wait.
+    std::optional<outbox::Waiting> held() const {
+        if (trouble.code != "topic_refused") return std::nullopt;
+        outbox::Waiting all;
+        for (const auto& topic : slow_topics(state.members)) {
+            if (!topic.is_closed) continue;
+            all.events += topic.events;
+            all.keys += topic.keys;
+        }
+        return all.events > 0 ? std::optional(all) : std::nullopt;
+    }
     std::string waits() const {
+        if (const auto all = held()) return words::waits(*all);
         const auto found = state.waiting.find(trouble.code);
         if (found != state.waiting.end()) return words::waits(found->second);
         if (state.waiting_in_all) return words::waits(*state.waiting_in_all);
@@ -218,15 +231,24 @@ void tell_topic_refused(const Scene& scene, Cause& cause) {
     const bool exists = view != nullptr && view->exists;
     const bool is_missing = view != nullptr && !view->exists;
     cause.params["topic"] = scene.topics();
+    std::optional<Moment> parked_at;
+    for (const auto& one : slow_topics(scene.state.members))
+        if (one.is_closed && one.until)
+            parked_at = std::min(parked_at.value_or(*one.until), *one.until);
+    const auto patience = parked_at ? between(scene.state.now, *parked_at) : 0ms;
+    if (parked_at) cause.params["parked_at"] = rfc3339(*parked_at);
     cause.text = fmt::format(
         "Publishing to `{}` stopped{}: the topic {}. Later events of the same keys wait with its "
-        "own; everything else flows. {}.",
+        "own; everything else flows. {}{}.",
         scene.topics(),
         scene.ago(),
         is_missing ? "does not exist"
-        : exists   ? "refuses us"
-                   : "does not exist or refuses us",
-        scene.waits()
+        : exists   ? "rejects all writes"
+                   : "does not exist or rejects all writes",
+        scene.waits(),
+        !parked_at        ? ""
+        : patience == 0ms ? "; they are being parked as dead letters"
+                          : ", and are parked as dead letters in " + spoken(patience)
     );
     if (exists) {
         cause.remedy = Remedy{
@@ -309,10 +331,12 @@ Cause cause_of(const State& state, const Trouble& trouble) {
     auto& params = cause.params;
     if (!trouble.detail.empty()) params["detail"] = trouble.detail;
     if (!trouble.lanes.empty()) params["lanes"] = lane_list(trouble.lanes, "");
+    const auto held = scene.held();
     const auto waiting = state.waiting.find(trouble.code);
-    const auto* counted = waiting != state.waiting.end() ? &waiting->second
-                          : state.waiting_in_all         ? &*state.waiting_in_all
-                                                         : nullptr;
+    const auto* counted = held                             ? &*held
+                          : waiting != state.waiting.end() ? &waiting->second
+                          : state.waiting_in_all           ? &*state.waiting_in_all
+                                                           : nullptr;
     if (counted != nullptr) {
         params["events"] = std::to_string(counted->events);
         params["keys"] = std::to_string(counted->keys);

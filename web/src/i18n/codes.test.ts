@@ -24,7 +24,7 @@ const BLOCKAGES = "console/detail/overview_blockages.cpp";
 const relayReasons = () => found([BLOCKAGES], /Telling\{\s*"(\w+)"/g, 10);
 
 test("every cause has words in Portuguese", () => {
-  const own = found(["console/overview.cpp", BLOCKAGES], /\bcode = (?:[^;,"]*\? )?"(\w+)"(?:\s*:\s*"(\w+)")?/g, 20);
+  const own = found(["console/overview.cpp", "console/detail/overview_notices.cpp", BLOCKAGES], /\bcode = (?:[^;,"]*\? )?"(\w+)"(?:\s*:\s*"(\w+)")?/g, 20);
   assert.deepEqual(missing(portuguese, "cause", [...own, ...relayReasons()]), []);
 });
 
@@ -58,4 +58,9 @@ test("every class of error that is explained has its explanation in Portuguese",
 test("the problems that are about a server that is away, or a reader, have words in both languages", () => {
   const codes = found(["console/kafka_answers.cpp", "console/json.cpp"], /"(kafka_unavailable|timed_out|not_supported|kafka_forbidden)"/g, 4);
   for (const table of [english, portuguese]) assert.deepEqual(missing(table, "error", [...codes, "database_unavailable"]), []);
+});
+
+test("every way to lose a lease has words in both languages", () => {
+  const ways = found(["relay/metrics.cpp"], /case Lost::(\w+):/g, 3);
+  for (const table of [english, portuguese]) assert.deepEqual(missing(table, "lease_lost", ways), []);
 });
