@@ -210,7 +210,7 @@ void Delivery::add_page(
     events_ += page->count;
     in_flight_bytes_ += page->bytes;
     dependencies_.metrics.reader_events.add(static_cast<double>(page->count));
-    dependencies_.metrics.reader_bytes.add(static_cast<double>(page->bytes));
+    dependencies_.metrics.reader_bytes.add(static_cast<double>(page->arena.size()));
     lane.pages.push_back(std::move(page));
     ++lane.fresh;
     if (dependencies_.load != nullptr)

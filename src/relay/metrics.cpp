@@ -432,7 +432,7 @@ Metrics::Metrics(telemetry::Registry& registry)
       )),
       reader_bytes(registry.counter(
           {"txstream_reader_bytes_total",
-           "Keys, headers and values of the events that were read.",
+           "What the events that were read are in wire form: keys, headers and values.",
            relay,
            "Per event: how large they are at present.",
            "sum(rate(txstream_reader_bytes_total[5m])) / "
