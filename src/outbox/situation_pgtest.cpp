@@ -146,7 +146,7 @@ TEST_F(SituationPgTest, DeadLettersAndLanesAreReadAsTheTablesHaveThem) {
     const auto lanes = must(wait(read_lanes(*reader_, 100, soon())));
     ASSERT_EQ(lanes.size(), 32U);
     EXPECT_EQ(lanes[3].owner, "x/2");
-    EXPECT_TRUE(lanes[3].is_owned && lanes[3].is_paging);
+    EXPECT_TRUE(lanes[3].is_owned && lanes[3].target.has_value());
     EXPECT_EQ(lanes[3].published, 7);
     EXPECT_FALSE(lanes[4].owner);
     EXPECT_EQ(lanes[static_cast<std::size_t>(lane_of("a").value())].held_keys, 1);
