@@ -163,7 +163,7 @@ class Drain:
         value = {one["name"]: one["value"] for one in printed}
         linger = value["KAFKA_LINGER"].removesuffix("ms")
         return ["enable.idempotence=true", "enable.gapless.guarantee=true", "acks=all", "partitioner=murmur2_random",
-                "message.timeout.ms=0", "batch.size=1000000", "queue.buffering.max.messages=1000000",
+                "message.timeout.ms=0", "socket.nagle.disable=true", "batch.size=1000000", "queue.buffering.max.messages=1000000",
                 "queue.buffering.max.kbytes=1048576", f"linger.ms={linger}",
                 f"compression.type={value['KAFKA_COMPRESSION']}"]
 
