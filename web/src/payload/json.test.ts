@@ -187,6 +187,17 @@ test("five MiB of any shape are read in slices", async (context) => {
   }
 });
 
+test("an escape where a long string is read in parts stays one", () => {
+  for (let before = 0; before < 8; before++) {
+    const long = '"' + "x".repeat((1 << 19) - before) + "\\u0041" + "y".repeat(1 << 19) + '"';
+    const json = read("{" + long + ":" + long + "}");
+    assert.equal(json.fault, null);
+    assert.equal(json.nameText(1), long);
+    assert.equal(json.text(1), long);
+    assert.equal(read(long.replace("u0041", "q")).fault?.code, "escape");
+  }
+});
+
 test("strings stay one line however long they are", () => {
   const json = read('["' + "y".repeat(100_000) + '"]');
   assert.equal(json.lines, 3);

@@ -58,6 +58,9 @@ const PAGE = 1 << PAGE_BITS;
 const NUMBER_FORM = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 const WORD_FORM = /true|false|null/y;
 const QUOTE = 34;
+// Characters of one string that one step reads.
+const STRING_SLICE = 1 << 19;
+const UNFINISHED = 0; // where no string ends
 const BACKSLASH = 92;
 
 export class JsonText {
@@ -78,6 +81,7 @@ export class JsonText {
   private last = -1;
   private members: number[] = [];
   private seen: Map<string, number>[] = [];
+  private resumeAt = -1; // in a long string
 
   // `isCut`: the source is the beginning of a longer text, so that its end is no fault.
   constructor(source: string, isCut = false) {
@@ -85,10 +89,11 @@ export class JsonText {
     this.isCut = isCut;
   }
 
-  // Reads up to `tokens` further tokens; true when all is read, or a fault ended it.
+  // Reads up to `tokens` further tokens, or a part of a long string; true when all is read, or a fault ended it.
   step(tokens: number): boolean {
     for (let left = tokens; left > 0; left--) {
       if (this.fault !== null || !this.token()) return true;
+      if (this.resumeAt >= 0) return false;
     }
     return false;
   }
@@ -244,6 +249,7 @@ export class JsonText {
     if (code === QUOTE) {
       end = this.stringEnd(at);
       if (end < 0) return false;
+      if (end === UNFINISHED) return true;
     } else {
       kind = code === 45 || (code >= 48 && code <= 57) ? NUMBER : WORD;
       const form = kind === NUMBER ? NUMBER_FORM : WORD_FORM;
@@ -264,6 +270,7 @@ export class JsonText {
     const at = this.position;
     const end = this.stringEnd(at);
     if (end < 0) return false;
+    if (end === UNFINISHED) return true;
     const colon = this.space(end);
     if (this.source.charCodeAt(colon) !== 58) return colon >= this.source.length && this.isCut ? this.cut() : this.fail("colon", colon);
     const raw = this.source.slice(at, end);
@@ -341,10 +348,17 @@ export class JsonText {
     return line;
   }
 
-  // Behind the closing quote; -1 after a fault, or where the text is cut.
+  // Behind the closing quote; -1 after a fault, or where the text is cut; UNFINISHED: the next call goes on.
   private stringEnd(from: number): number {
     const source = this.source;
-    for (let at = from + 1; at < source.length; at++) {
+    const begin = this.resumeAt >= 0 ? this.resumeAt : from + 1;
+    const until = begin + STRING_SLICE;
+    this.resumeAt = -1;
+    for (let at = begin; at < source.length; at++) {
+      if (at >= until) {
+        this.resumeAt = at;
+        return UNFINISHED;
+      }
       const code = source.charCodeAt(at);
       if (code === QUOTE) return at + 1;
       if (code < 32) {
