@@ -44,7 +44,7 @@ MUTANTS = [
      "!pages_.empty() && pages_.front().open == 0", "!pages_.empty()"),
     ("acknowledgement before position: so is each that joins it", MACHINE,
      "next.open > 0 || !next.parked.empty() || !front.parked.empty()", "!next.parked.empty() || !front.parked.empty()"),
-    ("refused: its topic goes the careful way", REPORTS, "topics_.refused(topic, refused, now);", ""),
+    ("refused: its topic goes the careful way", REPORTS, "topics_.refused(topic, report.error, refused, now);", ""),
     ("refused: only what was alone is to blame", REPORTS, "if (refused > 1) return back_aside(lane, slot);", ""),
     ("refused: a batch is halved until it is one record", PATHS,
      "std::clamp<std::size_t>(records / 2, 1, topic.batch)", "std::clamp<std::size_t>(records, 1, topic.batch)"),
