@@ -24,7 +24,7 @@ declare -A PACKAGES=(
     [test]='python3-pytest python3-venv python3-prometheus-client python3-yaml python3-psycopg2 python3-confluent-kafka pgbouncer nginx-light shellcheck wrk
         chromium python3-jsonschema'
     # An engine that needs no daemon, with a runtime and a network that work anywhere, and what makes a base image of packages.
-    [containers]='podman buildah runc netavark aardvark-dns mmdebstrap default-jre-headless maven kcat python3-pytest python3-venv'
+    [containers]='podman buildah runc netavark aardvark-dns iptables mmdebstrap default-jre-headless maven kcat python3-pytest python3-venv'
 )
 
 # Present only while we install; by its text we know one that a killed run of ours left behind.
