@@ -1,4 +1,4 @@
-// What reading the outbox costs by itself:
+// What reading the outbox costs on its own:
 //
 //   txs_read_alone CONNINFO CURSOR LANES PAGE_ROWS
 //

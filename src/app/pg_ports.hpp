@@ -9,9 +9,9 @@
 
 namespace txstream::app {
 
-/// Of each session of a relay. What holds a lock for longer than this is no relay but somebody's
-/// ALTER TABLE: the statement ends with 55P03 and is tried again, so that the leases are prolonged
-/// in between.
+/// For every session of a relay. A lock that is held for longer than this is not a relay's but
+/// somebody's ALTER TABLE: the statement ends with 55P03 and is tried again, so that the leases are
+/// prolonged in between.
 inline constexpr std::string_view kLockTimeout = "SET lock_timeout = '1s';";
 
 /// The relay's ports to the outbox in PostgreSQL. `conninfo` holds the password.
