@@ -99,8 +99,9 @@ class Drain:
             used = {name: value - before[name] for name, value in self.cpu(relay).items()}
             # The two that limit how fast one worker can ever be.
             readers = database.run("SELECT pid FROM pg_stat_activity WHERE application_name = 'txstream reader'")
-            busiest = {"worker_thread": self.busiest(pathlib.Path(f"/proc/{relay.process.pid}/task").iterdir()),
-                       "reader_session": self.busiest(pathlib.Path(f"/proc/{pid}") for pid, in readers)}
+            threads = pathlib.Path(f"/proc/{relay.process.pid}/task").iterdir()
+            busiest = {"worker_thread": max(self.stat_seconds(place) for place in threads),
+                       "reader_session": max(self.cpu_seconds(pid) for pid, in readers)}
             rss = self.status_mb(relay.process.pid, "VmHWM")
             if at_end:
                 at_end(relay)
@@ -110,12 +111,6 @@ class Drain:
                 **{f"{name}_cpu_us_per_event": seconds * 1e6 / drained for name, seconds in used.items()},
                 **{f"{name}_us_per_event": seconds * 1e6 / count for name, seconds in busiest.items()},
                 "drain_rss_mb": rss}
-
-    @staticmethod
-    def busiest(places):
-        """Processor seconds of the thread, or the process, that has most of them."""
-        ticks = [sum(int(one) for one in (place / "stat").read_text().rpartition(")")[2].split()[11:13]) for place in places]
-        return max(ticks) / os.sysconf("SC_CLK_TCK")
 
     @staticmethod
     def published(relay):
@@ -268,7 +263,7 @@ class Drain:
     @contextlib.contextmanager
     def started(self, role, database, topic):
         """One that ends as it likes."""
-        process = self.world.Process(role, {**database.environment(), **topic.environment()}, pathlib.Path(os.environ["TXSTREAM_ROOT"]) / "var/bench")
+        process = self.world.Process(role, {**database.environment(), **topic.environment()}, self.work)
         try:
             yield process
         finally:
