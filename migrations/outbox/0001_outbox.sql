@@ -188,7 +188,11 @@ CREATE TABLE txstream.dead_letters (
     error            text        NOT NULL,
     first_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_attempt_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- An operator has decided about it, and the owner of its lane has not carried that out: what is replaying is to be sent,
+    -- what is discarded holds its key no longer. Who decided, when and why.
+    decided          boolean     NOT NULL DEFAULT false,
     resolved_by      text,
+    resolved_at      timestamptz,
     resolved_reason  text,
     -- With event_id: after a restore into another cluster transaction ids are given again, too.
     PRIMARY KEY (id, xid, event_id)
@@ -196,6 +200,11 @@ CREATE TABLE txstream.dead_letters (
 -- The keys a lane must hold back, read at each claim. The key is not in it: an index entry has a limit, and the last
 -- resort must not be able to fail.
 CREATE INDEX dead_letters_held ON txstream.dead_letters (lane) WHERE state IN ('parked', 'replaying');
+-- What a lane's owner has to carry out.
+CREATE INDEX dead_letters_decided ON txstream.dead_letters (lane, id, xid) WHERE decided;
+-- What holds a key, in its order. The key's hash stands for it: an index entry has a limit.
+CREATE INDEX dead_letters_of_key ON txstream.dead_letters (lane, hashtextextended(key, 0), id, xid)
+    WHERE state IN ('parked', 'replaying');
 -- Causes first: one probe for each, however many events it has, and the newest of a cause without a sort. Its texts have
 -- limits (topic and event_type where they are written, error_class in the relay), so no entry is too large. The topic itself
 -- lets the events of a cause be counted in the index alone.
