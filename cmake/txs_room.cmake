@@ -2,7 +2,7 @@
 #
 # Makes library txs_NAME from the room's .cpp files (also detail/), and one test binary per ring from
 # the files whose suffix names what they need: *_test.cpp nothing (label unit), *_pgtest.cpp PostgreSQL
-# (label pg), *_kafkatest.cpp a broker (label kafka).
+# (label pg), *_kafkatest.cpp a broker (label kafka). main.cpp belongs to a program that the room makes itself.
 function(txs_room NAME)
   cmake_parse_arguments(ROOM "" "" "USES;EXTERNAL" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp detail/*.cpp)
@@ -12,7 +12,7 @@ function(txs_room NAME)
   list(FILTER pg INCLUDE REGEX "_pgtest\\.cpp$")
   set(kafka ${sources})
   list(FILTER kafka INCLUDE REGEX "_kafkatest\\.cpp$")
-  list(FILTER sources EXCLUDE REGEX "_(test|pgtest|kafkatest)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "(_(test|pgtest|kafkatest)|/main)\\.cpp$")
   list(TRANSFORM ROOM_USES PREPEND txs_)
 
   if(sources)

@@ -18,7 +18,7 @@ VALUES = {"kafka/record.hpp"}
 
 
 def uses_of(root):
-    """{room: the rooms that it says it uses}; cli is the program, not a room with a library."""
+    """{room: the rooms that it says it uses}."""
     said = {}
     for path in (root / "src").glob("*/CMakeLists.txt"):
         if found := re.search(r"txs_room\((\w+)(?: USES ([a-z ]+))?", path.read_text()):

@@ -28,6 +28,8 @@ std::string_view meaning_of(Exit code) noexcept {
             return "the schema is missing, older or newer than this binary";
         case kTimedOut:
             return "out of time; at a stop: SHUTDOWN_TIMEOUT was not enough";
+        case kFound:
+            return "a check found what it looks for (--fail-if)";
         case kInterrupted:
             return "a second SIGINT or SIGTERM ended the stop";
     }

@@ -26,6 +26,7 @@ enum Exit : int {
     kUnreachable = 5,
     kPrecondition = 6,
     kTimedOut = 7,
+    kFound = 8,
     kInterrupted = 130,
 };
 

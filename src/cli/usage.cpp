@@ -161,7 +161,9 @@ private:
             if (!has_value) return std::nullopt;
             return fmt::format("{} takes no value; write {} alone", name, name);
         }
-        if (!given_.insert(option).second) return fmt::format("{} is given twice", name);
+        const bool is_list = option->get_items_expected_max() > 1;
+        if (!given_.insert(option).second && !is_list)
+            return fmt::format("{} is given twice", name);
         if (has_value && word != name + "=") return std::nullopt;
         const bool has_next = at_ + 1 < words_.size() && !words_[at_ + 1].empty() &&
                               !(words_[at_ + 1].front() == '-' && words_[at_ + 1].size() > 1);
@@ -209,6 +211,35 @@ void explain(CLI::App& command, std::string_view examples, std::initializer_list
         "\nSettings come from the environment and .env (--env-file FILE: from FILE instead): "
         "txstream config print";
     command.footer(text);
+}
+
+CLI::App& group(CLI::App& line, const std::string& name, const std::string& what) {
+    const auto found = line.get_subcommands([&](CLI::App* one) { return one->get_name() == name; });
+    if (!found.empty()) return *found.front();
+    auto& made = *line.add_subcommand(name, what);
+    made.require_subcommand(1);
+    return made;
+}
+
+void explain_groups(CLI::App& line) {
+    constexpr std::string_view kBefore = "Examples:\n";
+    for (auto* const one : line.get_subcommands([](CLI::App*) { return true; })) {
+        const auto verbs = one->get_subcommands([](CLI::App*) { return true; });
+        if (!one->get_footer().empty() || verbs.empty()) continue;
+        std::string examples;
+        for (const auto* const verb : verbs) {
+            const auto footer = verb->get_footer();
+            const auto at = footer.find(kBefore);
+            if (at == std::string::npos) continue;
+            const auto begin = at + kBefore.size();
+            examples += footer.substr(begin, footer.find('\n', begin) + 1 - begin);
+        }
+        explain(
+            *one,
+            examples,
+            {kOk, kFailed, kUsage, kNotFound, kRefused, kUnreachable, kPrecondition, kTimedOut}
+        );
+    }
 }
 
 void allow_words(CLI::Option& option, const std::vector<std::string>& words) {

@@ -31,6 +31,12 @@ Help help_of(const CLI::App& line, std::span<const std::string> words);
 /// Examples and exit codes below a command's options.
 void explain(CLI::App& command, std::string_view examples, std::initializer_list<Exit> codes);
 
+/// The command under which verbs stand, as `migrate` of `migrate up`: the one of that name, or a
+/// new one. Several files may add verbs to it.
+CLI::App& group(CLI::App& line, const std::string& name, const std::string& what);
+/// Examples for the groups that have none: the first one of each verb.
+void explain_groups(CLI::App& line);
+
 /// Only these words. The option's help lists them.
 void allow_words(CLI::Option& option, const std::vector<std::string>& words);
 /// Only whole numbers from `least` to `most`. The option's help says so.
