@@ -145,7 +145,8 @@ public:
     bool breaks = false;               ///< with the next statement the session ends
     std::optional<Deadline> deadline;  ///< of the last statement that moved cursors
     std::vector<outbox::LaneProgress> moved;
-    std::vector<LaneId> named;  ///< with the last acknowledgement
+    std::vector<LaneId> named;              ///< with the last acknowledgement
+    std::vector<outbox::Snapshot> cursors;  ///< of these
     std::vector<outbox::Publication> publications;
     std::vector<outbox::ParkedEvent> parked;
     std::map<std::int16_t, bool> cannot_park;  ///< lanes; true: not even the bare dead letter
@@ -202,7 +203,11 @@ public:
         }
         if (!is_proof) TXS_CO_CHECK(answer());
         named.clear();
-        for (const auto& one : lanes) named.push_back(one.lane);
+        cursors.clear();
+        for (const auto& one : lanes) {
+            named.push_back(one.lane);
+            cursors.push_back(one.cursor);
+        }
         std::vector<LaneId> ours;
         for (const auto& one : lanes) {
             if (is_lost(one.lane)) continue;

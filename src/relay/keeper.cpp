@@ -90,6 +90,8 @@ Task<Result<>> Keeper::step() {
         (now >= acknowledge_at_ || stop_at_ || delivery_.is_acknowledgement_urgent())) {
         TXS_CO_CHECK(co_await acknowledge());
     }
+    if (!stop_at_ && delivery_.lane_count() > 0 && now >= idle_at_)
+        TXS_CO_CHECK(co_await name_idle());
     co_return Result<>();
 }
 
@@ -98,6 +100,7 @@ Keeper::Clock::time_point Keeper::next_due() const {
     if (!stop_at_) due = claim_at_;
     if (delivery_.lane_count() > 0)
         due = std::min(due, delivery_.is_in_doubt() ? Clock::now() : renew_at_);
+    if (delivery_.lane_count() > 0 && !stop_at_) due = std::min(due, idle_at_);
     if (const auto expiry = delivery_.first_expiry()) due = std::min(due, *expiry);
     if (delivery_.has_acknowledgements()) due = std::min(due, acknowledge_at_);
     if (const auto put_off = delivery_.acknowledgement_due()) due = std::min(due, *put_off);
@@ -195,6 +198,7 @@ Task<Result<>> Keeper::claim() {
     }
     const bool was_empty = delivery_.lane_count() == 0;
     if (was_empty) renew_at_ = asked + limits_.lease / kRenewalsPerLease;
+    if (was_empty) idle_at_ = asked + limits_.idle_interval;
     const auto count = claimed.size();
     for (auto& lane : claimed) {
         // We thought it lost, and the database did not: what we know of it is stale.
@@ -290,6 +294,7 @@ Task<Result<>> Keeper::move_cursors() {
         const auto moved, co_await lanes_.advance(std::move(progress), grouped(plain), deadline())
     );
     if (names_all) name_at_ = now + kNameInterval;
+    if (names_all) idle_at_ = now + limits_.idle_interval;
     blockages_.clear(Blockage::cannot_acknowledge);
     std::size_t lost = 0;
     for (const auto* one : plain) {
@@ -302,6 +307,18 @@ Task<Result<>> Keeper::move_cursors() {
     }
     metrics_.lost(Lost::taken_over, lost);
     std::erase_if(under_way_, [](const auto& one) { return one.parked.empty(); });
+    co_return Result<>();
+}
+
+// A look that finds nothing moves a lane in memory only.
+Task<Result<>> Keeper::name_idle() {
+    idle_at_ = Clock::now() + limits_.idle_interval;
+    auto all = delivery_.positions(true);
+    if (all.empty()) co_return Result<>();
+    // Whoever is not named has lost its lane, which renewing finds out.
+    TXS_CO_TRY(
+        [[maybe_unused]] const auto named, co_await lanes_.advance(std::move(all), {}, deadline())
+    );
     co_return Result<>();
 }
 

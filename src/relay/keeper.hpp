@@ -49,6 +49,7 @@ private:
     Task<Result<std::vector<outbox::ClaimedLane>>> proven(std::vector<outbox::ClaimedLane> claimed);
     Task<Result<>> acknowledge();
     Task<Result<>> move_cursors();
+    Task<Result<>> name_idle();
     Task<Result<>> park();
     Task<Result<bool>> park(const LaneMachine::Acknowledgement& one);
     Task<> hand_back();
@@ -83,6 +84,7 @@ private:
     Clock::time_point acknowledge_at_{};
     Clock::time_point of_all_at_{};
     Clock::time_point name_at_{};  ///< the lanes that share no row
+    Clock::time_point idle_at_{};  ///< all lanes, if nothing else names them
     WorkerBlockages blockages_;
     unsigned failures_ = 0;
     bool is_proving_ = false;

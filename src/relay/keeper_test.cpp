@@ -183,6 +183,21 @@ TEST_F(KeeperTest, LanesWithoutEventsAreNamedWithTheOthers) {
     EXPECT_EQ(lanes_.named, (std::vector<LaneId>{LaneId(1), LaneId(2)}));
 }
 
+// Else retention would wait for the lanes to which nothing is written.
+TEST_F(KeeperTest, WhereNothingIsWrittenTheCursorsAreWrittenNowAndThen) {
+    limits_.idle_interval = 1ms;
+    Keeper keeper{delivery_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    lanes_.free = {1, 2};
+    tasks_.spawn(keeper.run());
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 2; }));
+    for (const auto lane : {LaneId(1), LaneId(2)}) delivery_.machine(lane).skip_to(snapshot(30));
+    const std::vector<outbox::Snapshot> there(2, snapshot(30));
+    EXPECT_TRUE(until([&] { return lanes_.cursors == there; }));
+    EXPECT_TRUE(lanes_.publications.empty());
+    keeper.stop(Deadline::in(1h));
+    EXPECT_TRUE(ends());
+}
+
 // Ours in memory are as good as the session under which the lanes were claimed.
 TEST_F(KeeperTest, WithItsSessionAllLanesAreLostAndClaimedAnew) {
     start({1});

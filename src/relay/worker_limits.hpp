@@ -17,6 +17,9 @@ struct WorkerLimits {
     /// Positions are written at most this often, unless it is urgent (Delivery): one write for many
     /// pages, and at 1,000 events/s some twenty rows a second.
     std::chrono::milliseconds acknowledge_interval{200};
+    /// Where nothing was written for so long, the positions of all lanes are: retention waits for
+    /// the cursor that is furthest behind, and nothing is written to an idle lane.
+    std::chrono::milliseconds idle_interval{60000};
     /// How often free lanes are looked for.
     std::chrono::milliseconds claim_interval{1000};
     /// One statement of the database.
