@@ -10,8 +10,9 @@ LAYER = {
     "domain": 1, "policy": 1, "runtime": 1, "telemetry": 1,
     "pg": 2, "kafka": 2, "http": 2, "otlp": 2,
     "outbox": 3,
-    "orders": 4, "relay": 4, "console": 4,
-    "config": 5, "app": 6, "dev": 7, "cli": 8,
+    "operations": 4,
+    "orders": 5, "relay": 5, "console": 5,
+    "config": 6, "app": 7, "dev": 8, "cli": 9,
 }
 # Plain values of a room: whoever includes these alone does not use the room.
 VALUES = {"kafka/record.hpp"}

@@ -211,6 +211,24 @@ CREATE INDEX dead_letters_of_key ON txstream.dead_letters (lane, hashtextextende
 CREATE INDEX dead_letters_by_cause ON txstream.dead_letters (error_class, event_type, coalesce(topic, ''), state, id, xid)
     INCLUDE (topic);
 
+-- What operators did: one row for each transaction that changed something, written in that transaction. Append-only: no role may
+-- change or delete a row. Nobody may write `at` and `login`, so a program cannot sign with another login's name.
+CREATE TABLE txstream.audit (
+    id       bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY (CACHE 1),
+    at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Who the database let in, and who the program says that it worked for.
+    login    text        NOT NULL DEFAULT session_user,
+    actor    text        NOT NULL CHECK (actor <> '' AND octet_length(actor) <= 512),
+    origin   text        NOT NULL CHECK (origin IN ('cli', 'console')),
+    action   text        NOT NULL CHECK (action <> '' AND octet_length(action) <= 100),
+    -- What was asked for: {"all": true}, or what was to fit: {"id": "7.901"}, {"key": ..., "error_class": ..., ...}.
+    target   json        NOT NULL CHECK (json_typeof(target) = 'object' AND octet_length(target::text) <= 65536),
+    reason   text        NOT NULL CHECK (octet_length(reason) <= 2000),
+    -- How many rows this transaction changed; an action in several steps has a row for each.
+    affected bigint      NOT NULL,
+    result   text        NOT NULL CHECK (octet_length(result) <= 2000)
+);
+
 -- What each relay process reports about itself, so that a console on any host can say what every relay does and why an event
 -- waits. Delivery never reads it. Few, hot rows: fillfactor leaves room for in-page updates.
 CREATE TABLE txstream.members (
@@ -406,7 +424,7 @@ FROM txstream.events;
 DO $$
 DECLARE role text;
 BEGIN
-    FOREACH role IN ARRAY ARRAY['txstream_writer', 'txstream_relay', 'txstream_reader'] LOOP
+    FOREACH role IN ARRAY ARRAY['txstream_writer', 'txstream_relay', 'txstream_reader', 'txstream_operator'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', role);
@@ -422,8 +440,8 @@ REVOKE ALL ON SCHEMA txstream FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA txstream FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA txstream FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA txstream FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION txstream.lane_of TO txstream_writer, txstream_relay, txstream_reader;
-GRANT EXECUTE ON FUNCTION txstream.acknowledged_with TO txstream_relay, txstream_reader;
+GRANT EXECUTE ON FUNCTION txstream.lane_of TO txstream_writer, txstream_relay, txstream_reader, txstream_operator;
+GRANT EXECUTE ON FUNCTION txstream.acknowledged_with TO txstream_relay, txstream_reader, txstream_operator;
 DO $$
 DECLARE function regprocedure;
 BEGIN
@@ -435,17 +453,21 @@ BEGIN
     END LOOP;
 END $$;
 
-GRANT USAGE ON SCHEMA txstream TO txstream_writer, txstream_relay, txstream_reader;
+GRANT USAGE ON SCHEMA txstream TO txstream_writer, txstream_relay, txstream_reader, txstream_operator;
 -- No xid, no id, no event_id of others to read: a writer appends and does nothing else.
 GRANT INSERT (event_id, aggregate_type, aggregate_id, event_type, topic, key, payload, payload_bytes, content_type,
               metadata, headers, created_at), SELECT (event_id) ON txstream.outbox TO txstream_writer;
 GRANT SELECT ON txstream.outbox, txstream.leases, txstream.lanes, txstream.positions, txstream.dead_letters,
-    txstream.lane_positions, txstream.events, txstream.outbox_compat, txstream.instance, txstream.members, txstream.history, txstream.schema_migrations
-    TO txstream_relay, txstream_reader;
+    txstream.lane_positions, txstream.events, txstream.outbox_compat, txstream.instance, txstream.members, txstream.history, txstream.audit,
+    txstream.schema_migrations
+    TO txstream_relay, txstream_reader, txstream_operator;
 GRANT INSERT, UPDATE, DELETE ON txstream.leases TO txstream_relay;
 GRANT UPDATE ON txstream.lanes TO txstream_relay;
 GRANT UPDATE (refused_at, refused_why) ON txstream.instance TO txstream_relay;
 GRANT INSERT, UPDATE ON txstream.dead_letters TO txstream_relay;
+-- An operator decides what becomes of a dead letter, and says so; what is in it stays as it was written.
+GRANT UPDATE (state, decided, resolved_by, resolved_at, resolved_reason) ON txstream.dead_letters TO txstream_operator;
+GRANT INSERT (actor, origin, action, target, reason, affected, result) ON txstream.audit TO txstream_operator;
 -- Merging replaces old rows by one.
 GRANT INSERT, UPDATE, DELETE ON txstream.positions TO txstream_relay;
 GRANT INSERT, UPDATE, DELETE ON txstream.members TO txstream_relay;
