@@ -25,7 +25,8 @@ std::string_view meaning_of(Exit code) noexcept {
         case kUnreachable:
             return "PostgreSQL or Kafka cannot be reached";
         case kPrecondition:
-            return "the schema is missing, older or newer than this binary";
+            return "the schema is missing, older or newer than this binary; or what was found does "
+                   "not allow what was asked";
         case kTimedOut:
             return "out of time; at a stop: SHUTDOWN_TIMEOUT was not enough";
         case kFound:
@@ -41,7 +42,8 @@ int exit_code_of(const Error& error) noexcept {
     if (error.origin().starts_with("28") || error.origin() == "42501" || error.origin() == "TLS")
         return kRefused;
     if (error.origin() == "3D000") return kNotFound;
-    if (error.origin().starts_with("schema_")) return kPrecondition;
+    if (error.origin().starts_with("schema_") || error.origin().starts_with("letter_"))
+        return kPrecondition;
     switch (error.code()) {
         case Code::invalid_input:
             return kUsage;

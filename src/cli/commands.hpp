@@ -66,6 +66,7 @@ void add_serve(CLI::App& line, const Globals& globals, Run& run);  ///< serve, a
 void add_dev(CLI::App& line, const Globals& globals, Run& run);
 void add_migrate(CLI::App& line, const Globals& globals, Run& run);
 void add_config(CLI::App& line, const Globals& globals, Run& run);
+void add_dead_letters_decide(CLI::App& line, const Globals& globals, Run& run);
 void add_metrics(CLI::App& line, Run& run);
 void add_healthcheck(CLI::App& line, const Globals& globals, Run& run);
 

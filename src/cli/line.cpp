@@ -86,6 +86,7 @@ Line::Line()
     add_dev(line, globals_, run_);
     add_migrate(line, globals_, run_);
     add_config(line, globals_, run_);
+    add_dead_letters_decide(line, globals_, run_);
     add_healthcheck(line, globals_, run_);
     add_metrics(line, run_);
     add_version(line, run_);

@@ -218,6 +218,8 @@ CLI::App& group(CLI::App& line, const std::string& name, const std::string& what
     if (!found.empty()) return *found.front();
     auto& made = *line.add_subcommand(name, what);
     made.require_subcommand(1);
+    // Not the one of the line above, which it has taken over.
+    made.footer("");
     return made;
 }
 

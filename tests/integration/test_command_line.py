@@ -8,7 +8,8 @@ import pytest
 from support.world import BINARY, clean_environment, eventually, run
 
 COMMANDS = ["serve", "api", "relay", "dev", "migrate", "config", "version", "help", "migrate up", "migrate status",
-            "migrate validate", "migrate sql", "config print", "config check", "config docs", "healthcheck"]
+            "migrate validate", "migrate sql", "config print", "config check", "config docs", "healthcheck",
+            "dead-letters", "dead-letters replay", "dead-letters discard"]
 
 
 @pytest.mark.parametrize(("line", "told"), [

@@ -1,0 +1,484 @@
+#include "app/session.hpp"
+#include "base/text.hpp"
+#include "base/utf8.hpp"
+#include "cli/usage.hpp"
+#include "operations/dead_letters.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <pwd.h>
+#include <string>
+#include <unistd.h>
+#include <utility>
+
+// `dead-letters replay` and `dead-letters discard`: show what it would be, ask, decide, and say
+// what became of it.
+namespace txstream::cli {
+
+namespace {
+
+using outbox::Decision;
+using Json = nlohmann::ordered_json;
+
+constexpr int kMaxMost = static_cast<int>(outbox::kDecisionLettersMax);
+constexpr std::size_t kReasonBytesMax = 2000;
+
+struct Options {
+    operations::Selection selection;
+    std::string reason;
+    std::string timeout = "60s";
+    std::string format = "table";
+    std::optional<int> max;
+    bool is_dry_run = false;
+    bool is_confirmed = false;
+    bool is_waiting = false;
+
+    bool is_json() const { return format == "json"; }
+};
+
+struct Words {
+    const char* name;
+    const char* to_be;  ///< "5 events to be ..."
+    const char* done;
+    const char* after;  ///< what happens next
+};
+Words words_of(Decision decision) {
+    if (decision == Decision::replay)
+        return {
+            "Replay",
+            "replayed",
+            "Replayed",
+            "The relay that owns their lanes sends them, and the held events behind them, within "
+            "seconds."
+        };
+    return {
+        "Discard",
+        "discarded",
+        "Discarded",
+        "The relay that owns their lanes sends the held events behind them within seconds."
+    };
+}
+
+std::string events(std::uint64_t count) {
+    return fmt::format("{} {}", count, count == 1 ? "event" : "events");
+}
+
+/// Who works here, for the audit; the database adds the login that it let in.
+std::string actor() {
+    const auto* const user = getpwuid(geteuid());
+    std::array<char, 256> host{};
+    if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
+    const auto name = user != nullptr ? std::string(user->pw_name) : std::to_string(geteuid());
+    return storable_text(name + "@" + host.data(), 512);
+}
+
+/// "500ms", "90s", "10m"
+std::optional<std::chrono::milliseconds> parse_span(std::string_view text) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || number < 0 || number > 3'600'000) return std::nullopt;
+    const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    if (unit == "ms") return std::chrono::milliseconds(number);
+    if (unit == "s") return std::chrono::seconds(number);
+    if (unit == "m") return std::chrono::minutes(number);
+    return std::nullopt;
+}
+
+void allow_timeouts(CLI::Option& option) {
+    option.type_name("SPAN");
+    option.check([](const std::string& text) -> std::string {
+        const auto span = parse_span(text);
+        if (span && *span >= std::chrono::milliseconds(100) && *span <= std::chrono::hours(1))
+            return "";
+        return text + " is not allowed; allowed is a span from 100ms to 1h, such as 30s";
+    });
+}
+
+int refuse(std::string_view what) {
+    fmt::print(stderr, "txstream: {}\n", what);
+    return kUsage;
+}
+
+// --- what is asked
+
+std::optional<std::string> complaint_of(Decision decision, const Options& options) {
+    if (const auto checked = operations::check(options.selection); !checked)
+        return checked.error().what() +
+               " (--id, --event; --key, --error-class, --type, --topic; --all)";
+    if (decision == Decision::discard && options.reason.empty())
+        return "discard needs --reason TEXT: the events are never sent, and the audit says why";
+    if (!is_utf8(options.reason) || options.reason.size() > kReasonBytesMax)
+        return fmt::format("--reason takes up to {} bytes of UTF-8", kReasonBytesMax);
+    const bool has_terminal = isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0;
+    if (!options.is_dry_run && !options.is_confirmed && !has_terminal)
+        return "there is no terminal to confirm at: --yes decides without a question, --dry-run "
+               "only shows what it would be";
+    return std::nullopt;
+}
+
+bool is_confirmed_at_terminal(Decision decision, std::uint64_t letters) {
+    (void)std::fflush(stdout);
+    fmt::print(stderr, "{} {}? [y/N] ", words_of(decision).name, events(letters));
+    std::array<char, 16> answer{};
+    if (std::fgets(answer.data(), static_cast<int>(answer.size()), stdin) == nullptr) return false;
+    const std::string_view text(answer.data());
+    return text == "y\n" || text == "Y\n" || text == "yes\n";
+}
+
+// --- what is shown
+
+Json letter_json(const outbox::EventRow& letter, const std::string& default_topic) {
+    return Json{
+        {"ref", outbox::event_ref(letter.seq)},
+        {"event_id", letter.event_id},
+        {"event_type", letter.event_type},
+        {"key", letter.key},
+        {"topic", letter.topic.empty() ? default_topic : letter.topic},
+        {"error_class", letter.error_class},
+        {"error", letter.error},
+        {"attempts", letter.attempts},
+    };
+}
+
+Json plan_json(const operations::Plan& plan, const std::string& default_topic) {
+    auto sample = Json::array();
+    for (const auto& letter : plan.counts.sample)
+        sample.push_back(letter_json(letter, default_topic));
+    return Json{
+        {"events", plan.counts.letters},
+        {"keys", plan.counts.keys},
+        {"held_behind", plan.counts.held},
+        {"left_out", plan.counts.blocked},
+        {"sample", std::move(sample)},
+    };
+}
+
+std::string preview(const operations::Plan& plan) {
+    const auto& counts = plan.counts;
+    std::string text;
+    if (counts.letters > 0) {
+        text += fmt::format(
+            "{}: {} of {} {}",
+            words_of(plan.decision).name,
+            events(counts.letters),
+            counts.keys,
+            counts.keys == 1 ? "key" : "keys"
+        );
+        if (counts.held > 0)
+            text += fmt::format(
+                "; {} held behind them {}", counts.held, counts.held == 1 ? "follows" : "follow"
+            );
+        text += ".\n";
+        for (const auto& letter : counts.sample)
+            text += fmt::format(
+                "  {}  {}  key {}  {}: {}\n",
+                outbox::event_ref(letter.seq),
+                json_string(letter.event_type),
+                json_string(letter.key),
+                letter.error_class,
+                json_string(letter.error)
+            );
+        if (counts.letters > counts.sample.size())
+            text += fmt::format("... and {} more\n", counts.letters - counts.sample.size());
+    } else if (counts.blocked == 0) {
+        text += "No parked event matches.\n";
+    }
+    if (counts.blocked > 0)
+        text += fmt::format(
+            "Left out: {} behind an earlier parked event of the same key that does not match; it "
+            "has to be decided first.\n",
+            events(counts.blocked)
+        );
+    return text;
+}
+
+// --- what is done
+
+class Deed {
+public:
+    Deed(const Config& config, Decision decision, const Options& options)
+        : config_(config), decision_(decision), options_(options) {}
+
+    int run() {
+        auto selection = options_.selection;
+        // Letters of the default topic name none.
+        if (selection.topic == config_.kafka.topic) selection.topic = "";
+        const auto planned = in_session([&](pg::Connection& session, Deadline deadline) {
+            return make_plan(session, selection, deadline);
+        });
+        if (!planned) return failed(planned.error());
+        document_ = Json{
+            {"action", to_string(decision_)},
+            {"dry_run", options_.is_dry_run},
+            {"plan", plan_json(plan_, config_.kafka.topic)},
+            {"decided", 0},
+            {"outcome", nullptr}
+        };
+        const bool asks = !options_.is_confirmed && !options_.is_dry_run && letters() > 1;
+        if (!options_.is_json() || asks)
+            fmt::print(options_.is_json() ? stderr : stdout, "{}", preview(plan_));
+        if (letters() == 0) return end(kOk, "");
+        if (options_.max && letters() > static_cast<std::uint64_t>(*options_.max))
+            return failed(Error(
+                Code::conflict,
+                fmt::format(
+                    "{} match, --max allows {}; nothing was changed",
+                    events(letters()),
+                    *options_.max
+                ),
+                operations::kLetterOrigin
+            ));
+        if (options_.is_dry_run) return end(kOk, "Nothing was changed: --dry-run.\n");
+        if (asks && !is_confirmed_at_terminal(decision_, letters()))
+            return end(kFailed, "Nothing was changed.\n");
+        return apply();
+    }
+
+private:
+    std::uint64_t letters() const { return plan_.counts.letters; }
+
+    Result<> in_session(const std::function<Task<Result<>>(pg::Connection&, Deadline)>& work) {
+        return app::with_session(
+            config_,
+            *parse_span(options_.timeout),
+            [&](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
+                // A statement over many letters is planned once and run once.
+                TXS_CO_CHECK(co_await session.run_script("SET jit = off", deadline));
+                co_return co_await work(session, deadline);
+            }
+        );
+    }
+
+    Task<Result<>> make_plan(
+        pg::Connection& session, operations::Selection selection, Deadline deadline
+    ) {
+        TXS_CO_TRY(plan_, co_await operations::plan(session, decision_, selection, deadline));
+        co_return Result<>();
+    }
+
+    Task<Result<>> decide(pg::Connection& session, Deadline deadline) {
+        operations::Authority authority{actor(), "cli", options_.reason, std::nullopt};
+        if (options_.max) authority.letters_max = static_cast<std::uint64_t>(*options_.max);
+        TXS_CO_TRY(applied_, co_await operations::apply(session, plan_, authority, deadline));
+        co_return Result<>();
+    }
+
+    Task<Result<>> wait(pg::Connection& session, Deadline deadline) {
+        TXS_CO_TRY(
+            outcome_, co_await operations::wait(session, decision_, applied_.letters, deadline)
+        );
+        co_return Result<>();
+    }
+
+    int apply() {
+        const auto done = in_session([&](pg::Connection& session, Deadline deadline) {
+            return decide(session, deadline);
+        });
+        if (!done && done.error().code() == Code::timed_out)
+            return failed(Error(
+                Code::timed_out,
+                done.error().what() +
+                    "; it is not known whether anything was decided: txstream audit list says it",
+                done.error().origin()
+            ));
+        if (!done) return failed(done.error());
+        const auto decided = applied_.letters.size();
+        document_["decided"] = decided;
+        if (applied_.ended_by) {
+            tell(fmt::format("Decided about {} of {}.\n", decided, events(letters())));
+            const auto code = failed(*applied_.ended_by);
+            return end(static_cast<Exit>(code), "Run the command again for the rest.\n");
+        }
+        tell(fmt::format(
+            "Decided: {} to be {}. {}\n",
+            events(decided),
+            words_of(decision_).to_be,
+            words_of(decision_).after
+        ));
+        if (options_.is_waiting) return wait_for_outcome();
+        return end(kOk, "Next: txstream dead-letters groups; with --wait this command waits.\n");
+    }
+
+    int wait_for_outcome() {
+        const auto waited = in_session([&](pg::Connection& session, Deadline deadline) {
+            return wait(session, deadline);
+        });
+        if (!waited)
+            return end(static_cast<Exit>(failed(waited.error())), "What is decided stays.\n");
+        document_["outcome"] = Json{
+            {"replayed", outcome_.replayed},
+            {"discarded", outcome_.discarded},
+            {"parked_again", outcome_.parked_again},
+            {"waiting", outcome_.waiting}
+        };
+        const auto carried_out =
+            decision_ == Decision::replay ? outcome_.replayed : outcome_.discarded;
+        auto text = fmt::format("{}: {}", words_of(decision_).done, events(carried_out));
+        if (outcome_.parked_again > 0)
+            text += fmt::format(
+                "; {} parked again, their new errors say why: txstream dead-letters groups",
+                outcome_.parked_again
+            );
+        tell(text + ".\n");
+        if (outcome_.waiting > 0) {
+            fmt::print(
+                stderr,
+                "txstream: not carried out after {}: {}; the relay that owns the lane carries it "
+                "out, does one run?\n",
+                options_.timeout,
+                events(outcome_.waiting)
+            );
+            return end(kTimedOut, "");
+        }
+        return end(outcome_.parked_again > 0 ? kFailed : kOk, "");
+    }
+
+    /// What is for people only; a program reads the document.
+    void tell(std::string_view text) const {
+        if (!options_.is_json()) fmt::print("{}", text);
+    }
+
+    int end(Exit code, std::string_view last_words) const {
+        tell(last_words);
+        if (options_.is_json()) fmt::print("{}\n", document_.dump(2, ' ', false, kReplace));
+        return code;
+    }
+
+    int failed(const Error& error) const {
+        const auto where = config_.database.where();
+        if (error.origin() == "42501")
+            return report(Error(
+                error.code(),
+                fmt::format(
+                    "{} ({}); deciding needs the rights of txstream_operator: GRANT "
+                    "txstream_operator TO {}",
+                    error.what(),
+                    where,
+                    config_.database.user
+                ),
+                error.origin()
+            ));
+        if (error.origin() == "42P01" || error.origin() == "3F000" || error.origin() == "42703")
+            return report(Error(
+                Code::rejected,
+                fmt::format("{} ({}); `txstream migrate up` makes the tables", error.what(), where),
+                "schema_missing"
+            ));
+        return report(error);
+    }
+
+    static constexpr auto kReplace = Json::error_handler_t::replace;
+
+    const Config& config_;
+    Decision decision_;
+    const Options& options_;
+    operations::Plan plan_;
+    operations::Applied applied_;
+    operations::Outcome outcome_;
+    Json document_;
+};
+
+int decide(const Globals& globals, Decision decision, const Options& options) {
+    if (const auto complaint = complaint_of(decision, options)) return refuse(*complaint);
+    const auto loaded = read_config(globals);
+    if (!loaded) return kUsage;
+    return Deed(loaded->config, decision, options).run();
+}
+
+void add_verb(
+    CLI::App& group,
+    const Globals& globals,
+    Run& run,
+    Decision decision,
+    const char* what,
+    std::string_view examples
+) {
+    auto& verb = *group.add_subcommand(std::string(to_string(decision)), what);
+    const auto options = std::make_shared<Options>();
+    auto& selection = options->selection;
+    verb.add_option("--id", selection.id, "The event with this id")->type_name("ID[.XID]");
+    verb.add_option("--event", selection.event_id, "The event with this event id")
+        ->type_name("UUID");
+    verb.add_option("--key", selection.key, "Events of this key")->type_name("KEY");
+    verb.add_option("--error-class", selection.error_class, "Events with this class of error")
+        ->type_name("CLASS");
+    verb.add_option("--type", selection.event_type, "Events of this type")->type_name("TYPE");
+    verb.add_option("--topic", selection.topic, "Events for this topic")->type_name("TOPIC");
+    verb.add_flag("--all", selection.is_all, "All parked events");
+    verb.add_option(
+            "--reason",
+            options->reason,
+            decision == Decision::replay ? "Why, for the audit" : "Why, for the audit; needed"
+    )
+        ->type_name("TEXT");
+    verb.add_flag("--dry-run", options->is_dry_run, "Only show what it would be");
+    verb.add_flag("-y,--yes", options->is_confirmed, "Without a question");
+    allow_numbers(
+        *verb.add_option(
+            "--max",
+            options->max,
+            "Change nothing if more events match; otherwise what is shown counts"
+        ),
+        1,
+        kMaxMost
+    );
+    verb.add_flag("--wait", options->is_waiting, "Until a relay has carried it out");
+    allow_timeouts(
+        *verb.add_option(
+                 "--timeout", options->timeout, "For looking, for deciding, and for --wait, each"
+        )
+             ->capture_default_str()
+    );
+    allow_words(
+        *verb.add_option("-o,--output", options->format, "Form of the output")
+             ->capture_default_str(),
+        {"table", "json"}
+    );
+    explain(
+        verb,
+        examples,
+        {kOk, kFailed, kUsage, kNotFound, kRefused, kUnreachable, kPrecondition, kTimedOut}
+    );
+    verb.callback([&globals, &run, decision, options] {
+        run = [&globals, decision, options] { return decide(globals, decision, *options); };
+    });
+}
+
+}  // namespace
+
+void add_dead_letters_decide(CLI::App& line, const Globals& globals, Run& run) {
+    auto& letters =
+        group(line, "dead-letters", "Events that were moved aside: see, replay, discard");
+    add_verb(
+        letters,
+        globals,
+        run,
+        Decision::replay,
+        "Send parked events again, and the held ones behind them, in the order of their keys",
+        "  txstream dead-letters replay --error-class MSG_SIZE_TOO_LARGE --dry-run\n"
+        "  txstream dead-letters replay --id 4711 --wait\n"
+        "  txstream dead-letters replay --topic billing --reason 'the topic takes 4 MiB now' "
+        "--yes --max 500\n"
+    );
+    add_verb(
+        letters,
+        globals,
+        run,
+        Decision::discard,
+        "Never send parked events; the events that they hold go on",
+        "  txstream dead-letters discard --id 4711 --reason 'test data'\n"
+        "  txstream dead-letters discard --key customer-7 --reason 'account was deleted' "
+        "--dry-run\n"
+    );
+}
+
+}  // namespace txstream::cli
