@@ -53,24 +53,6 @@ tl::expected<outbox::DeadLetterFilter, Refusal> filter_of(
     return filter;
 }
 
-Json group_json(const outbox::DeadLetterGroup& group, const Settings& settings) {
-    const auto& topic = settings.topic;
-    const auto& cause = group.cause;
-    return Json{
-        {"error_class", cause.error_class},
-        {"event_type", cause.event_type},
-        {"topic", cause.topic.empty() ? topic : cause.topic},
-        {"state", outbox::to_string(cause.state)},
-        {"events", count(group.events.value, group.events.is_exact)},
-        {"keys", count(group.keys.value, group.keys.is_exact)},
-        {"first_at", rfc3339(group.first_at)},
-        {"last_at", rfc3339(group.last_at)},
-        {"example", dead_letter(group.example, topic)},
-        {"explanation", explanation_text(cause.error_class)},
-        {"remedy", remedy(group.example.event, settings)},
-    };
-}
-
 Result<EventSeq> list_cursor(std::string_view text) {
     TXS_TRY(const auto json, read_cursor(text));
     if (!json.is_array() || json.size() != 2 || !json[0].is_number_integer() ||
@@ -114,7 +96,8 @@ Task<http::Response> DeadLettersApi::make_groups(Deadline deadline) {
     const auto found = co_await outbox::dead_letter_groups(**session, {}, deadline);
     if (!found) co_return problem_of(found.error());
     auto items = Json::array();
-    for (const auto& group : found->groups) items.push_back(group_json(group, context_.settings));
+    for (const auto& group : found->groups)
+        items.push_back(dead_letter_group(group, context_.settings));
     co_return ok(Json{{"items", std::move(items)}, {"is_complete", found->is_complete}});
 }
 

@@ -233,4 +233,22 @@ Json remedy(const outbox::EventRow& parked, const Settings& settings) {
     };
 }
 
+Json dead_letter_group(const outbox::DeadLetterGroup& group, const Settings& settings) {
+    const auto& topic = settings.topic;
+    const auto& cause = group.cause;
+    return Json{
+        {"error_class", cause.error_class},
+        {"event_type", cause.event_type},
+        {"topic", cause.topic.empty() ? topic : cause.topic},
+        {"state", outbox::to_string(cause.state)},
+        {"events", count(group.events.value, group.events.is_exact)},
+        {"keys", count(group.keys.value, group.keys.is_exact)},
+        {"first_at", rfc3339(group.first_at)},
+        {"last_at", rfc3339(group.last_at)},
+        {"example", dead_letter(group.example, topic)},
+        {"explanation", explanation_text(cause.error_class)},
+        {"remedy", remedy(group.example.event, settings)},
+    };
+}
+
 }  // namespace txstream::console

@@ -16,6 +16,8 @@ constexpr std::size_t kPayloadShownMax = std::size_t{64} << 10;
 Json event_row(const outbox::EventRow& event, std::string_view topic);
 Json dead_letter(const outbox::DeadLetter& letter, std::string_view topic);
 
+Json dead_letter_group(const outbox::DeadLetterGroup& group, const Settings& settings);
+
 /// A payload, as whoever asks may see it. `masks`: null for callers who see everything. Of one that
 /// is masked the whole must be there: what is cut off cannot be understood.
 Json payload(std::string_view beginning, std::uint64_t size, const Masks* masks);

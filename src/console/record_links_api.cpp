@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "console/event_json.hpp"
+#include "console/record_place.hpp"
 #include "domain/order.hpp"
 #include "domain/timestamp.hpp"
 #include "outbox/event_detail.hpp"
@@ -9,100 +10,17 @@
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <charconv>
-#include <map>
-#include <ranges>
 #include <utility>
 
 namespace txstream::console {
 
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr std::chrono::milliseconds kKept{5000};
 constexpr std::chrono::milliseconds kAnswerTime{500};
-constexpr std::string_view kEventId = "event_id";
-constexpr std::string_view kCreatedAt = "created_at";
 
-struct Match {
-    std::optional<std::int32_t> partition;
-    std::int64_t offset = 0;
-    std::uint64_t searched = 0;
-    bool is_expired = false;  ///< retention has passed some of the offsets
-    bool is_complete = true;
-};
-
-std::optional<std::string_view> header(const kafka::FetchedRecord& record, std::string_view name) {
-    const auto found = std::ranges::find(record.headers, name, &kafka::FetchedHeader::name);
-    if (found == record.headers.end() || !found->value) return std::nullopt;
-    return *found->value;
-}
-
-/// Cuts off what retention has deleted and what is behind the end.
-Result<std::vector<kafka::ReadRange>> still_there(
-    kafka::RecordReader& reader,
-    const std::string& topic,
-    std::vector<kafka::ReadRange> ranges,
-    Match& match,
-    Deadline deadline
-) {
-    std::vector<std::int32_t> partitions;
-    for (const auto& range : ranges) partitions.push_back(range.partition);
-    TXS_TRY(const auto bounds, reader.bounds(topic, partitions, deadline));
-    std::vector<kafka::ReadRange> left;
-    for (std::size_t i = 0; i < ranges.size(); ++i) {
-        auto range = ranges[i];
-        if (bounds[i].error) {
-            match.is_complete = false;
-            continue;
-        }
-        match.is_expired = match.is_expired || range.from < bounds[i].low;
-        range.from = std::max(range.from, bounds[i].low);
-        range.to = std::min(range.to, bounds[i].end);
-        if (range.from < range.to) left.push_back(range);
-    }
-    return left;
-}
-
-Result<Match> find_in(
-    kafka::RecordReader& reader,
-    const std::string& topic,
-    std::vector<kafka::ReadRange> ranges,
-    const std::string& event_id,
-    Deadline deadline
-) {
-    Match match;
-    TXS_TRY(ranges, still_there(reader, topic, std::move(ranges), match, deadline));
-    if (ranges.empty()) return match;
-    TXS_CHECK(reader.start(topic, ranges));
-    auto open = ranges.size();
-    while (open > 0) {
-        if (deadline.passed() || match.searched >= RecordLinksApi::kRecordsMax) {
-            match.is_complete = false;
-            break;
-        }
-        auto step = reader.next(50ms);
-        if (const auto* record = std::get_if<kafka::FetchedRecord>(&step)) {
-            ++match.searched;
-            if (header(*record, kEventId) != event_id) continue;
-            match.partition = record->partition;
-            match.offset = record->offset;
-            break;
-        }
-        if (const auto* reached = std::get_if<kafka::Reached>(&step)) {
-            if (reached->is_done) --open;
-        } else if (std::holds_alternative<kafka::ReadFailed>(step)) {
-            match.is_complete = false;
-            --open;
-        }
-    }
-    reader.stop();
-    return match;
-}
-
-http::Response record_answer(std::string_view topic, const Match& match, Json reason) {
+http::Response record_answer(std::string_view topic, const RecordPlace& match, Json reason) {
     const bool is_found = match.partition.has_value();
     return ok(Json{
         {"topic", is_found ? Json(topic) : Json(nullptr)},
@@ -111,34 +29,6 @@ http::Response record_answer(std::string_view topic, const Match& match, Json re
         {"reason", std::move(reason)},
         {"searched", number(match.searched)}
     });
-}
-
-/// One for each partition: a publication of several pages names some of them again.
-std::vector<kafka::ReadRange> ranges_of(const std::string& records, std::string_view topic) {
-    std::map<std::int32_t, kafka::ReadRange> ranges;
-    const auto all = Json::parse(records, nullptr, false);
-    if (!all.is_array()) return {};
-    for (const auto& one : all) {
-        if (!one.is_object() || one.value("topic", "") != topic) continue;
-        const kafka::ReadRange range{
-            .partition = one.value("partition", 0),
-            .from = one.value("first", std::int64_t{0}),
-            .to = one.value("last", std::int64_t{-1}) + 1,
-        };
-        auto& whole = ranges.try_emplace(range.partition, range).first->second;
-        whole.from = std::min(whole.from, range.from);
-        whole.to = std::max(whole.to, range.to);
-    }
-    const auto values = std::views::values(ranges);
-    return {values.begin(), values.end()};
-}
-
-std::string reason_of(const Match& match) {
-    if (!match.is_complete) return "the search was broken off; ask again";
-    if (match.is_expired)
-        return "retention of the topic has deleted the offsets between which it was";
-    return "no record between the offsets of its publication has its event_id: the topic was "
-           "re-created or compacted";
 }
 
 http::Response event_answer(Json event, Json reason) {
@@ -204,19 +94,19 @@ Task<http::Response> RecordLinksApi::find_record(EventSeq seq, Deadline deadline
     if (!found->publication)
         co_return record_answer("", {}, "its publication is no longer kept, or is too far away");
     const auto topic = event.topic.empty() ? context_.settings.topic : event.topic;
-    auto ranges = ranges_of(found->publication->records, topic);
+    auto ranges = record_ranges(found->publication->records, topic);
     if (ranges.empty())
         co_return record_answer("", {}, "its publication names no offsets of topic " + topic);
     // Before the caller gives up, so that the answer says how far the search came.
     const Deadline until(deadline.at() - kAnswerTime);
     const auto match = co_await messages_.read(
         [topic, ranges = std::move(ranges), id = event.event_id, until](kafka::RecordReader& reader
-        ) { return find_in(reader, topic, ranges, id, until); },
+        ) { return console::find_record(reader, topic, ranges, id, until); },
         deadline
     );
     if (!match) co_return problem_of(match.error());
     co_return record_answer(
-        topic, *match, match->partition ? Json(nullptr) : Json(reason_of(*match))
+        topic, *match, match->partition ? Json(nullptr) : Json(why_not_found(*match))
     );
 }
 
@@ -243,8 +133,8 @@ Task<http::Response> RecordLinksApi::find_event(MessagesApi::Place place, Deadli
     if (!answer->record)
         co_return event_answer(nullptr, "there is no record at this offset: " + answer->reason);
     const auto& record = *answer->record;
-    const auto event_id = header(record, kEventId);
-    const auto created_at = header(record, kCreatedAt);
+    const auto event_id = record_header(record, "event_id");
+    const auto created_at = record_header(record, "created_at");
     const auto time = domain::parse_rfc3339(created_at.value_or(""));
     if (!event_id || !is_uuid(*event_id) || !record.key)
         co_return event_answer(

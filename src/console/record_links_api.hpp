@@ -12,8 +12,6 @@ namespace txstream::console {
 class RecordLinksApi {
 public:
     static constexpr std::chrono::seconds kTime{8};
-    /// Records that are read to find one.
-    static constexpr std::size_t kRecordsMax = 50'000;
     /// Events on either side of the time that the record names.
     static constexpr std::size_t kEventsMax = 20'000;
 
