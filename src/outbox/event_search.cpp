@@ -352,8 +352,11 @@ void Search::take(std::vector<Slice> slices) {
     std::ranges::sort(rows, std::ranges::greater(), &EventRow::seq);
     const auto repeated = std::ranges::unique(rows, {}, &EventRow::event_id);
     rows.erase(repeated.begin(), repeated.end());
+    // Dead letters are read by their place, from there on downwards.
     if (filter().ref)
         std::erase_if(rows, [&](const auto& row) { return row.seq != *filter().ref; });
+    if (filter().id)
+        std::erase_if(rows, [&](const auto& row) { return row.seq.id() != *filter().id; });
     const auto left = limits().rows - found_.events.size();
     const bool is_full = rows.size() > left;
     if (is_full) rows.resize(left);

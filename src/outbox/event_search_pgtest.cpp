@@ -166,6 +166,11 @@ TEST_F(EventSearchPgTest, ThePagesOfASearchAreWhatTheViewTells) {
     const auto later =
         one("SELECT to_char(created_at AT TIME ZONE 'UTC',"
             " 'YYYY-MM-DD\"T\"HH24:MI:SS.USZ') FROM txstream.outbox WHERE id = 120 LIMIT 1");
+    const auto newest = [&](const std::string& state) {
+        return one("SELECT max(id)::text FROM txstream.events WHERE status = '" + state + "'");
+    };
+    const auto parked = newest("parked");
+    const auto pending = newest("pending");
     const std::vector<std::pair<std::string, std::string>> searches{
         {"", "true"},
         {"id:105", "e.id = 105"},
@@ -192,6 +197,9 @@ TEST_F(EventSearchPgTest, ThePagesOfASearchAreWhatTheViewTells) {
         {"state:parked", "e.status = 'parked'"},
         {"state:replayed,discarded", "e.status IN ('replayed', 'discarded')"},
         {"state:pending,parked", "e.status IN ('pending', 'parked')"},
+        {"id:" + parked + " state:parked", "e.id = " + parked + " AND e.status = 'parked'"},
+        {"id:999999 state:parked,discarded", "false"},
+        {"id:" + pending + " state:pending", "e.id = " + pending + " AND e.status = 'pending'"},
         {"state:pending,replaying created:>" + time,
          "e.status IN ('pending', 'replaying') AND e.created_at >= '" + time + "'"},
         {"error:held", "d.error_class = 'held'"},
