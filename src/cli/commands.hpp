@@ -68,6 +68,10 @@ void add_migrate(CLI::App& line, const Globals& globals, Run& run);
 void add_config(CLI::App& line, const Globals& globals, Run& run);
 void add_dead_letters_decide(CLI::App& line, const Globals& globals, Run& run);
 void add_metrics(CLI::App& line, Run& run);
+void add_outbox(CLI::App& line, const Globals& globals, Run& run);
+void add_events(CLI::App& line, const Globals& globals, Run& run);
+void add_dead_letters(CLI::App& line, const Globals& globals, Run& run);
+void add_relays(CLI::App& line, const Globals& globals, Run& run);  ///< relays, lanes, breaker
 void add_healthcheck(CLI::App& line, const Globals& globals, Run& run);
 
 }  // namespace txstream::cli

@@ -86,7 +86,11 @@ Line::Line()
     add_dev(line, globals_, run_);
     add_migrate(line, globals_, run_);
     add_config(line, globals_, run_);
+    add_outbox(line, globals_, run_);
+    add_events(line, globals_, run_);
+    add_dead_letters(line, globals_, run_);
     add_dead_letters_decide(line, globals_, run_);
+    add_relays(line, globals_, run_);
     add_healthcheck(line, globals_, run_);
     add_metrics(line, run_);
     add_version(line, run_);
