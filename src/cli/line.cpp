@@ -93,6 +93,7 @@ Line::Line()
     add_relays(line, globals_, run_);
     add_healthcheck(line, globals_, run_);
     add_metrics(line, run_);
+    add_completion(line, run_);
     add_version(line, run_);
     add_help(line, run_);
     explain_groups(line);

@@ -8,8 +8,9 @@ import pytest
 from support.world import BINARY, clean_environment, eventually, run
 
 COMMANDS = ["serve", "api", "relay", "dev", "migrate", "config", "version", "help", "migrate up", "migrate status",
-            "migrate validate", "migrate sql", "config print", "config check", "config docs", "healthcheck",
-            "dead-letters", "dead-letters replay", "dead-letters discard"]
+            "migrate validate", "migrate sql", "config print", "config check", "config docs", "healthcheck", "outbox", "outbox list",
+            "outbox get", "outbox stats", "events find", "dead-letters", "dead-letters groups", "dead-letters list",
+            "dead-letters get", "dead-letters replay", "dead-letters discard", "lanes list", "relays list", "breaker status", "completion", "man"]
 
 
 @pytest.mark.parametrize(("line", "told"), [
@@ -40,6 +41,10 @@ COMMANDS = ["serve", "api", "relay", "dev", "migrate", "config", "version", "hel
     ("dev --orders few", "--orders: few is not allowed; allowed is a whole number from 0 to 100000"),
     ("healthcheck --role worker", "--role: worker is not allowed; allowed is api or relay or console"),
     ("healthcheck --live --ready", "--live excludes --ready"),
+    ("outbox list --type", "--type needs a value: Only of this event type; may be repeated"),
+    ("outbox lst", "txstream outbox has no command lst; did you mean list?"),
+    ("stats", "txstream has no command stats; did you mean txstream outbox stats?"),
+    ("completion tcsh", "shell: tcsh is not allowed; did you mean bash?"),
     ("help migrat", "txstream has no command migrat; did you mean migrate?"),
     ("help migrate down", "txstream migrate has no command down"),
 ])
