@@ -1,16 +1,14 @@
 #include "app/session.hpp"
-#include "base/text.hpp"
 #include "base/utf8.hpp"
+#include "cli/look.hpp"
+#include "cli/output.hpp"
 #include "cli/usage.hpp"
 #include "operations/dead_letters.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <array>
-#include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -27,7 +25,6 @@ namespace txstream::cli {
 namespace {
 
 using outbox::Decision;
-using Json = nlohmann::ordered_json;
 
 constexpr int kMaxMost = static_cast<int>(outbox::kDecisionLettersMax);
 constexpr std::size_t kReasonBytesMax = 2000;
@@ -57,14 +54,13 @@ Words words_of(Decision decision) {
             "Replay",
             "replayed",
             "Replayed",
-            "The relay that owns their lanes sends them, and the held events behind them, within "
-            "seconds."
+            "The relay that owns their lanes sends them, and the held events behind them."
         };
     return {
         "Discard",
         "discarded",
         "Discarded",
-        "The relay that owns their lanes sends the held events behind them within seconds."
+        "The relay that owns their lanes sends the held events behind them."
     };
 }
 
@@ -79,28 +75,6 @@ std::string actor() {
     if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
     const auto name = user != nullptr ? std::string(user->pw_name) : std::to_string(geteuid());
     return storable_text(name + "@" + host.data(), 512);
-}
-
-/// "500ms", "90s", "10m"
-std::optional<std::chrono::milliseconds> parse_span(std::string_view text) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || number < 0 || number > 3'600'000) return std::nullopt;
-    const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-    if (unit == "ms") return std::chrono::milliseconds(number);
-    if (unit == "s") return std::chrono::seconds(number);
-    if (unit == "m") return std::chrono::minutes(number);
-    return std::nullopt;
-}
-
-void allow_timeouts(CLI::Option& option) {
-    option.type_name("SPAN");
-    option.check([](const std::string& text) -> std::string {
-        const auto span = parse_span(text);
-        if (span && *span >= std::chrono::milliseconds(100) && *span <= std::chrono::hours(1))
-            return "";
-        return text + " is not allowed; allowed is a span from 100ms to 1h, such as 30s";
-    });
 }
 
 int refuse(std::string_view what) {
@@ -162,7 +136,7 @@ Json plan_json(const operations::Plan& plan, const std::string& default_topic) {
     };
 }
 
-std::string preview(const operations::Plan& plan) {
+std::string preview(const operations::Plan& plan, const std::string& default_topic) {
     const auto& counts = plan.counts;
     std::string text;
     if (counts.letters > 0) {
@@ -178,15 +152,18 @@ std::string preview(const operations::Plan& plan) {
                 "; {} held behind them {}", counts.held, counts.held == 1 ? "follows" : "follow"
             );
         text += ".\n";
+        Listing listing;
+        listing.columns = {
+            {"EVENT", "/ref"},
+            {"TYPE", "/event_type"},
+            {"KEY", "/key"},
+            {"TOPIC", "/topic"},
+            {"ERROR", "/error_class"},
+            {"TEXT", "/error"}
+        };
         for (const auto& letter : counts.sample)
-            text += fmt::format(
-                "  {}  {}  key {}  {}: {}\n",
-                outbox::event_ref(letter.seq),
-                json_string(letter.event_type),
-                json_string(letter.key),
-                letter.error_class,
-                json_string(letter.error)
-            );
+            listing.rows.push_back(letter_json(letter, default_topic));
+        text += render(listing, Format::table, screen_of_output());
         if (counts.letters > counts.sample.size())
             text += fmt::format("... and {} more\n", counts.letters - counts.sample.size());
     } else if (counts.blocked == 0) {
@@ -225,7 +202,9 @@ public:
         };
         const bool asks = !options_.is_confirmed && !options_.is_dry_run && letters() > 1;
         if (!options_.is_json() || asks)
-            fmt::print(options_.is_json() ? stderr : stdout, "{}", preview(plan_));
+            fmt::print(
+                options_.is_json() ? stderr : stdout, "{}", preview(plan_, config_.kafka.topic)
+            );
         if (letters() == 0) return end(kOk, "");
         if (options_.max && letters() > static_cast<std::uint64_t>(*options_.max))
             return failed(Error(
@@ -354,26 +333,7 @@ private:
     }
 
     int failed(const Error& error) const {
-        const auto where = config_.database.where();
-        if (error.origin() == "42501")
-            return report(Error(
-                error.code(),
-                fmt::format(
-                    "{} ({}); deciding needs the rights of txstream_operator: GRANT "
-                    "txstream_operator TO {}",
-                    error.what(),
-                    where,
-                    config_.database.user
-                ),
-                error.origin()
-            ));
-        if (error.origin() == "42P01" || error.origin() == "3F000" || error.origin() == "42703")
-            return report(Error(
-                Code::rejected,
-                fmt::format("{} ({}); `txstream migrate up` makes the tables", error.what(), where),
-                "schema_missing"
-            ));
-        return report(error);
+        return report(explained(config_, error, "txstream_operator"));
     }
 
     static constexpr auto kReplace = Json::error_handler_t::replace;

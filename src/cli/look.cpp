@@ -26,44 +26,6 @@ struct Options {
     std::string timeout = "10s";
 };
 
-/// PostgreSQL names what is missing or denied, but not the remedy.
-Error explained(const Config& config, const Error& error) {
-    const auto& origin = error.origin();
-    const auto where = config.database.where();
-    if (origin == "42P01" || origin == "3F000" || origin == "42703" || origin == "42883")
-        return {
-            Code::rejected,
-            fmt::format(
-                "{} ({}); `txstream migrate status` says what is applied, `txstream migrate up` "
-                "makes the tables",
-                error.what(),
-                where
-            ),
-            "schema_missing"
-        };
-    if (origin == "42501")
-        return {
-            error.code(),
-            fmt::format(
-                "{} ({}); looking needs the rights of txstream_reader: GRANT txstream_reader TO {}",
-                error.what(),
-                where,
-                config.database.user
-            ),
-            origin
-        };
-    // The server's timers, which our deadline has set.
-    if (origin == "57014" || origin == "55P03")
-        return {
-            Code::timed_out,
-            error.what() + "; a table is locked, or the server is busy: --timeout waits longer",
-            origin
-        };
-    if (origin == "22021")
-        return {Code::invalid_input, "what is looked for is not UTF-8, or holds a NUL", origin};
-    return error;
-}
-
 int look(
     const Globals& globals,
     const Options& options,
@@ -93,6 +55,44 @@ int look(
 }
 
 }  // namespace
+
+Error explained(const Config& config, const Error& error, std::string_view role) {
+    const auto& origin = error.origin();
+    const auto where = config.database.where();
+    if (origin == "42P01" || origin == "3F000" || origin == "42703" || origin == "42883")
+        return {
+            Code::rejected,
+            fmt::format(
+                "{} ({}); `txstream migrate status` says what is applied, `txstream migrate up` "
+                "makes the tables",
+                error.what(),
+                where
+            ),
+            "schema_missing"
+        };
+    if (origin == "42501")
+        return {
+            error.code(),
+            fmt::format(
+                "{0} ({1}); this needs the rights of {2}: GRANT {2} TO {3}",
+                error.what(),
+                where,
+                role,
+                config.database.user
+            ),
+            origin
+        };
+    // The server's timers, which our deadline has set.
+    if (origin == "57014" || origin == "55P03")
+        return {
+            Code::timed_out,
+            error.what() + "; a table is locked, or the server is busy: --timeout waits longer",
+            origin
+        };
+    if (origin == "22021")
+        return {Code::invalid_input, "what is looked for is not UTF-8, or holds a NUL", origin};
+    return error;
+}
 
 void allow_timeouts(CLI::Option& option) {
     option.type_name("SPAN");

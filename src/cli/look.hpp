@@ -47,6 +47,12 @@ CLI::App& add_look(
     std::function<Task<Result<Answer>>(Look)> work
 );
 
+/// The failure of a session with its remedy: PostgreSQL names what is missing or denied, and no
+/// more. `role` is the one whose rights suffice.
+Error explained(
+    const Config& config, const Error& error, std::string_view role = "txstream_reader"
+);
+
 /// Only spans such as 90s or 10m, up to an hour.
 void allow_timeouts(CLI::Option& option);
 /// Only spans back from now, and times of RFC 3339; since_of() reads them.

@@ -1,5 +1,7 @@
 """What operators do to dead letters from the command line. No relay runs here: what it would do is written into the tables, so
 that these tests say what the commands promise."""
+import csv
+import io
 import json
 import os
 import pty
@@ -73,11 +75,11 @@ def test_a_replay_is_shown_decided_once_and_written_down(database):
         (first, "replaying", True, "limit raised"), (behind, "parked", False, None), (other, "replaying", True, "limit raised")]
     again = letters(database, "replay", "--all", "--yes")
     assert again.returncode == 0 and again.stdout == "No parked event matches.\n", (again.stdout, again.stderr)
-    (action, affected, result, target, reason, login, actor, origin), = database.run(
-        "SELECT action, affected, result, target, reason, login, actor, origin FROM txstream.audit")
-    assert (action, affected, result, origin) == ("dead-letters replay", 2, "done", "cli")
-    assert target == {"error_class": "MSG_SIZE_TOO_LARGE"} and reason == "limit raised"
-    assert login == database.server["user"] and "@" in actor
+    entries = json.loads(run(["audit", "list", "-o", "json"], database.environment()).stdout)
+    assert len(entries) == 1
+    assert entries[0]["action"] == "dead-letters replay" and entries[0]["affected"] == 2 and entries[0]["result"] == "done"
+    assert entries[0]["target"] == {"error_class": "MSG_SIZE_TOO_LARGE"} and entries[0]["reason"] == "limit raised"
+    assert entries[0]["login"] == database.server["user"] and "@" in entries[0]["actor"] and entries[0]["origin"] == "cli"
 
 
 def test_a_program_reads_one_document_and_the_exit_code(database):
@@ -186,7 +188,9 @@ def test_the_rights_of_an_operator_are_enough_and_a_readers_are_not(database, wo
     assert states(database) == ["parked"]
     done = letters(database, "replay", "--all", "--yes", **as_operator)
     assert done.returncode == 0, done.stderr
-    assert database.one("SELECT login FROM txstream.audit") == logins["operator"]
+    for who in (as_reader, as_operator):
+        listed = run(["audit", "list", "-o", "json"], {**database.environment(), **who})
+        assert json.loads(listed.stdout)[0]["login"] == logins["operator"], listed.stderr
 
 
 def test_without_the_tables_or_the_server_the_exit_code_says_so(world):
@@ -195,3 +199,18 @@ def test_without_the_tables_or_the_server_the_exit_code_says_so(world):
     assert done.returncode == 6 and "txstream migrate up" in done.stderr, done.stderr
     done = letters(database, "replay", "--all", "--yes", DATABASE_PORT="1")
     assert done.returncode == 5, done.stderr
+
+
+def test_the_audit_is_listed_newest_first_in_parts(database):
+    for n in range(3):
+        park(database, f"key-{n}")
+        assert letters(database, "discard", "--key", f"key-{n}", "--reason", f"reason, {n}", "--yes").returncode == 0
+    table = run(["audit", "list"], database.environment())
+    assert table.returncode == 0 and "dead-letters discard" in table.stdout, table.stderr
+    rows = list(csv.DictReader(io.StringIO(run(["audit", "list", "-o", "csv"], database.environment()).stdout)))
+    assert [row["reason"] for row in rows] == ["reason, 2", "reason, 1", "reason, 0"]
+    newest = run(["audit", "list", "--limit", "1", "-o", "json"], database.environment())
+    assert "--before" in newest.stderr
+    entry, = json.loads(newest.stdout)
+    rest = run(["audit", "list", "--before", str(entry["id"]), "-o", "ndjson"], database.environment()).stdout.splitlines()
+    assert [json.loads(one)["reason"] for one in rest] == ["reason, 1", "reason, 0"]
