@@ -235,9 +235,9 @@ def test_what_relays_and_postgresql_do_has_its_sentence_and_a_remedy_that_works(
     overview.is_well()
     assert topic.count() == before + 1, "nothing else was published again"
 
-    database.run("UPDATE txstream.schema_migrations SET version = 99 WHERE migration_set = 'outbox'")
+    database.run("UPDATE txstream.schema_migrations SET version = 99 WHERE migration_set = 'outbox' AND version = 2")
     overview.says("schema_differs")
-    database.run("UPDATE txstream.schema_migrations SET version = 1 WHERE migration_set = 'outbox'")
+    database.run("UPDATE txstream.schema_migrations SET version = 2 WHERE version = 99")
     overview.is_well()
 
     database.on_server(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")

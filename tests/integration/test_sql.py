@@ -157,17 +157,17 @@ def test_rights_are_those_of_the_roles_whatever_the_defaults_of_the_database_are
     append = ["INSERT INTO txstream.outbox (aggregate_type, aggregate_id, event_type) VALUES ('T', 'k', 'E')"]
     read = [f"SELECT count(*) FROM txstream.{name}" for name in
             ("outbox", "leases", "lanes", "positions", "lane_positions", "dead_letters", "events", "outbox_compat", "members",
-             "history", "audit", "schema_migrations")]
+             "history", "audit", "schema_migrations", "outbox_times", "outbox_partitions")]
     lane = ["SELECT txstream.lane_of('k')"]
     assert states("txstream_writer", *publish, *append, *lane) == [None] * 5
-    assert states("txstream_reader", *read, *lane) == [None] * 13
+    assert states("txstream_reader", *read, *lane) == [None] * 15
     write = ["UPDATE txstream.lanes SET lease = lease", "DELETE FROM txstream.members", "UPDATE txstream.history SET at = at"]
-    assert states("txstream_relay", *read, *lane, *write) == [None] * 16
+    assert states("txstream_relay", *read, *lane, *write) == [None] * 18
     decide = ["UPDATE txstream.dead_letters SET state = state, decided = decided, resolved_by = resolved_by, resolved_at = resolved_at,"
               " resolved_reason = resolved_reason",
               "INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result)"
               " VALUES ('me', 'cli', 'a', '{}', '', 1, 'done')"]
-    assert states("txstream_operator", *read, *lane, *decide) == [None] * 15
+    assert states("txstream_operator", *read, *lane, *decide) == [None] * 17
     denied = {"42501"}
     assert set(states("txstream_writer", "SELECT payload FROM txstream.outbox", *read[1:], "SELECT nextval('txstream.outbox_id_seq')")) == denied
     assert set(states("txstream_reader", *publish, *append, *write, *decide)) == denied
