@@ -205,7 +205,8 @@ RelayApp::RelayApp(
           // It is written down at once.
           asio::post(executor_, [this] { backlog_wakeup_.notify(); });
       }),
-      reporter_(config, process_name(), metrics.relay->relay) {
+      reporter_(config, process_name(), metrics.relay->relay),
+      maintenance_(executor, config, metrics, [this] { return is_reporter_; }) {
 }
 
 RelayApp::~RelayApp() = default;
@@ -234,6 +235,7 @@ Task<Result<>> RelayApp::start(Deadline deadline) {
     );
     tasks_.spawn(run_when_topic_is_there());
     tasks_.spawn(measure_backlog());
+    tasks_.spawn(maintenance_.run());
     co_return Result<>();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/kafka_publisher.hpp"
+#include "app/maintenance.hpp"
 #include "app/metrics.hpp"
 #include "app/relay_reporter.hpp"
 #include "config/config.hpp"
@@ -95,6 +96,7 @@ private:
     RelayReporter reporter_;
     std::unique_ptr<pg::Connection> backlog_session_;
     outbox::PositionMerger merger_;
+    Maintenance maintenance_;
     std::optional<outbox::Backlog> backlog_;  ///< at the last look, if it could be measured
     std::size_t lanes_ = 0;
     relay::DelayReason delayed_before_;  ///< what kept the workers from starting

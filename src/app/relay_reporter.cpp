@@ -97,6 +97,7 @@ std::map<std::string, std::string> shared_settings(const Config& config) {
         {"KAFKA_MESSAGE_BYTES_MAX", fmt::to_string(config.kafka.message_bytes_max)},
         {"KAFKA_TIMEOUT", ms(config.kafka.publish_timeout)},
         {"WORKER_LEASE", ms(config.relay.lease)},
+        {"OUTBOX_RETENTION", ms(config.retention.events)},
         {"WORKER_MAX_RETRIES", fmt::to_string(config.relay.refused_retries_max)},
         {"KAFKA_CIRCUIT_BREAKER_ENABLED", config.breaker.enabled ? "true" : "false"},
         {"KAFKA_FAILURE_THRESHOLD", fmt::to_string(config.breaker.failure_threshold)},

@@ -91,6 +91,13 @@ struct Config {
         Milliseconds topic_retry_delay{};
         Milliseconds topic_patience{};
     };
+    /// How long the tables keep what is done; zero: for ever.
+    struct Retention {
+        Milliseconds events{};
+        Milliseconds positions{};
+        Milliseconds dead_letters{};
+        Milliseconds audit{};
+    };
     struct Metrics {
         bool enabled = false;
         std::string host;
@@ -146,6 +153,7 @@ struct Config {
     policy::RetryPolicy retry;
     policy::CircuitBreaker::Limits breaker;
     Relay relay;
+    Retention retention;
     Metrics metrics;
     Console console;
     log::Options logging;

@@ -57,7 +57,7 @@ Metrics::Metrics(telemetry::Registry& registry)
           {"txstream_outbox_size_bytes",
            "The table of events on disk, with indexes; renewed every 10 s.",
            one_relay,
-           "Grows until old partitions are dropped.",
+           "Flat where as much is dropped as comes (OUTBOX_RETENTION).",
            "sum(txstream_outbox_size_bytes)"},
           {}
       )),
@@ -131,6 +131,49 @@ Metrics::Metrics(telemetry::Registry& registry)
            "\"cannot "
            "merge old rows\".",
            "sum(rate(txstream_positions_merged_total[1h]))"}
+      )),
+      oldest_partition_age_(registry.gauges(
+          {"txstream_outbox_oldest_partition_age_seconds",
+           "For how long the oldest partition that has events gets no new ones; 0 while it does. "
+           "Renewed every minute.",
+           one_relay,
+           "Up to OUTBOX_RETENTION and a tenth.",
+           "max(txstream_outbox_oldest_partition_age_seconds)"},
+          {}
+      )),
+      retention_overdue_(registry.gauges(
+          {"txstream_outbox_retention_overdue_seconds",
+           "For how long the oldest partition that has events is older than OUTBOX_RETENTION. "
+           "Renewed every minute.",
+           one_relay,
+           "Some minutes. More: `txstream outbox prune --dry-run` says what keeps it.",
+           "max(txstream_outbox_retention_overdue_seconds)"},
+          {}
+      )),
+      partitions_dropped_(registry.counter(
+          {"txstream_outbox_partitions_dropped_total",
+           "Times that old partitions of the outbox were dropped, one or some neighbours at once.",
+           telemetry::Reporter::relay,
+           "About ten in OUTBOX_RETENTION.",
+           "sum(increase(txstream_outbox_partitions_dropped_total[7d]))"}
+      )),
+      rows_deleted_(registry.counters(
+          {"txstream_retention_rows_deleted_total",
+           "Rows that were older than their retention.",
+           telemetry::Reporter::relay,
+           "",
+           "sum by (table) (rate(txstream_retention_rows_deleted_total[1h]))"},
+          {{"table", {Retention::kTables.begin(), Retention::kTables.end()}}}
+      )),
+      retention_failures_(registry.counters(
+          {"txstream_retention_failures_total",
+           "Attempts at retention that failed, by their task. `partitions` counts those too that "
+           "gave up because a transaction used the outbox for long.",
+           telemetry::Reporter::relay,
+           "They are repeated every minute; what matters is "
+           "txstream_outbox_retention_overdue_seconds.",
+           "sum by (task) (increase(txstream_retention_failures_total[1h]))"},
+          {{"task", {"session", "partitions", "positions", "dead_letters", "audit"}}}
       )) {
 }
 
@@ -161,6 +204,15 @@ void Metrics::report(const MemberCount& members) const {
     members_.at({"silent"}).set(static_cast<double>(members.silent));
 }
 
+void Metrics::report(const RetentionState& state, std::chrono::milliseconds age) const {
+    oldest_partition_age_.at({}).set(static_cast<double>(state.oldest_age().count()));
+    retention_overdue_.at({}).set(static_cast<double>(state.overdue(age).count()));
+}
+
+void Metrics::deleted(std::string_view table, std::int64_t rows) const {
+    if (rows > 0) rows_deleted_.at({table}).add(static_cast<double>(rows));
+}
+
 void Metrics::merged(std::uint64_t rows) const {
     positions_merged_.catch_up(static_cast<double>(rows));
 }
@@ -179,7 +231,9 @@ void Metrics::withdraw() const {
           &dead_letters_size_,
           &position_age_,
           &positions_size_,
-          &members_})
+          &members_,
+          &oldest_partition_age_,
+          &retention_overdue_})
         gauge->withdraw();
 }
 

@@ -2,6 +2,7 @@
 
 #include "outbox/backlog.hpp"
 #include "outbox/members.hpp"
+#include "outbox/retention.hpp"
 #include "telemetry/registry.hpp"
 
 namespace txstream::outbox {
@@ -18,6 +19,12 @@ public:
     /// Of the one relay that merges, which is not always the one that reports the outbox; the total
     /// of its PositionMerger.
     void merged(std::uint64_t rows) const;
+    void report(const RetentionState& state, std::chrono::milliseconds age) const;
+    /// Of the relay that did it.
+    void dropped() const { partitions_dropped_.add(); }
+    void deleted(std::string_view table, std::int64_t rows) const;
+    /// `task`: "partitions", one of Retention::kTables, or "session".
+    void retention_failed(std::string_view task) const { retention_failures_.at({task}).add(); }
     /// Another process reports from now on.
     void withdraw() const;
 
@@ -36,6 +43,11 @@ private:
     telemetry::Family<telemetry::Gauge> positions_size_;
     telemetry::Family<telemetry::Gauge> members_;
     telemetry::Counter positions_merged_;
+    telemetry::Family<telemetry::Gauge> oldest_partition_age_;
+    telemetry::Family<telemetry::Gauge> retention_overdue_;
+    telemetry::Counter partitions_dropped_;
+    telemetry::Family<telemetry::Counter> rows_deleted_;
+    telemetry::Family<telemetry::Counter> retention_failures_;
 };
 
 }  // namespace txstream::outbox

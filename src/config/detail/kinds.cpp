@@ -20,8 +20,9 @@ struct Unit {
     std::int64_t size;
 };
 
-constexpr std::array<Unit, 7> kDurationUnits{
-    {{"h", 3'600'000'000'000},
+constexpr std::array<Unit, 8> kDurationUnits{
+    {{"d", 86'400'000'000'000},
+     {"h", 3'600'000'000'000},
      {"m", 60'000'000'000},
      {"s", 1'000'000'000},
      {"ms", 1'000'000},
@@ -145,6 +146,7 @@ std::string format_duration(nanoseconds duration) {
     std::string out;
     for (const Unit& unit : kDurationUnits) {
         if (unit.name == "\xC2\xB5s") continue;
+        if (unit.name == "d" && rest < 2 * unit.size) continue;  // a day is 24h
         if (rest >= unit.size) {
             out += fmt::format("{}{}", rest / unit.size, unit.name);
             rest %= unit.size;

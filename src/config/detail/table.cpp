@@ -370,6 +370,37 @@ std::vector<Setting> relay_settings() {
     );
 }
 
+std::vector<Setting> retention_settings() {
+    constexpr auto kMost = 24h * 3650;
+    return section(
+        "Retention",
+        {
+            {"OUTBOX_RETENTION",
+             "7d",
+             k::duration(0s, kMost, TXS_MEMBER(retention.events)),
+             "How long events are kept after they were published. Then the relay drops them, by "
+             "partitions of a tenth of that time; never one that is not published, or whose dead "
+             "letter waits. 0: for ever. The same for all relays of an outbox."},
+            {"OUTBOX_POSITIONS_RETENTION",
+             "30d",
+             k::duration(0s, kMost, TXS_MEMBER(retention.positions)),
+             "How long it can be asked when an event was published, and where it is in Kafka. 0: "
+             "for "
+             "ever."},
+            {"OUTBOX_DEAD_LETTERS_RETENTION",
+             "90d",
+             k::duration(0s, kMost, TXS_MEMBER(retention.dead_letters)),
+             "How long dead letters are kept that were replayed or discarded, once their events "
+             "are "
+             "dropped. Those that wait are kept until they are decided. 0: for ever."},
+            {"OUTBOX_AUDIT_RETENTION",
+             "400d",
+             k::duration(0s, kMost, TXS_MEMBER(retention.audit)),
+             "How long operators' actions are kept, 30 days at least. 0: for ever."},
+        }
+    );
+}
+
 std::vector<Setting> metrics_settings() {
     return section(
         "Metrics",
@@ -480,6 +511,7 @@ const std::vector<Setting>& settings() {
               kafka_security_settings(),
               policy_settings(),
               relay_settings(),
+              retention_settings(),
               metrics_settings(),
               log_settings(),
               shutdown_settings(),
@@ -507,6 +539,7 @@ const std::vector<std::string>& our_prefixes() {
         "DATABASE_",
         "KAFKA_",
         "WORKER_",
+        "OUTBOX_",
         "METRICS_",
         "CONSOLE_",
         "LOGGING_",
