@@ -330,8 +330,8 @@ std::string csv(const Listing& listing, const Screen& screen) {
 }  // namespace
 
 const std::vector<std::string>& format_words() {
-    static const std::vector<std::string> kWords{"table", "json", "ndjson", "csv"};
-    return kWords;
+    static const std::vector<std::string> words{"table", "json", "ndjson", "csv"};
+    return words;
 }
 
 Format format_of(std::string_view word) {
