@@ -104,6 +104,13 @@ def check_rooms():
             yield f"{readme.relative_to(ROOT)}:{count}: at most {README_LINES_MAX} lines; the code says the rest"
 
 
+def check_tests_are_run():
+    listed = re.search(r"foreach\(name ([^)]*)\)\n  add_test\(NAME integration_", (ROOT / "tests/CMakeLists.txt").read_text())[1].split()
+    for path in sorted((ROOT / "tests/integration").glob("test_*.py")):
+        if path.stem.removeprefix("test_") not in listed:
+            yield f"{path.relative_to(ROOT)}:1: tests/CMakeLists.txt does not name it, so nothing runs it"
+
+
 def breaches():
     sources = {name: (ROOT / name).read_text() for name in tracked("*.cpp", "*.hpp")}
     for name, text in sources.items():
@@ -123,6 +130,7 @@ def breaches():
     for name in tracked("*.md"):
         yield from check_markdown(name, (ROOT / name).read_text().splitlines())
     yield from check_rooms()
+    yield from check_tests_are_run()
 
 
 def main():
