@@ -169,6 +169,9 @@ protected:
 TEST_F(RetentionPgTest, WhatIsOldAndPublishedIsDroppedAndNothingElse) {
     fill();
     publish_all();
+    script(
+        *superuser_, "INSERT INTO txstream.outbox_times VALUES ('3', now() - interval '1 year')"
+    );
     EXPECT_EQ(steps(), "") << "all is young";
     EXPECT_EQ(first_kept(), Kept::age);
     age("8 days");
@@ -322,6 +325,10 @@ TEST_F(RetentionPgTest, ABoundThatIdsComeNearToIsTakenAwayAgain) {
     );
     EXPECT_EQ(step().action, Action::ending);
     EXPECT_EQ(one("SELECT count(*)::text FROM pg_constraint WHERE conname = 'outbox_ends'"), "0");
+    EXPECT_EQ(
+        one("SELECT is_empty::text FROM txstream.outbox_partitions WHERE upper_bound IS NULL"),
+        "false"
+    ) << "it was ended";
     append(100);
 }
 
