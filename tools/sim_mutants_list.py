@@ -27,6 +27,9 @@ PATHS = "src/relay/topic_paths.cpp"
 KEEPER = "src/relay/keeper.cpp"
 READER = "src/relay/reader.cpp"
 SNAPSHOT = "src/outbox/snapshot.cpp"
+REPLAY = "src/relay/replay.cpp"
+SENDING = "src/relay/replay_sending.cpp"
+LETTERS = "tests/sim/dead_letters.cpp"
 SERVER = "tests/sim/postgres.cpp"
 
 MUTANTS = [
@@ -38,8 +41,24 @@ MUTANTS = [
     ("parking: the cursor moves in the same transaction", SERVER,
      "for (const auto& [id, letter] : letters) tables.dead_letters.try_emplace(id, letter);", ""),
     ("held keys: those of the table are known to a new owner", MACHINE,
-     "for (auto& key : claimed.held_keys) held_.insert(std::move(key));", ""),
-    ("held keys: nothing passes a parked event", DELIVERY, "lane.machine.holds(event.key)", "false"),
+     "for (auto& key : claimed.held_keys) held_.try_emplace(std::move(key));", ""),
+    ("held keys: nothing passes a parked event", MACHINE_HEADER, "return page < found->second.waits_from ? Way::behind : Way::waits;", "return Way::free;"),
+    ("replay: new events of the key wait for its letters", MACHINE_HEADER,
+     "page < found->second.waits_from ? Way::behind : «Way::waits»", "Way::free"),
+    ("replay: of a page all of the key is parked or all waits", MACHINE, "found->second.waits_from = next_number_;",
+     "found->second.waits_from = 0;"),
+    ("replay: a key with unwritten letters is not released", REPLAY, "machine.unwritten(work.key.key) == 0", "true"),
+    ("replay: nor one that has more letters", REPLAY, "!letters.is_cut || number < last_key", "true"),
+    ("replay: nor one with a letter that failed", REPLAY, "part.has_failed || part.stops", "part.stops"),
+    ("replay: nor one with a letter that nobody has decided about", REPLAY, "part.has_failed || part.stops", "part.has_failed"),
+    ("replay: a letter that is parked for its own sake is not sent", REPLAY, "if (part.stops) continue;", ""),
+    ("replay: nothing leaves of a lane that is lost", REPLAY, "if (is_in_flight) end_publisher();", ""),
+    ("replay: the careful way has one of a key in flight", SENDING,
+     "«if (letter.state == Letter::State::in_flight) break;»\n            if", ""),
+    ("replay: a letter that failed stops its key", SENDING, "batch_->parts[letter.part].has_failed = true;", ""),
+    ("replay: only what was alone is to blame", SENDING, "!was_careful || refused > 1", "!was_careful"),
+    ("replay: a former owner notices nothing", LETTERS, "std::ranges::find(mine, lane) != mine.end()", "true"),
+    ("replay: the next owner goes on with what was begun", KEEPER, "replay_.add(lane.lane, lane.due_keys);", ""),
     ("acknowledgement before position: a page is complete", MACHINE_HEADER,
      "!pages_.empty() && pages_.front().open == 0", "!pages_.empty()"),
     ("acknowledgement before position: so is each that joins it", MACHINE,

@@ -144,6 +144,21 @@ public:
             *session_, std::move(lane), std::move(parked), std::move(publication), form, deadline
         );
     }
+    Task<Result<outbox::Decisions>> decisions(
+        std::vector<LaneId> lanes, std::size_t limit, Deadline deadline
+    ) override {
+        return store_.decisions(*session_, std::move(lanes), limit, deadline);
+    }
+    Task<Result<outbox::Letters>> letters(
+        std::vector<outbox::LaneKey> keys, outbox::LetterLimit limit, Deadline deadline
+    ) override {
+        return store_.letters(*session_, std::move(keys), limit, deadline);
+    }
+    Task<Result<std::vector<LaneId>>> settle(
+        std::vector<LaneId> lanes, std::vector<outbox::SettledLetter> letters, Deadline deadline
+    ) override {
+        return store_.settle(*session_, std::move(lanes), std::move(letters), deadline);
+    }
     Task<Result<>> release(Deadline deadline) override {
         return store_.release(*session_, deadline);
     }

@@ -291,6 +291,10 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
         relay.page_bytes_max,
         config_.kafka.message_bytes_max + outbox::kSmallTextsBytesMax
     };
+    worker.replay.letters = {
+        worker.limits.page.rows, worker.limits.page.bytes, worker.limits.page.event_bytes
+    };
+    worker.replay.attempts_max = worker.delivery.attempts_max;
     worker.limits.poll_min = relay.poll_min;
     worker.limits.poll_max = relay.poll_max;
     worker.limits.claim_interval =

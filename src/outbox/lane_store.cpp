@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 #include "base/utf8.hpp"
 #include "domain/json_writer.hpp"
+#include "outbox/detail/lane_statements.hpp"
 #include "outbox/instance.hpp"
 
 #include <algorithm>
@@ -11,10 +12,6 @@
 namespace txstream::outbox {
 
 namespace {
-
-// What a broker says has no bound.
-constexpr std::size_t kErrorClassBytesMax = 100;
-constexpr std::size_t kErrorBytesMax = 2000;
 
 constexpr pg::Statement kLaneCount{"txs_lane_count", "SELECT count(*) FROM txstream.lanes"};
 
@@ -87,11 +84,15 @@ RETURNING l.lane, l.epoch, l.cursor::text, l.target::text, l.last_id, l.last_xid
  l.published, l.parked)"
 };
 
+// The third says whether the key's first letter may be sent (outbox/letters.hpp).
 constexpr pg::Statement kHeldKeys{
     "txs_held_keys",
     R"(
-SELECT DISTINCT lane, key FROM txstream.dead_letters
-WHERE lane = ANY($1::smallint[]) AND state IN ('parked', 'replaying'))"
+SELECT DISTINCT ON (lane, hashtextextended(key, 0), key) lane, key,
+ state = 'replaying' OR error_class = 'held'
+FROM txstream.dead_letters
+WHERE lane = ANY($1::smallint[]) AND state IN ('parked', 'replaying')
+ORDER BY lane, hashtextextended(key, 0), key, id, xid)"
 };
 
 constexpr pg::Statement kRenew{
@@ -100,11 +101,6 @@ constexpr pg::Statement kRenew{
 WITH lease AS ()" TXS_PROLONG R"( RETURNING number)
 SELECT l.lane FROM lease JOIN txstream.lanes l ON l.lease = lease.number
 WHERE l.lane = ANY ($4::smallint[]))"
-};
-
-// For the rest of its transaction. Nothing that it is used for needs the disk (ADR 0001).
-constexpr pg::Statement kAsynchronousCommit{
-    "txs_async_commit", "SELECT set_config('synchronous_commit', 'off', true)"
 };
 
 // The lease's row is what makes a late acknowledgement harmless (see LaneStore); the epochs are for
@@ -163,13 +159,6 @@ constexpr pg::Statement kPark{"txs_park", TXS_APPEND R"(
  JOIN txstream.outbox o ON o.id = p.id AND o.xid = p.xid::xid8
 ON CONFLICT (id, xid, event_id) DO NOTHING)
 SELECT unnest(named) FROM ours)"};
-
-std::vector<LaneId> lanes_of(const pg::Rows& rows) {
-    std::vector<LaneId> lanes;
-    for (std::size_t i = 0; i < rows.size(); ++i)
-        lanes.emplace_back(static_cast<std::int16_t>(rows.integer(i, 0)));
-    return lanes;
-}
 
 std::string records_json(const std::vector<RecordRange>& records) {
     std::string json;
@@ -297,6 +286,7 @@ LaneStore::LaneStore(std::string owner) : owner_(std::move(owner)) {
 void LaneStore::forget() {
     lease_ = 0;
     totals_.clear();
+    decided_after_ = {};
 }
 
 Task<Result<std::vector<ClaimedLane>>> LaneStore::claim(
@@ -339,7 +329,9 @@ Task<Result<std::vector<ClaimedLane>>> LaneStore::claim(
     TXS_CO_TRY(auto held, co_await connection.run(kHeldKeys, std::move(which), deadline));
     for (std::size_t i = 0; i < held.size(); ++i) {
         const LaneId lane(static_cast<std::int16_t>(held.integer(i, 0)));
-        lanes[place.at(lane)].held_keys.emplace_back(held.bytes(i, 1));
+        auto& claimed = lanes[place.at(lane)];
+        claimed.held_keys.emplace_back(held.bytes(i, 1));
+        if (held.boolean(i, 2)) claimed.due_keys.push_back(claimed.held_keys.back());
     }
     co_return lanes;
 }

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/strong.hpp"
+#include "outbox/letters.hpp"
 #include "outbox/progress.hpp"
 #include "pg/connection.hpp"
 
@@ -85,6 +86,26 @@ public:
         Deadline deadline
     );
 
+    /// Keys of these lanes about whose letters an operator has decided: each call looks at the next
+    /// so many decisions. Those that ask for nothing more than to be noticed (discards) are done
+    /// with it.
+    Task<Result<Decisions>> decisions(
+        pg::Connection& connection, std::vector<LaneId> lanes, std::size_t limit, Deadline deadline
+    );
+    /// The letters that are left of these keys, from the front of each.
+    Task<Result<Letters>> letters(
+        pg::Connection& connection, std::vector<LaneKey> keys, LetterLimit limit, Deadline deadline
+    );
+    /// Writes what became of letters, of those among these lanes that are still the owner's;
+    /// returns these. What an operator has discarded meanwhile stays discarded. A crash of the
+    /// server may lose it, as with advance(). May be repeated.
+    Task<Result<std::vector<LaneId>>> settle(
+        pg::Connection& connection,
+        std::vector<LaneId> lanes,
+        std::vector<SettledLetter> letters,
+        Deadline deadline
+    );
+
     /// Gives the lease up, and all lanes with it, so that others need not wait for its end.
     Task<Result<>> release(pg::Connection& connection, Deadline deadline);
 
@@ -107,6 +128,11 @@ private:
     std::string owner_;
     std::int64_t lease_ = 0;  ///< its number; 0: none
     std::map<LaneId, Totals> totals_;
+    struct Decided {
+        LaneId lane{-1};
+        EventSeq id;
+    };
+    Decided decided_after_;  ///< with which the last look ended
 };
 
 }  // namespace txstream::outbox

@@ -3,6 +3,7 @@
 #include "base/strong.hpp"
 #include "outbox/snapshot.hpp"
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +21,16 @@ struct ClaimedLane {
     std::optional<Snapshot> target;  ///< a window was being paged
     EventSeq last_id;                ///< of the window, as far as it was acknowledged
     std::vector<std::string> held_keys;
+    /// Of them, those whose first letter may be sent.
+    std::vector<std::string> due_keys{};
+};
+
+/// A key of a lane.
+struct LaneKey {
+    LaneId lane;
+    std::string key;
+
+    friend auto operator<=>(const LaneKey&, const LaneKey&) = default;
 };
 
 /// How far a lane has come. Without a target the window is done and `cursor` is the new cursor.

@@ -33,6 +33,7 @@ constexpr std::string_view kReservedPrefix = "txstream-";
 // A JSON array of names, as the writer wrote them.
 constexpr std::string_view kMissingHeaders = "txstream-missing-headers";
 constexpr std::string_view kAttempt = "txstream-attempt";
+constexpr std::string_view kReplayed = "txstream-replayed";
 constexpr std::string_view kDelayReason = "txstream-delay-reason";
 
 // Beyond it the writer's clock is no measure of anything.
@@ -217,6 +218,11 @@ std::span<const Header> RecordHeaders::marks(unsigned attempt, std::string_view 
     attempt_ = std::to_string(attempt);
     marks_ = {{{kAttempt, attempt_}, {kDelayReason, reason}}};
     return marks_;
+}
+
+std::span<const Header> RecordHeaders::replayed() noexcept {
+    static constexpr std::array<Header, 1> kMarks{{{kReplayed, "true"}}};
+    return kMarks;
 }
 
 // A token without an escape is its text already, since the server has judged it: an allocation and

@@ -81,6 +81,8 @@ public:
     std::span<const Header> of(const WireEvent& event);
     /// txstream-attempt and txstream-delay-reason, of a record that is late or sent again.
     std::span<const Header> marks(unsigned attempt, std::string_view reason);
+    /// txstream-replayed, of a record that was among the dead letters.
+    static std::span<const Header> replayed() noexcept;
     /// Of the same event, the names of its headers that cannot be sent, a JSON array; empty: none.
     std::string_view missing() const noexcept { return missing_; }
     /// Of the same event, as it was stored; empty: none.

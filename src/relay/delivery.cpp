@@ -258,6 +258,12 @@ void Delivery::pump() {
     end_batch(Path::careful);
 }
 
+void Delivery::keys_changed() {
+    if (dependencies_.gate.state() != DeliveryGate::State::paused) pump();
+    dependencies_.reader.notify();
+    if (has_acknowledgements()) dependencies_.keeper.notify();
+}
+
 void Delivery::pump(Lane& lane, Clock::time_point now) {
     pump_aside(lane, now);
     const auto before = lane.aside.size();
@@ -293,12 +299,14 @@ bool Delivery::hand_over(Lane& lane, Page& page, Clock::time_point now) {
 bool Delivery::hand_over_next(Lane& lane, Page& page, Clock::time_point now) {
     auto& slot = page.slots[page.next];
     const auto& event = page.event_of(slot);
-    if (lane.machine.holds(event.key)) {
+    const auto way = lane.machine.way_of(event.key, page.number);
+    if (way == LaneMachine::Way::behind) {
         ++page.next;
         park(lane, slot, {});
         return true;
     }
-    const bool is_free = lane.aside.empty() || !lane.aside.contains(event.key);
+    const bool is_free =
+        way == LaneMachine::Way::free && (lane.aside.empty() || !lane.aside.contains(event.key));
     if (!is_free || !topics_.is_fast(topic_of(event), now)) {
         ++page.next;
         set_aside(lane, slot);

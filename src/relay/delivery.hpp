@@ -99,6 +99,8 @@ public:
         SendTracing tracing = {};
         std::uint64_t seed = 0;          ///< of what is random: the jitter of pauses
         RefusalLog* refusals = nullptr;  ///< of all workers; may be none
+        /// What else leaves this process of a lane must not leave any more; may be empty.
+        std::function<void(LaneId)> lane_lost = nullptr;
     };
 
     Delivery(Dependencies dependencies, Limits limits);
@@ -125,6 +127,15 @@ public:
     std::vector<LaneId> lanes() const;
     std::size_t lane_count() const noexcept { return lanes_.size(); }
     bool owns(LaneId lane) const { return lanes_.contains(lane); }
+    /// A record of the lane may be handed over.
+    bool may_publish(LaneId lane, Clock::time_point now) const {
+        const auto found = lanes_.find(lane);
+        return !is_closed_ && found != lanes_.end() && now < found->second.publish_until;
+    }
+    /// As LaneMachine::hold(): what waits of the key is parked.
+    void hold(LaneId lane, const std::string& key);
+    /// Keys of lanes have been released: what waited for it moves.
+    void keys_changed();
 
     // Trust.
     //
@@ -321,10 +332,14 @@ private:
     /// the fast path.
     void leave_aside(Lane& lane, KeyQueue& queue);
     void next_of_key(Lane& lane, KeyQueue& queue);
+    void hold(Lane& lane, const std::string& key);
+    /// What comes behind a parked one of its key.
+    void park_behind(Lane& lane, KeyQueue& queue);
     /// With what waits behind it.
     void park_first(Lane& lane, KeyQueue& queue, outbox::ParkedEvent parked);
     void park(Lane& lane, Slot& slot, outbox::ParkedEvent parked);
-    std::size_t bytes_waiting_for_topics() const;
+    std::size_t bytes_waiting() const;
+    std::size_t bytes_of_waiting_pages() const;
     void end_patience(Clock::time_point now);
     std::string explain(const Topic& topic, const WireEvent& event) const;
 

@@ -117,13 +117,33 @@ void Delivery::next_of_key(Lane& lane, KeyQueue& queue) {
 }
 
 void Delivery::park_first(Lane& lane, KeyQueue& queue, outbox::ParkedEvent parked) {
-    auto* slot = queue.events.front();
+    auto& slot = *queue.events.front();
     leave_aside(lane, queue);
-    park(lane, *slot, std::move(parked));
+    park(lane, slot, std::move(parked));
+    park_behind(lane, queue);
+}
+
+// The queue may stand behind others of its topic that wait.
+void Delivery::hold(Lane& lane, const std::string& key) {
+    lane.machine.hold(key);
+    const auto found = lane.aside.find(key);
+    if (found == lane.aside.end()) return;
+    auto& queue = *found->second;
+    if (queue.events.front()->state != EventState::aside) return;
+    leave_heads(lane, queue);
+    park_behind(lane, queue);
+}
+
+void Delivery::hold(LaneId lane, const std::string& key) {
+    hold(lanes_.at(lane), key);
+}
+
+void Delivery::park_behind(Lane& lane, KeyQueue& queue) {
     while (!queue.events.empty()) {
-        slot = queue.events.front();
+        auto& slot = *queue.events.front();
+        if (lane.machine.way_of(queue.key, slot.page->number) != LaneMachine::Way::behind) break;
         leave_aside(lane, queue);
-        park(lane, *slot, {});
+        park(lane, slot, {});
     }
     next_of_key(lane, queue);
 }
@@ -153,9 +173,15 @@ void Delivery::pump_aside(Lane& lane, Clock::time_point now) {
 bool Delivery::pump_queue(Lane& lane, KeyQueue& queue, Topic& topic, Clock::time_point now) {
     auto& slot = *queue.events.front();
     const auto& event = slot.page->event_of(slot);
-    if (lane.machine.holds(event.key)) {
-        park_first(lane, queue, {});
-        return true;
+    switch (lane.machine.way_of(event.key, slot.page->number)) {
+        case LaneMachine::Way::behind:
+            park_behind(lane, queue);
+            return true;
+        case LaneMachine::Way::waits:
+            begin_queue(lane, queue);
+            return true;
+        case LaneMachine::Way::free:
+            break;
     }
     if (topics_.is_given_up(topic, now) && !topics_.may_send(topic, now)) {
         if (must_wait(lane, slot)) return false;
@@ -271,31 +297,56 @@ Delivery::Way Delivery::way_of(Topic& topic, Clock::time_point now) {
     return topics_.may_send(topic, now) ? Way::careful : Way::none;
 }
 
-// Of events that wait for a topic, with those behind them in their keys.
-std::size_t Delivery::bytes_waiting_for_topics() const {
+// Of events that wait for a topic or for a replay, with those behind them in their keys.
+std::size_t Delivery::bytes_waiting() const {
     std::size_t bytes = 0;
     for (const auto& [id, lane] : lanes_) {
         for (const auto& [topic, queues] : lane.heads) {
-            if (!topics_.is_closed(*topic)) continue;
-            for (const auto* queue : queues)
+            const bool is_closed = topics_.is_closed(*topic);
+            for (const auto* queue : queues) {
+                if (!is_closed && !lane.machine.waits(queue->key)) continue;
                 for (const auto* slot : queue->events)
                     bytes += slot->page->event_of(*slot).memory();
+            }
         }
     }
     return bytes;
 }
 
-// Strangers need the room, or can read no further: those that wait give way, the longest first.
+// Of pages in which nothing is left that does not wait: a page costs more than a small event in it.
+std::size_t Delivery::bytes_of_waiting_pages() const {
+    std::size_t bytes = 0;
+    for (const auto& [id, lane] : lanes_)
+        for (const auto& page : lane.pages)
+            if (page->aside > 0 && page->aside == page->open && page->in_flight == 0)
+                bytes += page->bytes;
+    return bytes;
+}
+
+// Strangers need the room, or can read no further: those that wait give way. Those that wait for a
+// replay are parked, and replayed in their turn; of topics the one that has waited longest is given
+// up.
 void Delivery::end_patience(Clock::time_point now) {
     const auto bytes_max = limits_.in_flight_bytes_max / limits_.waiting_bytes_part;
     bool is_full = std::ranges::any_of(lanes_, [](const auto& entry) {
         return entry.second.machine.waits_for_those_aside();
     });
-    if (aside_bytes_ > bytes_max && now >= measure_at_) {
+    const bool has_no_room = in_flight_bytes_ >= limits_.in_flight_bytes_max;
+    if ((aside_bytes_ > bytes_max || (has_no_room && aside_ > 0)) && now >= measure_at_) {
         measure_at_ = now + limits_.waiting_bytes_pause;
-        is_full = is_full || bytes_waiting_for_topics() > bytes_max;
+        is_full = is_full || bytes_waiting() > bytes_max ||
+                  (has_no_room && 2 * bytes_of_waiting_pages() > limits_.in_flight_bytes_max);
     }
     if (!is_full) return;
+    bool any_held = false;
+    for (auto& [id, lane] : lanes_) {
+        std::vector<std::string> waiting;
+        for (const auto& [key, queue] : lane.aside)
+            if (lane.machine.waits(key)) waiting.push_back(queue->key);
+        for (const auto& key : waiting) hold(lane, key);
+        any_held = any_held || !waiting.empty();
+    }
+    if (any_held) return;
     Topic* oldest = nullptr;
     for (const auto& [name, topic] : topics_.all()) {
         if (!topics_.is_closed(topic) || topics_.is_given_up(topic, now) || topic.is_default ||

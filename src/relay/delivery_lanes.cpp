@@ -73,6 +73,7 @@ void Delivery::lose(LaneId id) {
             --topic_of(event).aside;
         }
     }
+    if (dependencies_.lane_lost) dependencies_.lane_lost(id);
     if (lane.machine.is_acknowledging()) --acknowledging_;
     count_resent(lane);
     lanes_.erase(found);

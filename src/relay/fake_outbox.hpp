@@ -136,6 +136,11 @@ private:
     std::vector<tests::FakeEvent> page_;
 };
 
+struct FakeLetter {
+    tests::FakeEvent event;
+    bool stops = false;  ///< it is parked for its own sake
+};
+
 /// The table of lanes as one worker sees it; answers at once.
 class FakeLanes final : public LaneKeeper {
 public:
@@ -237,6 +242,53 @@ public:
         if (is_lost(lane.lane)) co_return false;
         moved.push_back(lane);
         co_return true;
+    }
+    /// Of which keys an operator has decided; what is left of their letters; what became of them.
+    std::vector<outbox::LaneKey> decided;
+    std::vector<FakeLetter> letters_left;
+    std::vector<outbox::SettledLetter> settled;
+    std::size_t letters_max = 1000;
+    std::optional<Error> settling_fails;
+
+    Task<Result<outbox::Decisions>> decisions(std::vector<LaneId>, std::size_t, Deadline) override {
+        co_return outbox::Decisions{std::exchange(decided, {}), false};
+    }
+    Task<Result<outbox::Letters>> letters(
+        std::vector<outbox::LaneKey> keys, outbox::LetterLimit, Deadline
+    ) override {
+        outbox::Letters found;
+        std::vector<tests::FakeEvent> events;
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            for (const auto& letter : letters_left) {
+                if (letter.event.aggregate_id != keys[i].key || events.size() == letters_max)
+                    continue;
+                events.push_back(letter.event);
+                found.key.push_back(i);
+                found.stops.push_back(letter.stops);
+            }
+        }
+        found.is_cut = events.size() == letters_max;
+        found.events = tests::fake_events(events);
+        co_return found;
+    }
+    Task<Result<std::vector<LaneId>>> settle(
+        std::vector<LaneId> lanes, std::vector<outbox::SettledLetter> letters, Deadline
+    ) override {
+        if (const auto error = std::exchange(settling_fails, std::nullopt))
+            co_return tl::unexpected<Error>(*error);
+        for (const auto& one : letters) {
+            const auto place = std::ranges::find(letters_left, one.id.id(), [](const auto& letter) {
+                return letter.event.id;
+            });
+            if (one.error_class.empty()) {
+                letters_left.erase(place);
+            } else {
+                place->stops = true;
+            }
+        }
+        settled.insert(settled.end(), letters.begin(), letters.end());
+        std::erase_if(lanes, [&](LaneId lane) { return is_lost(lane); });
+        co_return lanes;
     }
     Task<Result<>> release(Deadline) override {
         ++releases;

@@ -29,6 +29,7 @@ constexpr int kOfAllIntervals = 5;
 
 Keeper::Keeper(
     Delivery& delivery,
+    Replay& replay,
     LaneKeeper& lanes,
     const Metrics& metrics,
     runtime::Wakeup& wakeup,
@@ -38,6 +39,7 @@ Keeper::Keeper(
     std::uint64_t seed
 )
     : delivery_(delivery),
+      replay_(replay),
       lanes_(lanes),
       metrics_(metrics),
       wakeup_(wakeup),
@@ -76,7 +78,9 @@ Task<> Keeper::run() {
 
 bool Keeper::is_over() const {
     if (!stop_at_) return false;
-    if (delivery_.is_idle() || delivery_.needs_restart() || stop_at_->passed()) return true;
+    if (stop_at_->passed()) return true;
+    if (replay_.expects_reports()) return false;
+    if (delivery_.is_idle() || delivery_.needs_restart()) return true;
     return !delivery_.expects_reports() && under_way_.empty() && !delivery_.has_acknowledgements();
 }
 
@@ -92,6 +96,8 @@ Task<Result<>> Keeper::step() {
     }
     if (!stop_at_ && delivery_.lane_count() > 0 && now >= idle_at_)
         TXS_CO_CHECK(co_await name_idle());
+    if (const auto due = replay_.due(); replay_.is_busy() || (!stop_at_ && due && *due <= now))
+        TXS_CO_CHECK(co_await replay_.step(lanes_, !stop_at_, deadline()));
     co_return Result<>();
 }
 
@@ -103,6 +109,8 @@ Keeper::Clock::time_point Keeper::next_due() const {
     if (delivery_.lane_count() > 0 && !stop_at_) due = std::min(due, idle_at_);
     if (const auto expiry = delivery_.first_expiry()) due = std::min(due, *expiry);
     if (delivery_.has_acknowledgements()) due = std::min(due, acknowledge_at_);
+    if (const auto replay = replay_.due(); replay && (!stop_at_ || replay_.is_busy()))
+        due = std::min(due, *replay);
     if (const auto put_off = delivery_.acknowledgement_due()) due = std::min(due, *put_off);
     if (stop_at_) due = std::min(due, stop_at_->at());
     return due;
@@ -203,6 +211,7 @@ Task<Result<>> Keeper::claim() {
     for (auto& lane : claimed) {
         // We thought it lost, and the database did not: what we know of it is stale.
         if (delivery_.owns(lane.lane)) delivery_.lose(lane.lane);
+        replay_.add(lane.lane, lane.due_keys);
         delivery_.add_lane(std::move(lane), publish_until(asked));
     }
     metrics_.lanes_claimed.add(static_cast<double>(count));
@@ -413,6 +422,7 @@ Task<> Keeper::hand_back() {
     // What Kafka has acknowledged need not go again.
     if (lanes_.is_open() && (!under_way_.empty() || delivery_.has_acknowledgements()))
         (void)co_await acknowledge();
+    co_await replay_.end(lanes_, deadline());
     if (!delivery_.is_idle()) {
         log::warn(
             kComponent,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "relay/delivery.hpp"
+#include "relay/replay.hpp"
 #include "relay/worker_limits.hpp"
 
 #include <functional>
@@ -28,6 +29,7 @@ public:
 
     Keeper(
         Delivery& delivery,
+        Replay& replay,
         LaneKeeper& lanes,
         const Metrics& metrics,
         runtime::Wakeup& wakeup,
@@ -70,6 +72,7 @@ private:
     );
 
     Delivery& delivery_;
+    Replay& replay_;
     LaneKeeper& lanes_;
     const Metrics& metrics_;
     runtime::Wakeup& wakeup_;

@@ -69,7 +69,8 @@ protected:
     WorkerLimits limits_{
         .lease = 2h, .acknowledge_interval = 1h, .claim_interval = 1h, .statement_timeout = 1h
     };
-    Keeper keeper_{delivery_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    Replay replay_{{loop_.get_executor(), kafka_.maker(), delivery_, metrics_, wakeup_, "t"}, {}};
+    Keeper keeper_{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
     runtime::TaskGroup tasks_{loop_.get_executor()};
 };
 
@@ -186,7 +187,7 @@ TEST_F(KeeperTest, LanesWithoutEventsAreNamedWithTheOthers) {
 // Else retention would wait for the lanes to which nothing is written.
 TEST_F(KeeperTest, WhereNothingIsWrittenTheCursorsAreWrittenNowAndThen) {
     limits_.idle_interval = 1ms;
-    Keeper keeper{delivery_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    Keeper keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
     lanes_.free = {1, 2};
     tasks_.spawn(keeper.run());
     ASSERT_TRUE(until([&] { return delivery_.lane_count() == 2; }));

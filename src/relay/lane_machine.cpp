@@ -13,7 +13,7 @@ LaneMachine::LaneMachine(outbox::ClaimedLane claimed, Limits limits)
       limits_(limits),
       done_{std::move(claimed.cursor), std::move(claimed.target), claimed.last_id},
       read_(done_) {
-    for (auto& key : claimed.held_keys) held_.insert(std::move(key));
+    for (auto& key : claimed.held_keys) held_.try_emplace(std::move(key));
 }
 
 void LaneMachine::skip_to(const outbox::Snapshot& target) {
@@ -124,13 +124,43 @@ void LaneMachine::park(PageNumber number, outbox::ParkedEvent event, std::string
     TXS_ASSERT(page.open > page.aside, "each event is settled once");
     --page.open;
     if (page.open == page.aside) --busy_;
-    held_.emplace(key);
+    ++held_[std::string(key)].unwritten;
     page.parked.push_back(std::move(event));
+    page.parked_keys.emplace_back(key);
 }
 
 void LaneMachine::park_behind(PageNumber number, EventSeq id, std::string_view key) {
     TXS_ASSERT(holds(key), "an event is parked for its own sake, or behind one of its key");
     park(number, {id, 0, "held", "an earlier event of this key is parked"}, key);
+}
+
+void LaneMachine::begin_wait(std::string_view key) {
+    const auto found = held_.find(key);
+    TXS_ASSERT(found != held_.end(), "only a key that is held can wait");
+    if (found->second.waits_from == kNever) found->second.waits_from = next_number_;
+}
+
+void LaneMachine::release(std::string_view key) {
+    const auto found = held_.find(key);
+    TXS_ASSERT(
+        found != held_.end() && found->second.unwritten == 0,
+        "what is parked and not written would be passed"
+    );
+    held_.erase(found);
+}
+
+void LaneMachine::hold(std::string_view key) {
+    held_[std::string(key)].waits_from = kNever;
+}
+
+bool LaneMachine::waits(std::string_view key) const {
+    const auto found = held_.find(key);
+    return found != held_.end() && found->second.waits_from != kNever;
+}
+
+std::size_t LaneMachine::unwritten(std::string_view key) const {
+    const auto found = held_.find(key);
+    return found == held_.end() ? 0 : found->second.unwritten;
 }
 
 std::optional<LaneMachine::Acknowledgement> LaneMachine::next_acknowledgement() {
@@ -176,6 +206,7 @@ bool LaneMachine::joins_acknowledgement() const {
 void LaneMachine::acknowledged() {
     TXS_ASSERT(acknowledging_ > 0, "no acknowledgement is under way");
     done_ = pages_[acknowledging_ - 1].after;
+    for (const auto& key : pages_.front().parked_keys) --held_.find(key)->second.unwritten;
     pages_.erase(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(acknowledging_));
     acknowledging_ = 0;
     if (pages_.empty()) {

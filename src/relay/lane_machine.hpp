@@ -6,8 +6,9 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,13 +25,14 @@ namespace txstream::relay {
 ///   acknowledged by Kafka
 ///     or is parked in that same acknowledgement;
 ///   * once an event of a key is parked, no later event of the key is admitted (it is parked behind
-///   it).
+///   it), until the key is released.
 ///
 /// An event may be set aside: it waits for its topic, for an earlier event of its key, or to be
 /// sent again. Its page stays open, and so do those behind it, while the lane reads on: a page in
 /// which nothing else is left, and what was settled behind it, count only towards `pages_open_max`.
 class LaneMachine {
 public:
+    using PageNumber = std::uint64_t;
     struct Limits {
         std::size_t pages_in_flight_max = 64;
         /// Behind events that are set aside. What is published of them comes again after a crash.
@@ -67,7 +69,6 @@ public:
     const outbox::Snapshot& target() const { return *read_.target; }
     EventSeq read_up_to() const noexcept { return read_.last_id; }
 
-    using PageNumber = std::uint64_t;
     /// A page with `events` of this lane in order of id was read, the lane's window with it up to
     /// `end`. `ends_window`: nothing is left up to `target`.
     PageNumber add_page(
@@ -85,8 +86,33 @@ public:
 
     // Publishing.
 
-    /// An earlier event of the key is parked: this one can only be parked behind it.
+    /// What an event of a key can do that is neither settled nor on its way.
+    enum class Way : std::uint8_t {
+        free,    ///< go
+        behind,  ///< be parked: an earlier one of its key is
+        waits,   ///< for the key's letters, which are being sent
+    };
+    Way way_of(std::string_view key, PageNumber page) const {
+        if (held_.empty()) return Way::free;
+        const auto found = held_.find(key);
+        if (found == held_.end()) return Way::free;
+        return page < found->second.waits_from ? Way::behind : Way::waits;
+    }
     bool holds(std::string_view key) const { return held_.contains(key); }
+
+    // Of a key that is held, when its letters are sent. What was read before they are wanted is
+    // still parked, what is read later waits: never both in one page. So the writing of parked
+    // events never waits for the end of a replay that waits for it.
+
+    void begin_wait(std::string_view key);
+    /// Its letters are all sent, and none is to be written: events of the key go again.
+    void release(std::string_view key);
+    /// Its events are parked again, also those that wait.
+    void hold(std::string_view key);
+    bool waits(std::string_view key) const;
+    /// Parked events of the key that are not written.
+    std::size_t unwritten(std::string_view key) const;
+
     /// The event is not on its way; its page waits for it, and the lane does not.
     void set_aside(PageNumber page);
     /// It is on its way again.
@@ -123,6 +149,12 @@ public:
     bool is_acknowledging() const noexcept { return acknowledging_ > 0; }
 
 private:
+    static constexpr PageNumber kNever = std::numeric_limits<PageNumber>::max();
+
+    struct Held {
+        PageNumber waits_from = kNever;
+        std::size_t unwritten = 0;
+    };
     struct Position {
         outbox::Snapshot cursor;
         std::optional<outbox::Snapshot> target;
@@ -139,6 +171,7 @@ private:
         std::size_t aside = 0;  ///< of them, those that are not on their way
         std::int64_t published = 0;
         std::vector<outbox::ParkedEvent> parked;
+        std::vector<std::string> parked_keys;  ///< of each
     };
 
     Page& page_at(PageNumber number);
@@ -155,7 +188,7 @@ private:
     std::size_t busy_ = 0;  ///< pages with an event that is neither settled nor set aside
     std::size_t acknowledging_ =
         0;  ///< pages at the front that the acknowledgement under way covers
-    std::set<std::string, std::less<>> held_;
+    std::map<std::string, Held, std::less<>> held_;
     std::uint64_t looks_ = 0;
 };
 

@@ -472,5 +472,34 @@ TEST(LaneMachineTest, NoScheduleLosesReordersOrTellsTwiceOfAnEvent) {
     EXPECT_GT(aside, 300) << "hardly anything was set aside";
 }
 
+TEST(LaneMachineTest, OfAPageEitherAllOfAHeldKeyIsParkedOrAllWaits) {
+    auto lane = machine();
+    const auto before = lane.add_page(snapshot(20), EventSeq(1), EventSeq(2), 2, EventSeq(2), true);
+    lane.park(before, {EventSeq(1), 1, "MSG_SIZE_TOO_LARGE", "too large"}, "k");
+    lane.begin_wait("k");
+    EXPECT_EQ(lane.way_of("k", before), LaneMachine::Way::behind);
+    const auto after = lane.add_page(snapshot(30), EventSeq(3), EventSeq(3), 1, EventSeq(3), true);
+    EXPECT_EQ(lane.way_of("k", after), LaneMachine::Way::waits);
+    EXPECT_EQ(lane.way_of("other", after), LaneMachine::Way::free);
+    lane.begin_wait("k");
+    EXPECT_EQ(lane.way_of("k", after), LaneMachine::Way::waits) << "it has begun";
+    lane.hold("k");
+    EXPECT_EQ(lane.way_of("k", after), LaneMachine::Way::behind);
+}
+
+TEST(LaneMachineTest, WhatIsParkedOfAKeyIsUnwrittenUntilItIsAcknowledged) {
+    auto lane = machine();
+    const auto page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(2), 2, EventSeq(2), true);
+    lane.park(page, {EventSeq(1), 1, "MSG_SIZE_TOO_LARGE", "too large"}, "k");
+    lane.park_behind(page, EventSeq(2), "k");
+    EXPECT_EQ(lane.unwritten("k"), 2U);
+    ASSERT_TRUE(lane.next_acknowledgement());
+    EXPECT_EQ(lane.unwritten("k"), 2U);
+    lane.acknowledged();
+    EXPECT_EQ(lane.unwritten("k"), 0U);
+    lane.release("k");
+    EXPECT_FALSE(lane.holds("k"));
+}
+
 }  // namespace
 }  // namespace txstream::relay

@@ -240,6 +240,15 @@ Metrics::Metrics(telemetry::Registry& registry)
            "sum by (error_type, topic) (increase(txstream_dead_letters_total[1h]))"},
           {{"error_type"}, {"topic"}}
       )),
+      replayed_(registry.counters(
+          {"txstream_dead_letters_replayed_total",
+           "Dead letters that were sent after all: replayed, Kafka has them; parked, they were "
+           "refused again.",
+           relay,
+           "What is parked again has its new error in txstream.dead_letters.",
+           "sum by (result) (increase(txstream_dead_letters_replayed_total[1h]))"},
+          {{"result"}}
+      )),
       resent_(registry.counters(
           {"txstream_records_resent_total",
            "Records that were handed to Kafka before and are sent again: unknown, Kafka may have "
@@ -486,6 +495,7 @@ void Metrics::expect(std::string_view topic, std::string_view event_type) const 
     (void)processing_.at({event_type});
     (void)publishing_.at({topic, event_type});
     (void)dead_lettered_.at({"MSG_SIZE_TOO_LARGE", topic});
+    replayed(0, 0);
 }
 
 void Metrics::published(const PageTally& page) const {
@@ -561,6 +571,11 @@ void Metrics::parked(
     processed_.at({to_string(Processed::permanently_failed), event_type}).add();
     dead_lettered_.at({error_type, topic}).add();
     ++counted_.parked;
+}
+
+void Metrics::replayed(std::uint64_t arrived, std::uint64_t parked) const {
+    replayed_.at({"replayed"}).add(static_cast<double>(arrived));
+    replayed_.at({"parked"}).add(static_cast<double>(parked));
 }
 
 Metrics::Totals Metrics::totals() const noexcept {

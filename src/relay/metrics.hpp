@@ -106,6 +106,8 @@ public:
     void lost(Lost reason, std::size_t lanes) const;
     /// How long this process may publish before a lease has to be prolonged; nothing: it has none.
     void lease_remaining(std::optional<std::chrono::duration<double>> time) const;
+    /// Dead letters that were sent: so many arrived, so many were parked again.
+    void replayed(std::uint64_t arrived, std::uint64_t parked) const;
     void parked(std::string_view error_type, std::string_view topic, std::string_view event_type)
         const;
 
@@ -153,6 +155,7 @@ private:
     telemetry::Gauge last_published_;
     telemetry::Histogram end_to_end_;
     telemetry::Family<telemetry::Counter> dead_lettered_;
+    telemetry::Family<telemetry::Counter> replayed_;
     telemetry::Family<telemetry::Counter> resent_;
     telemetry::Family<telemetry::Counter> sent_;
     telemetry::Family<telemetry::Counter> leases_lost_;

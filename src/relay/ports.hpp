@@ -54,6 +54,8 @@ public:
     virtual Task<Result<outbox::Events>> receive_page(Deadline deadline) = 0;
 };
 
+using outbox::LaneKey;
+
 /// A session that owns lanes and moves their cursors. As EventSource otherwise.
 class LaneKeeper {
 public:
@@ -83,6 +85,15 @@ public:
         outbox::Publication publication,
         outbox::DeadLetter form,
         Deadline deadline
+    ) = 0;
+    virtual Task<Result<outbox::Decisions>> decisions(
+        std::vector<LaneId> lanes, std::size_t limit, Deadline deadline
+    ) = 0;
+    virtual Task<Result<outbox::Letters>> letters(
+        std::vector<LaneKey> keys, outbox::LetterLimit limit, Deadline deadline
+    ) = 0;
+    virtual Task<Result<std::vector<LaneId>>> settle(
+        std::vector<LaneId> lanes, std::vector<outbox::SettledLetter> letters, Deadline deadline
     ) = 0;
     virtual Task<Result<>> release(Deadline deadline) = 0;
 };

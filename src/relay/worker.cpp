@@ -27,7 +27,7 @@ Worker::Worker(
            metrics,
            reader_wakeup_,
            keeper_wakeup_,
-           std::move(options.topic),
+           options.topic,
            blockages,
            options.number,
            ports.kafka_doubted,
@@ -35,14 +35,20 @@ Worker::Worker(
            &load,
            std::move(options.tracing),
            options.seed,
-           options.refusals},
+           options.refusals,
+           [this](LaneId lane) { replay_.lose(lane); }},
           options.delivery
+      ),
+      replay_(
+          {executor, ports.publisher, delivery_, metrics, keeper_wakeup_, std::move(options.topic)},
+          options.replay
       ),
       reader_(
           delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits, options.seed + 1
       ),
       keeper_(
           delivery_,
+          replay_,
           *lanes_,
           metrics,
           keeper_wakeup_,

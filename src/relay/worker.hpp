@@ -14,6 +14,7 @@ struct WorkerOptions {
     std::size_t number = 0;  ///< of the worker in its process
     DeliveryGate::Limits gate;
     Delivery::Limits delivery;
+    Replay::Limits replay;
     WorkerLimits limits;
     DelayReason delayed_before = {};  ///< what kept events from being delivered until now
     SendTracing tracing;
@@ -55,6 +56,7 @@ private:
     std::unique_ptr<EventSource> source_;
     std::unique_ptr<LaneKeeper> lanes_;
     Delivery delivery_;
+    Replay replay_;
     Reader reader_;
     Keeper keeper_;
     runtime::TaskGroup tasks_;

@@ -18,7 +18,8 @@ namespace txstream::sim {
 ///   * nothing is invented: each record is an event that was committed, with its key and content;
 ///   * of two events of a key and topic the earlier is stored first (of first deliveries; between
 ///     topics Kafka has no order);
-///   * behind a parked event of its key nothing is stored;
+///   * behind a parked event of its key nothing is stored, until that one is or is discarded;
+///   * what operators decide about parked events is carried out in the end;
 ///   * a position passes over an event only when it is stored or parked;
 ///   * only an event that the broker refused when it was alone, or that is too large, is parked for
 ///     its own sake, with no more attempts than that; others only behind such a one;
@@ -47,9 +48,13 @@ public:
     bool is_settled() const;
     void finish();
 
+    /// Of each letter somebody decides in the end.
+    void expect_decisions() { has_operators_ = true; }
+
     struct Totals {
         std::size_t events = 0;
         std::size_t parked = 0;
+        std::size_t replayed = 0;
         std::size_t again = 0;
         std::size_t incidents = 0;
     };
@@ -63,14 +68,15 @@ private:
         Clock::time_point committed;
         std::optional<Clock::time_point> stored;  ///< the last time
         Clock::time_point first_stored{};
-        bool is_parked = false;
+        bool is_parked = false;  ///< or has been
+        bool is_discarded = false;
         int refused_alone = 0;
         int handed_over = 0;
         bool is_over() const { return stored || is_parked; }
     };
     struct Key {
         std::vector<std::int64_t> events;  ///< in the order of their commits, which is that of ids
-        std::optional<std::int64_t> held_by;  ///< the first that was parked
+        std::optional<std::int64_t> held_by;  ///< the first that was ever parked
     };
 
     void on_commit(const Row& row);
@@ -80,7 +86,9 @@ private:
     /// Of a lane that is its sender's.
     void judge(const Kafka::Sender& sender, const char* what);
     /// Its turn: all earlier ones of its key (and topic) are over.
-    void take_turn(const Event& event, const std::string* topic, const char* what);
+    void take_turn(const Event& event, const char* what);
+    /// The same of its record, for the first time: earlier ones are stored, or discarded.
+    void judge_order(const Event& event);
     bool is_too_large(const Event& event);
     bool is_stranger(const Event& event) const;
 
@@ -92,6 +100,7 @@ private:
     std::size_t over_ = 0;
     std::optional<Clock::time_point> last_incident_;
     bool is_punctual_ = false;
+    bool has_operators_ = false;
     Clock::duration longest_wait_{};
     Totals totals_;
 };

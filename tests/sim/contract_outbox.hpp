@@ -19,6 +19,7 @@
 ///     int begin();                                        a transaction
 ///     std::int64_t insert(int, std::string key, std::string payload);  its event's id
 ///     void commit(int);  void roll_back(int);
+///     void decide(std::int64_t id, bool discards);        an operator, of a parked event
 ///     std::unique_ptr<relay::EventSource> source();       open
 ///     std::unique_ptr<relay::LaneKeeper> keeper(std::string owner);    open
 ///     T run(Task<Result<T>>);                             its value, or the test fails
@@ -96,6 +97,39 @@ protected:
         one.cursor = lane.cursor;
         one.target = target;
         return one;
+    }
+
+    /// Parks these events of key `a`, the first for its own sake.
+    void park(relay::LaneKeeper& keeper, const Claimed& claimed, const Ids& events) {
+        const auto target = look();
+        const auto all = places(target);
+        const auto lane = all.at(events.front()).first;
+        const auto found = std::ranges::find(claimed, lane, &outbox::ClaimedLane::lane);
+        ASSERT_NE(found, claimed.end());
+        std::vector<outbox::ParkedEvent> letters;
+        for (const auto id : events) {
+            letters.push_back({all.at(id).second, 0, "held", "an earlier one is parked"});
+        }
+        letters.front().attempts = 1;
+        letters.front().error_class = "TEST";
+        auto told = publication(*found, letters.front().id, target);
+        told.events = 0;
+        EXPECT_TRUE(world.run(
+            keeper.park(to(*found, target), letters, told, outbox::DeadLetter::whole, soon())
+        ));
+    }
+    std::vector<outbox::LaneKey> decided(relay::LaneKeeper& keeper) {
+        return world.run(keeper.decisions(lanes(), 100, soon())).keys;
+    }
+    outbox::Letters letters(relay::LaneKeeper& keeper, const outbox::LaneKey& key) {
+        return world.run(keeper.letters({key}, {100, 1U << 20U, 1U << 20U}, soon()));
+    }
+    std::vector<LaneId> settle(
+        relay::LaneKeeper& keeper, LaneId lane, const outbox::Letters& letters, std::size_t which
+    ) {
+        const auto event = letters.events.at(which);
+        const outbox::SettledLetter one{event.id, std::string(std::string_view(event.event_id)), 0, {}, {}};
+        return world.run(keeper.settle({lane}, {one}, soon()));
     }
 
     World world;
@@ -242,6 +276,98 @@ TYPED_TEST_P(OutboxContract, AParkedEventHoldsItsKeyForTheNextOwner) {
     }
 }
 
+TYPED_TEST_P(OutboxContract, AReplayIsDecidedUntilItsLetterIsSettled) {
+    const auto first = this->write("a");
+    const auto second = this->write("a");
+    auto one = this->world.keeper("one");
+    this->park(*one, this->claim(*one), {first, second});
+    EXPECT_TRUE(this->decided(*one).empty());
+    this->world.decide(first, false);
+    const auto keys = this->decided(*one);
+    ASSERT_EQ(keys.size(), 1U);
+    EXPECT_EQ(this->decided(*one), keys) << "a look changes nothing";
+    const auto letters = this->letters(*one, keys[0]);
+    ASSERT_EQ(letters.events.size(), 2U);
+    EXPECT_EQ(letters.events.id(0).id(), first);
+    EXPECT_EQ(letters.stops, std::vector<bool>({false, false})) << "the second is only held";
+    EXPECT_FALSE(letters.is_cut);
+    for (int times = 0; times < 2; ++times)
+        EXPECT_EQ(this->settle(*one, keys[0].lane, letters, 0).size(), 1U) << "it may be repeated";
+    EXPECT_TRUE(this->decided(*one).empty());
+    EXPECT_EQ(this->letters(*one, keys[0]).events.size(), 1U);
+    // Whoever comes next finds what is left to do.
+    this->world.run(one->release(this->soon()));
+    auto two = this->world.keeper("two");
+    for (const auto& next : this->claim(*two)) {
+        const std::vector<std::string> due(next.lane == keys[0].lane ? 1 : 0, "a");
+        EXPECT_EQ(next.held_keys, due);
+        EXPECT_EQ(next.due_keys, due);
+    }
+}
+
+TYPED_TEST_P(OutboxContract, ADiscardIsNoticedByTheOwnerOfItsLaneAlone) {
+    const auto first = this->write("a");
+    const auto second = this->write("a");
+    auto one = this->world.keeper("one");
+    this->park(*one, this->claim(*one, 1ms), {first, second});
+    auto two = this->world.keeper("two");
+    const auto claimed = this->claim_after_lease(*two);
+    for (const auto& next : claimed) EXPECT_TRUE(next.due_keys.empty()) << "nobody has decided";
+    this->world.decide(first, true);
+    EXPECT_EQ(this->decided(*one).size(), 1U) << "a former owner, who changes nothing";
+    const auto keys = this->decided(*two);
+    ASSERT_EQ(keys.size(), 1U);
+    EXPECT_TRUE(this->decided(*two).empty());
+    const auto letters = this->letters(*two, keys[0]);
+    ASSERT_EQ(letters.events.size(), 1U);
+    EXPECT_EQ(letters.events.id(0).id(), second);
+    EXPECT_FALSE(letters.stops[0]);
+    EXPECT_TRUE(this->settle(*one, keys[0].lane, letters, 0).empty());
+    EXPECT_EQ(this->letters(*two, keys[0]).events.size(), 1U) << "a former owner settles nothing";
+}
+
+TYPED_TEST_P(OutboxContract, ALetterThatIsParkedAgainStopsItsKey) {
+    const auto first = this->write("a");
+    auto one = this->world.keeper("one");
+    this->park(*one, this->claim(*one), {first});
+    this->world.decide(first, false);
+    const auto keys = this->decided(*one);
+    ASSERT_EQ(keys.size(), 1U);
+    auto letters = this->letters(*one, keys[0]);
+    const auto event = letters.events.at(0);
+    const outbox::SettledLetter again{
+        event.id, std::string(std::string_view(event.event_id)), 1, "AGAIN", "refused again"
+    };
+    (void)this->world.run(one->settle({keys[0].lane}, {again}, this->soon()));
+    EXPECT_TRUE(this->decided(*one).empty());
+    letters = this->letters(*one, keys[0]);
+    ASSERT_EQ(letters.events.size(), 1U);
+    EXPECT_TRUE(letters.stops[0]);
+}
+
+TYPED_TEST_P(OutboxContract, LettersKeepToTheirLimits) {
+    typename TestFixture::Ids ids;
+    for (int i = 0; i < 4; ++i) ids.push_back(this->write("a", "\"" + std::string(100, 'x') + "\""));
+    auto one = this->world.keeper("one");
+    this->park(*one, this->claim(*one), ids);
+    this->world.decide(ids[0], false);
+    const auto keys = this->decided(*one);
+    ASSERT_EQ(keys.size(), 1U);
+    const auto read = [&](outbox::LetterLimit limit) {
+        return this->world.run(one->letters(keys, limit, this->soon()));
+    };
+    EXPECT_EQ(read({3, 1U << 20U, 1U << 20U}).events.size(), 3U);
+    EXPECT_TRUE(read({3, 1U << 20U, 1U << 20U}).is_cut);
+    EXPECT_TRUE(read({4, 1U << 20U, 1U << 20U}).is_cut) << "there may be more";
+    EXPECT_FALSE(read({5, 1U << 20U, 1U << 20U}).is_cut);
+    const auto few = read({100, 150, 1U << 20U});
+    EXPECT_EQ(few.events.size(), 2U) << "the one that fills it is the last";
+    EXPECT_TRUE(few.is_cut);
+    const auto large = read({100, 1U << 20U, 50});
+    ASSERT_EQ(large.events.size(), 4U);
+    EXPECT_FALSE(large.events.has_content(0)) << "it can never be sent";
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
     OutboxContract,
     AWindowHasWhatEndedInItAndNothingElse,
@@ -250,7 +376,11 @@ REGISTER_TYPED_TEST_SUITE_P(
     ALaneHasOneOwnerUntilItIsGivenBack,
     ANewOwnerBeginsWhereTheLastOneCame,
     AFormerOwnerChangesNothing,
-    AParkedEventHoldsItsKeyForTheNextOwner
+    AParkedEventHoldsItsKeyForTheNextOwner,
+    AReplayIsDecidedUntilItsLetterIsSettled,
+    ADiscardIsNoticedByTheOwnerOfItsLaneAlone,
+    ALetterThatIsParkedAgainStopsItsKey,
+    LettersKeepToTheirLimits
 );
 
 }  // namespace txstream::tests

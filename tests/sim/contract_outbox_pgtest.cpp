@@ -33,6 +33,14 @@ public:
     }
     void commit(int transaction) { end(transaction, "COMMIT"); }
     void roll_back(int transaction) { end(transaction, "ROLLBACK"); }
+    void decide(std::int64_t id, bool discards) {
+        const std::string state = discards ? "discarded" : "replaying";
+        must(wait(superuser_->run_script(
+            "UPDATE txstream.dead_letters SET decided = true, state = '" + state +
+                "' WHERE id = " + std::to_string(id),
+            tests::soon()
+        )));
+    }
     std::unique_ptr<relay::EventSource> source() {
         return opened(app::make_pg_event_source(io_.get_executor(), conninfo()));
     }

@@ -18,6 +18,7 @@ public:
     ModelWorld() {
         postgres_.on_commit = [](const Row&) {};
         postgres_.on_park = [](EventSeq, const auto&) {};
+        postgres_.on_discard = [](EventSeq) {};
         postgres_.on_move = [](const auto&) {};
         postgres_.on_incident = [](std::string_view) {};
     }
@@ -32,6 +33,9 @@ public:
     }
     void commit(int transaction) { EXPECT_TRUE(postgres_.commit(transaction)); }
     void roll_back(int transaction) { postgres_.roll_back(transaction); }
+    void decide(std::int64_t id, bool discards) {
+        postgres_.decide(EventSeq(id, postgres_.committed().at(id).xid), discards);
+    }
     std::unique_ptr<relay::EventSource> source() {
         return opened(make_source(postgres_, process_));
     }

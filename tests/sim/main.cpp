@@ -36,6 +36,7 @@ struct Figures {
     std::uint64_t storms = 0;
     std::size_t events = 0;
     std::size_t parked = 0;
+    std::size_t replayed = 0;
     std::size_t again = 0;
     std::size_t incidents = 0;
     std::uint64_t handlers = 0;
@@ -58,6 +59,7 @@ bool play(std::uint64_t seed, const Arguments& arguments, Figures& figures) {
         ++figures.storms;
         figures.events += totals.events;
         figures.parked += totals.parked;
+        figures.replayed += totals.replayed;
         figures.again += totals.again;
         figures.incidents += totals.incidents;
         figures.handlers += storm.world().handlers();
@@ -109,13 +111,15 @@ int run(const Arguments& arguments) {
         is_good = replays(arguments.first + i);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
     std::printf(
-        "%llu storms in %.1f s: %zu events, %zu parked, %zu sent again, %zu incidents, %d "
+        "%llu storms in %.1f s: %zu events, %zu parked, %zu replayed, %zu sent again, %zu "
+        "incidents, %d "
         "producers, "
         "%llu steps; the longest wait for strangers %lld ms\n",
         static_cast<unsigned long long>(figures.storms),
         took.count(),
         figures.events,
         figures.parked,
+        figures.replayed,
         figures.again,
         figures.incidents,
         figures.producers,

@@ -191,17 +191,21 @@ std::vector<tests::FakeEvent> Postgres::window(
         if (cursor.sees(row.xid) || !target.sees(row.xid)) continue;
         const auto lane = lane_of(row.key);
         if (std::ranges::find(lanes, LaneId(lane)) == lanes.end()) continue;
-        tests::FakeEvent event;
-        event.id = id;
-        event.xid = row.xid;
-        event.size = static_cast<std::int64_t>(row.payload.size() + row.key.size());
-        event.lane = lane;
-        event.aggregate_id = row.key;
-        if (!row.topic.empty()) event.topic = row.topic;
-        event.payload = row.payload;
-        found.push_back(std::move(event));
+        found.push_back(event_of(row));
     }
     return found;
+}
+
+tests::FakeEvent Postgres::event_of(const Row& row) const {
+    tests::FakeEvent event;
+    event.id = row.id;
+    event.xid = row.xid;
+    event.size = static_cast<std::int64_t>(row.payload.size() + row.key.size());
+    event.lane = lane_of(row.key);
+    event.aggregate_id = row.key;
+    if (!row.topic.empty()) event.topic = row.topic;
+    event.payload = row.payload;
+    return event;
 }
 
 bool Postgres::is_held(const Lane& lane, const std::map<std::string, Lease>& leases) const {
@@ -267,8 +271,10 @@ Postgres::Claim Postgres::claim(
         const auto& lane = tables_.lanes[i];
         const auto number = static_cast<std::int16_t>(i);
         std::set<std::string> keys;
+        std::vector<std::string> due;
         for (const auto& [id, letter] : tables_.dead_letters) {
-            if (!letter.is_released && lane_of(letter.key) == number) keys.insert(letter.key);
+            if (!letter.is_open() || lane_of(letter.key) != number) continue;
+            if (keys.insert(letter.key).second && !letter.stops()) due.push_back(letter.key);
         }
         claim.lanes.push_back(
             {LaneId(number),
@@ -276,7 +282,8 @@ Postgres::Claim Postgres::claim(
              lane.cursor,
              lane.target,
              lane.last,
-             {keys.begin(), keys.end()}}
+             {keys.begin(), keys.end()},
+             due}
         );
         world_.note("{} claims lane {} under epoch {}", owner.name, number, lane.epoch);
     }
@@ -356,7 +363,7 @@ bool Postgres::park(
         const auto row = committed_.find(event.id.id());
         if (row == committed_.end()) continue;
         letters.emplace_back(
-            event.id, DeadLetter{row->second.key, event.attempts, event.error_class}
+            event.id, DeadLetter{row->second.key, event.attempts, event.error_class, {}, false}
         );
     }
     for (const auto& [id, letter] : letters) {

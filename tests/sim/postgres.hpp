@@ -45,7 +45,13 @@ public:
         std::string key;
         int attempts = 0;
         std::string error_class;
-        bool is_released = false;
+        enum class State : std::uint8_t { parked, replaying, replayed, discarded };
+        State state = State::parked;
+        bool is_decided = false;
+
+        bool is_open() const { return state == State::parked || state == State::replaying; }
+        /// It has a fault of its own, and nobody has decided about it.
+        bool stops() const { return state == State::parked && error_class != "held"; }
     };
     struct Tables {
         std::map<std::string, Lease> leases;  ///< by owner
@@ -101,6 +107,12 @@ public:
     std::function<void(const outbox::LaneProgress&)> on_move;
     /// Something went wrong for which records may have to be sent again.
     std::function<void(std::string_view what)> on_incident;
+
+    // --- operators
+
+    /// Of a letter that is parked.
+    void decide(EventSeq id, bool discards);
+    std::function<void(EventSeq)> on_discard;
 
     // --- trouble
 
@@ -162,6 +174,18 @@ public:
         const outbox::LaneProgress& lane,
         const std::vector<outbox::ParkedEvent>& parked
     );
+    /// The keys with decisions, and what only asked to be noticed is.
+    outbox::Decisions decisions(
+        const Owner& owner, const std::vector<LaneId>& lanes, std::size_t limit
+    );
+    outbox::Letters letters(
+        const std::vector<outbox::LaneKey>& keys, const outbox::LetterLimit& limit
+    ) const;
+    std::vector<LaneId> settle(
+        const Owner& owner,
+        const std::vector<LaneId>& lanes,
+        const std::vector<outbox::SettledLetter>& letters
+    );
     void release(const std::string& owner);
     /// Who has the lane, under a lease that has not ended; empty: nobody.
     std::string owner_of(LaneId lane) const;
@@ -174,11 +198,14 @@ public:
     Limits limits;
 
 private:
+    tests::FakeEvent event_of(const Row& row) const;
     enum class Durability : std::uint8_t { flushed, written };
     void end_lives();
     void write(Durability durability, std::function<void(Tables&)> change);
     void flush();
     bool is_held(const Lane& lane, const std::map<std::string, Lease>& leases) const;
+    /// Those of the lanes that are its.
+    std::vector<LaneId> ours(const Owner& owner, const std::vector<LaneId>& lanes) const;
     bool is_current(const Owner& owner, const outbox::LaneProgress& progress) const;
 
     Simulation& world_;

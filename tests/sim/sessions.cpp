@@ -312,6 +312,30 @@ public:
             return it.park(owner, lane, parked);
         });
     }
+    Task<Result<outbox::Decisions>> decisions(
+        std::vector<LaneId> lanes, std::size_t limit, Deadline deadline
+    ) override {
+        using outbox::Decisions;
+        const auto& owner = owner_;
+        return run<Decisions>("decisions", Kind::writes, deadline, [=](Postgres& it) {
+            return it.decisions(owner, lanes, limit);
+        });
+    }
+    Task<Result<outbox::Letters>> letters(
+        std::vector<outbox::LaneKey> keys, outbox::LetterLimit limit, Deadline deadline
+    ) override {
+        return run<outbox::Letters>("letters", Kind::reads, deadline, [=](Postgres& it) {
+            return it.letters(keys, limit);
+        });
+    }
+    Task<Result<std::vector<LaneId>>> settle(
+        std::vector<LaneId> lanes, std::vector<outbox::SettledLetter> letters, Deadline deadline
+    ) override {
+        using Lanes = std::vector<LaneId>;
+        return run<Lanes>("settling", Kind::writes, deadline, [=, owner = owner_](Postgres& it) {
+            return it.settle(owner, lanes, letters);
+        });
+    }
     Task<Result<>> release(Deadline deadline) override {
         using None = std::monostate;
         TXS_CO_CHECK(co_await run<None>(

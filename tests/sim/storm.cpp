@@ -15,6 +15,7 @@ namespace {
 constexpr int kWriters = 3;
 constexpr int kTransactionsOfWriter = 9;
 constexpr int kStrikes = 6;
+constexpr int kDecisions = 5;
 // More than a renewal of leases.
 constexpr Clock::duration kRest = 500ms;
 
@@ -40,6 +41,14 @@ relay::WorkerOptions options_of(Random& random) {
     options.delivery.park_retry_delay_max = 200ms;
     options.delivery.silence_max = 150ms;
     options.delivery.reports_grace = 25ms;
+    options.replay.look_interval = 40ms;
+    options.replay.unwritten_pause = 5ms;
+    options.replay.failure_pause = 20ms;
+    options.replay.reports_grace = 25ms;
+    options.replay.careful_max = 8;
+    options.replay.attempts_max = 2;
+    options.replay.letters = {static_cast<std::size_t>(1 + random.roll(8)), 2'500, kEventBytesMax};
+    options.replay.keys_max = static_cast<std::size_t>(1 + random.roll(4));
     options.limits.lease = 1s;
     options.limits.page = {static_cast<std::size_t>(1 + random.roll(6)), 2'500, kEventBytesMax};
     options.limits.poll_min = 4ms;
@@ -207,6 +216,9 @@ Storm::Storm(Simulation::Options options)
             if (relay->dies_after && --*relay->dies_after <= 0) relay->kill();
         }
     };
+    // Half of the storms that have something to decide about.
+    kinds_.operators = (kinds_.refusals || kinds_.topics) && options.seed / 10 % 2 == 0;
+    if (kinds_.operators) checks_.expect_decisions();
     if (kinds_.refusals && !kinds_.database && !kinds_.brokers && !kinds_.processes)
         checks_.expect_punctuality();
 }
@@ -218,11 +230,15 @@ void Storm::run() {
     start_relay();
     for (int i = 0; i < kWriters; ++i) people_->spawn(write());
     people_->spawn(trouble());
+    if (kinds_.operators) people_->spawn(operate());
     if (!world_.until(60s, [&] { return people_->size() == 0; }))
         world_.violated("the storm does not end");
     heal();
+    if (kinds_.operators) people_->spawn(decide_all());
     if (!world_.until(kProgressMax, [&] { return checks_.is_settled(); }))
         world_.violated("events are not delivered although all is well");
+    is_over_ = true;
+    (void)world_.until(kRest, [&] { return people_->size() == 0; });
     // A relay that is stopped before it knows that its session is gone leaves its lanes to their
     // lease.
     (void)world_.until(kRest, [] { return false; });
@@ -326,6 +342,41 @@ Row Storm::make_row(std::string key) {
     }
     row.payload = fmt::format(R"({{"n":{},"is":"{}{}"}})", random.roll(1000), word, padding);
     return row;
+}
+
+// --- operators
+
+std::vector<EventSeq> Storm::undecided() const {
+    std::vector<EventSeq> all;
+    for (const auto& [id, letter] : postgres_.tables().dead_letters)
+        if (letter.stops()) all.push_back(id);
+    return all;
+}
+
+// Decides about one letter, or about all, while everything else goes on.
+Task<> Storm::operate() {
+    auto& random = world_.random;
+    for (int i = 0; i < kDecisions; ++i) {
+        co_await wait(outside_.executor(), random.upto(300ms));
+        const auto letters = undecided();
+        if (letters.empty()) continue;
+        const auto which = random.roll(static_cast<std::int64_t>(letters.size()) + 1);
+        for (std::int64_t n = 0; n < static_cast<std::int64_t>(letters.size()); ++n) {
+            const bool is_all = which == static_cast<std::int64_t>(letters.size());
+            if (n == which || is_all)
+                postgres_.decide(letters[static_cast<std::size_t>(n)], random.roll(4) == 0);
+        }
+    }
+}
+
+// In peace: what fails again is discarded, until nothing is left.
+Task<> Storm::decide_all() {
+    bool discards = false;
+    while (!checks_.is_settled() && !is_over_) {
+        for (const auto id : undecided()) postgres_.decide(id, discards);
+        discards = true;
+        co_await wait(outside_.executor(), 200ms);
+    }
 }
 
 // --- trouble

@@ -47,6 +47,7 @@ private:
         bool refusals = false;
         bool topics = false;
         bool usual_topic = false;  ///< among them the one that most events go to
+        bool operators = false;    ///< who decide about dead letters
     };
     static Kinds kinds_of(std::uint64_t seed);
 
@@ -56,6 +57,9 @@ private:
     Task<> write();
     Task<> transaction();
     Row make_row(std::string key);
+    std::vector<EventSeq> undecided() const;
+    Task<> operate();
+    Task<> decide_all();
     Task<> trouble();
     void strike();
     void strike_database();
@@ -77,6 +81,7 @@ private:
     std::int64_t side_share_ = 20;  ///< one of so many events goes to a topic of its own
     std::int64_t transactions_ = 0;
     bool is_quiet_ = false;  ///< nobody commits
+    bool is_over_ = false;   ///< nobody decides any more
     int relays_started_ = 0;
     std::vector<std::unique_ptr<Relay>> relays_;
     std::unique_ptr<runtime::TaskGroup> people_;
