@@ -312,7 +312,7 @@ bool Delivery::hand_over_next(Lane& lane, Page& page, Clock::time_point now) {
         set_aside(lane, slot);
         return true;
     }
-    if (needs_restart_) return false;
+    if (needs_restart_ || in_flight() + unrecorded_ >= limits_.exposed_max) return false;
     switch (send(Path::fast, lane, slot, now)) {
         case Sent::taken:
             ++page.next;

@@ -55,8 +55,11 @@ public:
         /// Events that Kafka has acknowledged and the outbox has not: so many are written at once,
         /// since they come twice if we are killed. Where they cannot be written, nothing more is
         /// read from the second number on.
-        std::size_t unrecorded_urgent = 1000;
+        std::size_t unrecorded_urgent = 500;
         std::size_t unrecorded_max = 10000;
+        /// Events on the fast path that Kafka or the outbox does not know of: no more are handed
+        /// over, since all of them may come twice.
+        std::size_t exposed_max = 8000;
         /// An event that was refused alone, for a reason that may pass, is tried so often at most,
         /// with so long in between: WORKER_MAX_RETRIES and the first try.
         int attempts_max = 4;

@@ -89,6 +89,7 @@ void Delivery::acknowledged(const LaneMachine::Acknowledgement& acknowledgement)
     if (acknowledgement.publication.events > 0)
         tell_published(batch_log_.add(acknowledgement.publication.events, now));
     tell_load();
+    if (blocked_ && dependencies_.gate.state() != DeliveryGate::State::paused) pump();
     dependencies_.reader.notify();
 }
 

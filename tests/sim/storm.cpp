@@ -29,6 +29,8 @@ relay::WorkerOptions options_of(Random& random) {
         200ms
     };
     options.delivery.attempts_max = 2;
+    if (random.roll(3) == 0)
+        options.delivery.exposed_max = static_cast<std::size_t>(16 + random.roll(16));
     options.delivery.lane.pages_in_flight_max = static_cast<std::size_t>(1 + random.roll(4));
     static constexpr std::array<std::size_t, 4> kBytes{4'000, 16'000, 400'000, 400'000};
     options.delivery.in_flight_bytes_max = kBytes[static_cast<std::size_t>(random.roll(4))];

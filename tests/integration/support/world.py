@@ -29,7 +29,7 @@ SUPERUSER = psycopg2.extensions.parse_dsn(os.environ["TXSTREAM_TEST_PG"])
 PATIENCE = 60.0
 
 
-def eventually(condition, what="the condition", timeout=PATIENCE):
+def eventually(condition, what="the condition", timeout=PATIENCE, pause=0.02):
     """Waits until the condition gives something true, and returns that."""
     deadline = time.monotonic() + timeout
     while True:
@@ -38,7 +38,7 @@ def eventually(condition, what="the condition", timeout=PATIENCE):
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout} s: {what} did not come true")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def free_ports(count):
