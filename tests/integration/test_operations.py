@@ -1,5 +1,5 @@
-"""What operators do to dead letters from the command line. No relay runs here: what it would do is written into the tables, so
-that these tests say what the commands promise."""
+"""What operators do to dead letters from the command line. But for the last test no relay runs here: what it would do is written
+into the tables, so that these tests say what the commands promise."""
 import csv
 import io
 import json
@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from support.world import BINARY, PATIENCE, clean_environment, eventually, run
+from support.world import BINARY, PATIENCE, clean_environment, event_id, eventually, run
 
 
 @pytest.fixture
@@ -214,3 +214,28 @@ def test_the_audit_is_listed_newest_first_in_parts(database):
     entry, = json.loads(newest.stdout)
     rest = run(["audit", "list", "--before", str(entry["id"]), "-o", "ndjson"], database.environment()).stdout.splitlines()
     assert [json.loads(one)["reason"] for one in rest] == ["reason, 1", "reason, 0"]
+
+
+def test_a_relay_carries_out_what_the_commands_decide(database, world):
+    topic, missing = world.topic(), world.topic(create=False)
+    world.start("relay", database, topic, WORKER_RETRY_DELAY="50ms", WORKER_TOPIC_RETRY_DELAY="50ms", WORKER_TOPIC_PATIENCE="200ms",
+                KAFKA_PROPERTY_allow__auto__create__topics="false")
+    lost = str(database.publish("a", topic=missing.name))
+    free = [str(database.publish("a")) for _ in range(2)]
+    sent = [str(database.publish("b", topic=missing.name)) for _ in range(3)]
+    eventually(lambda: states(database) == ["parked"] * 6, "two keys are held")
+    done = letters(database, "discard", "--key", "a", "--reason", "its topic is gone", "--yes", "--wait", "--timeout", "60s")
+    assert done.returncode == 0 and "Discarded: 1 event." in done.stdout, (done.stdout, done.stderr)
+    assert [event_id(one) for one in topic.read_ids(free)] == free, "what it held goes on"
+    missing.create()
+
+    def replayed():
+        """Refused again while the relay has not seen the new topic, as an operator may find."""
+        done = letters(database, "replay", "--topic", missing.name, "--yes", "--wait", "--timeout", "60s")
+        assert done.returncode in (0, 1), (done.stdout, done.stderr)
+        return done.returncode == 0 and "parked" not in states(database)
+
+    eventually(replayed, "nothing is refused any more")
+    assert list(dict.fromkeys(event_id(one) for one in missing.read_ids(sent))) == sent
+    eventually(lambda: states(database) == ["discarded"] + ["replayed"] * 5, "it is written down")
+    assert lost not in {event_id(one) for one in missing.read_ids(sent)}
