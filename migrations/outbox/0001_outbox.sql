@@ -197,12 +197,10 @@ CREATE TABLE txstream.dead_letters (
     -- With event_id: after a restore into another cluster transaction ids are given again, too.
     PRIMARY KEY (id, xid, event_id)
 );
--- The keys a lane must hold back, read at each claim. The key is not in it: an index entry has a limit, and the last
--- resort must not be able to fail.
-CREATE INDEX dead_letters_held ON txstream.dead_letters (lane) WHERE state IN ('parked', 'replaying');
 -- What a lane's owner has to carry out.
 CREATE INDEX dead_letters_decided ON txstream.dead_letters (lane, id, xid) WHERE decided;
--- What holds a key, in its order. The key's hash stands for it: an index entry has a limit.
+-- The keys a lane must hold back, read at each claim, and what holds each, in its order. The key's hash stands for it: an index
+-- entry has a limit, and the last resort must not be able to fail.
 CREATE INDEX dead_letters_of_key ON txstream.dead_letters (lane, hashtextextended(key, 0), id, xid)
     WHERE state IN ('parked', 'replaying');
 -- Causes first: one probe for each, however many events it has, and the newest of a cause without a sort. Its texts have

@@ -87,7 +87,10 @@ ours AS MATERIALIZED (SELECT l.lane FROM lease JOIN txstream.lanes l ON l.lease 
 settled AS (UPDATE txstream.dead_letters d SET decided = false,
   state = CASE WHEN s.error_class IS NULL THEN 'replayed' ELSE 'parked' END,
   attempts = d.attempts + s.attempts, error_class = coalesce(s.error_class, d.error_class),
-  error = coalesce(s.error, d.error), last_attempt_at = clock_timestamp()
+  error = coalesce(s.error, d.error), last_attempt_at = clock_timestamp(),
+  resolved_by = CASE WHEN s.error_class IS NULL THEN d.resolved_by END,
+  resolved_at = CASE WHEN s.error_class IS NULL THEN d.resolved_at END,
+  resolved_reason = CASE WHEN s.error_class IS NULL THEN d.resolved_reason END
  FROM ours, unnest($4::bigint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[])
   AS s(id, xid, event_id, attempts, error_class, error)
  WHERE d.id = s.id AND d.xid = s.xid::xid8 AND d.event_id = s.event_id::uuid AND d.lane = ours.lane
