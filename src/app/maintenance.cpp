@@ -18,6 +18,8 @@ constexpr std::chrono::milliseconds kIntervalMin{500};
 constexpr int kRoundsPerRetention = 10;
 // Where the outbox is in use for long, the next try comes sooner.
 constexpr int kTriesPerInterval = 6;
+// Of an interval: how it stands is told so soon.
+constexpr int kFirstReportPart = 12;
 // In one round; what is left comes with the next.
 constexpr int kStepsMax = 20;
 constexpr std::chrono::seconds kOpenTimeout{10};
@@ -58,11 +60,20 @@ Maintenance::Maintenance(
 }
 
 Task<> Maintenance::run() {
+    // Relays start together, and have more urgent things to do than this; but whoever watches one
+    // wants to know how it stands.
+    co_await never_.wait(Deadline::Clock::now() + pause() / kFirstReportPart);
+    co_await first_report();
     while (true) {
-        // First: relays start together, and have more urgent things to do.
         co_await never_.wait(Deadline::Clock::now() + pause());
         co_await round();
     }
+}
+
+Task<> Maintenance::first_report() {
+    auto done = co_await open();
+    if (done) done = co_await report();
+    if (!done) failed("session", done.error());
 }
 
 std::chrono::milliseconds Maintenance::pause() {

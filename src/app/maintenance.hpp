@@ -33,6 +33,7 @@ public:
     Task<> run();
 
 private:
+    Task<> first_report();
     Task<> round();
     Task<Result<>> drop();
     Task<Result<>> forget(std::string_view table);
