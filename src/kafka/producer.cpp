@@ -128,7 +128,9 @@ public:
         if (error == nullptr) return {};
         if (headers != nullptr)
             rd_kafka_headers_destroy(headers);  // ours again, since it was not taken
-        const int code = rd_kafka_error_code(error);
+        // It has given up before, and says so again under the name of the reason.
+        const bool is_fatal = rd_kafka_error_is_fatal(error) != 0;
+        const int code = is_fatal ? RD_KAFKA_RESP_ERR__FATAL : rd_kafka_error_code(error);
         std::string what = rd_kafka_error_string(error);
         rd_kafka_error_destroy(error);
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)

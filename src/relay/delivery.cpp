@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view kComponent = "relay";
 constexpr std::string_view kTooLarge = "MSG_SIZE_TOO_LARGE";
+// What a producer answers once it has given up; its event says why, and may come later.
+constexpr std::string_view kFatal = "_FATAL";
 
 }  // namespace
 
@@ -387,6 +389,10 @@ Delivery::Sent Delivery::send(Path path, Lane& lane, Slot& slot, Clock::time_poi
         return Sent::topic_refused;
     }
     if (taken.error().code() == Code::overloaded) return Sent::full;
+    if (path == Path::fast && taken.error().origin() == kFatal) {
+        has_given_up(taken.error(), now);
+        return Sent::failed;
+    }
     fail("publish_error", taken.error());
     if (path == Path::fast) {
         must_restart(kProducerRestart);

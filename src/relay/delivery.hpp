@@ -302,6 +302,8 @@ private:
     /// The fast publisher has to be ended, and what is in flight sent again for this reason; the
     /// first that is known counts.
     void must_restart(DelayReason reason);
+    /// The fast publisher takes nothing any more; what it has to report comes before its end.
+    void has_given_up(const Error& error, Clock::time_point now);
     void end_careful(DelayReason reason);
 
     /// The time, and how far the wall clock is from it until the next look: one look at both for

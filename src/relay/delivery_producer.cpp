@@ -62,12 +62,9 @@ PublisherEvents Delivery::events_of(Path path) {
             must_end_careful_ = blocked_ = true;
             fail("producer_fatal", error);
         } else {
-            // The record that caused it is not known yet: its report is on its way.
-            must_restart(kProducerRestart);
-            restart_at_ = std::max(restart_at_, Clock::now() + limits_.reports_grace);
-            if (error.origin() == kGapless) {
-                if (!is_explained_) unexplained_ = error;
-            } else {
+            has_given_up(error, Clock::now());
+            if (error.origin() != kGapless) {
+                unexplained_.reset();
                 fail("producer_fatal", error);
             }
         }
@@ -83,6 +80,13 @@ PublisherEvents Delivery::events_of(Path path) {
         }
     };
     return events;
+}
+
+// The record that caused it is not known yet: its report is on its way.
+void Delivery::has_given_up(const Error& error, Clock::time_point now) {
+    must_restart(kProducerRestart);
+    restart_at_ = std::max(restart_at_, now + limits_.reports_grace);
+    if (!is_explained_) unexplained_ = error;
 }
 
 void Delivery::must_restart(DelayReason reason) {

@@ -444,5 +444,19 @@ TEST_F(DeliveryRefusalsTest, WhatIsSentAgainIsCountedWithItsReason) {
     EXPECT_TRUE(shows(resent("batch_refused", 0)));
 }
 
+TEST_F(DeliveryTest, AProducerThatHasGivenUpIsNoOutageUntilItsReportsHaveSaidWhy) {
+    read(1, {"a"}, 11);
+    hand_over();
+    kafka_.refuses = Error(Code::unavailable, "a previous fatal error was raised", "_FATAL");
+    read(1, {"b"}, 12);
+    delivery_.pump();
+    EXPECT_TRUE(delivery_.needs_restart());
+    kafka_.refuses.reset();
+    kafka_.give_up();
+    kafka_.report(Outcome::refused_event, "BAD");
+    delivery_.restart();
+    EXPECT_EQ(gate_.state(), DeliveryGate::State::flowing) << "one record was to blame";
+}
+
 }  // namespace
 }  // namespace txstream::relay

@@ -156,8 +156,8 @@ bool Replay::send(Letter& letter, Clock::time_point now) {
         failed(letter, error.origin(), text, 1);
         return true;
     }
-    pause(now);
-    end_soon(now);
+    // Before its end come the reports that say which record was to blame.
+    end_soon(now + limits_.reports_grace);
     return false;
 }
 
