@@ -45,7 +45,9 @@ Task<Result<Answer>> list(Look look, std::shared_ptr<Options> options) {
     const auto limit = static_cast<std::size_t>(options->limit);
     TXS_CO_TRY(
         auto entries,
-        co_await outbox::audit_entries(look.session, options->before, limit + 1, look.deadline)
+        co_await outbox::audit_entries(
+            look.session, options->before, std::nullopt, limit + 1, look.deadline
+        )
     );
     Answer answer;
     auto& listing = answer.listing;

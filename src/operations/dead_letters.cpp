@@ -217,6 +217,7 @@ Task<Result<Applied>> apply(
                 )));
             limits.total = step->matching;
         }
+        if (authority.on_step && !step->decided.empty()) authority.on_step(*step);
         applied.letters.insert(applied.letters.end(), step->decided.begin(), step->decided.end());
         // Letters that came since the first step are not part of it.
         limits.before += step->decided.size();

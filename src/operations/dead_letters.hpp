@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +50,8 @@ struct Authority {
     /// Without it, no more letters than the plan has.
     std::optional<std::uint64_t> letters_max;
     std::size_t step = outbox::kDecisionStep;
+    /// Told of each transaction that has decided about letters, at once.
+    std::function<void(const outbox::DecisionStep&)> on_step{};
 };
 struct Applied {
     std::vector<EventSeq> letters;

@@ -1,5 +1,6 @@
 #include "operations/dead_letters.hpp"
 #include "outbox/audit.hpp"
+#include "outbox/decision_progress.hpp"
 #include "tests/support/outbox_database.hpp"
 
 #include <chrono>
@@ -90,7 +91,7 @@ TEST_F(OperationsPgTest, AReplayDecidesAboutTheParkedAndLeavesTheHeldToFollow) {
              " FROM txstream.dead_letters WHERE decided"),
         Texts{"me@here it's fixed true"}
     );
-    const auto entries = must(wait(outbox::audit_entries(*operator_, {}, 10, soon())));
+    const auto entries = must(wait(outbox::audit_entries(*operator_, {}, {}, 10, soon())));
     ASSERT_EQ(entries.size(), 1U);
     const auto& entry = entries[0];
     EXPECT_EQ(
@@ -240,6 +241,64 @@ TEST_F(OperationsPgTest, EachStepOfALargeDecisionHasItsRowInTheAudit) {
         })
     );
     EXPECT_EQ(one("SELECT sum(affected)::text FROM txstream.audit"), "5");
+}
+
+TEST_F(OperationsPgTest, WhatBecameOfADecisionIsToldByItsFirstRowOfTheAudit) {
+    for (int id = 1; id <= 5; ++id) park(id, "'k" + std::to_string(id) + "'");
+    // Another decision of the same actor before, which must not count.
+    apply(plan(Decision::replay, {.id = "5"}));
+    script(
+        *superuser_,
+        "UPDATE txstream.dead_letters SET state = 'replayed', decided = false"
+        " WHERE state = 'replaying'"
+    );
+    auto in_steps = kMe;
+    in_steps.step = 3;
+    std::vector<std::int64_t> rows_of_steps;
+    in_steps.on_step = [&](const auto& step) { rows_of_steps.push_back(step.audit_id); };
+    apply(plan(Decision::replay, {.error_class = "BAD"}), in_steps);
+    ASSERT_EQ(rows_of_steps.size(), 2U);
+    EXPECT_EQ(
+        rows("SELECT id::text FROM txstream.audit ORDER BY id DESC LIMIT 1"),
+        Texts{std::to_string(rows_of_steps[1])}
+    );
+    const auto progress = [&] {
+        const auto told =
+            must(wait(outbox::decision_progress(*operator_, rows_of_steps[0], soon())));
+        EXPECT_TRUE(told);
+        return std::tuple(told->total, told->decided, told->waiting, told->carried_out);
+    };
+    using Told =
+        std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::optional<std::uint64_t>>;
+    EXPECT_EQ(progress(), Told(4, 4, 4, std::nullopt));
+    // As relays do: one is sent, one refused again.
+    script(
+        *superuser_,
+        "UPDATE txstream.dead_letters SET state = 'replayed', decided = false"
+        " WHERE id = 1"
+    );
+    script(
+        *superuser_,
+        "UPDATE txstream.dead_letters SET state = 'parked', decided = false,"
+        " resolved_by = NULL, resolved_at = NULL WHERE id = 2"
+    );
+    EXPECT_EQ(progress(), Told(4, 4, 2, std::nullopt));
+    script(
+        *superuser_,
+        "UPDATE txstream.dead_letters SET state = 'replayed', decided = false"
+        " WHERE state = 'replaying'"
+    );
+    EXPECT_EQ(progress(), Told(4, 4, 0, 3)) << "the fourth is parked again";
+    // The same decision once more is one of its own.
+    apply(plan(Decision::replay, {.error_class = "BAD"}));
+    EXPECT_EQ(progress(), Told(4, 4, 0, 3));
+    EXPECT_FALSE(must(wait(outbox::decision_progress(*operator_, 4711, soon()))));
+}
+
+TEST_F(OperationsPgTest, ALoginKnowsBeforehandWhetherItMayDecide) {
+    EXPECT_TRUE(must(wait(outbox::may_decide(*operator_, soon()))));
+    const auto reader = connect("SET ROLE txstream_reader");
+    EXPECT_FALSE(must(wait(outbox::may_decide(*reader, soon()))));
 }
 
 TEST_F(OperationsPgTest, OfTwoOperatorsAtOnceTheFirstOneDecides) {

@@ -25,12 +25,19 @@ struct AuditEntry {
     std::string result;
 };
 
-/// The newest first, those before `before`.
+/// Reads what TXS_AUDIT_ENTRY selects.
+AuditEntry audit_entry_at(const pg::Rows& rows, std::size_t row);
+
+/// The newest first, those before `before`; of one action only, where it is named.
 Task<Result<std::vector<AuditEntry>>> audit_entries(
     pg::Connection& connection,
     std::optional<std::int64_t> before,
+    std::optional<std::string> action,
     std::size_t limit,
     Deadline deadline
 );
 
 }  // namespace txstream::outbox
+
+#define TXS_AUDIT_ENTRY \
+    "id, at, login, actor, origin, action, target::text, reason, affected, result"

@@ -94,9 +94,10 @@ noted AS (INSERT INTO txstream.audit (actor, origin, action, target, reason, aff
    ELSE (w.before + 1) || ' to ' || (w.before + w.n) || ' of ' || w.total END
  FROM (SELECT (SELECT count(*) FROM done) AS n, $18::bigint AS before,
    CASE WHEN $19::bigint = 0 THEN (SELECT n FROM total) ELSE $19::bigint END AS total) w
- WHERE w.n > 0)
-SELECT (SELECT n FROM total), d.id, d.xid FROM (SELECT 1) one LEFT JOIN done d ON true
-ORDER BY d.id, d.xid)",
+ WHERE w.n > 0
+ RETURNING id)
+SELECT (SELECT n FROM total), d.id, d.xid, (SELECT id FROM noted)
+FROM (SELECT 1) one LEFT JOIN done d ON true ORDER BY d.id, d.xid)",
     pg::Planning::each_time
 };
 
@@ -117,6 +118,12 @@ FROM txstream.dead_letters d WHERE )" TXS_OF_KEY("$1::smallint", "$2::text") R"(
  AND d.state = 'parked' AND d.error_class <> 'held' AND (d.id, d.xid) < ($3::bigint, $4::xid8)
 ORDER BY d.id, d.xid LIMIT 1)",
     pg::Planning::each_time
+};
+
+constexpr pg::Statement kMayDecide{
+    "txs_may_decide",
+    "SELECT has_column_privilege('txstream.dead_letters', 'state', 'UPDATE')"
+    " AND has_column_privilege('txstream.audit', 'actor', 'INSERT')"
 };
 
 constexpr pg::Statement kStates{"txs_letter_states", R"(
@@ -189,9 +196,15 @@ Task<Result<DecisionStep>> decide(
     TXS_CO_TRY(const auto rows, co_await connection.run(kDecide, std::move(params), deadline));
     DecisionStep step;
     step.matching = static_cast<std::uint64_t>(rows.integer(0, 0));
+    if (!rows.is_null(0, 3)) step.audit_id = rows.integer(0, 3);
     for (std::size_t i = 0; i < rows.size() && !rows.is_null(i, 1); ++i)
         step.decided.emplace_back(rows.integer(i, 1), rows.integer(i, 2));
     co_return step;
+}
+
+Task<Result<bool>> may_decide(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kMayDecide, pg::Params(), deadline));
+    co_return rows.boolean(0, 0);
 }
 
 Task<Result<std::vector<EventRow>>> letters_named(

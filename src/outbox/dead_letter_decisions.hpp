@@ -73,6 +73,7 @@ struct DecisionLimits {
 struct DecisionStep {
     std::uint64_t matching = 0;     ///< what could be decided when the statement began
     std::vector<EventSeq> decided;  ///< empty where `matching` is more than letters_max
+    std::int64_t audit_id = 0;      ///< of its row in txstream.audit; 0: nothing was decided
 };
 /// Decides about the first `step` letters of the selection and writes the row of txstream.audit,
 /// in one transaction.
@@ -84,6 +85,9 @@ Task<Result<DecisionStep>> decide(
     Signature signature,
     Deadline deadline
 );
+
+/// Whether this login has the rights of txstream_operator that decide() needs.
+Task<Result<bool>> may_decide(pg::Connection& connection, Deadline deadline);
 
 /// Letters with this id (of any transaction where xid() is 0) or this event_id; two at most.
 Task<Result<std::vector<EventRow>>> letters_named(
