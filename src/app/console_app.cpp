@@ -94,6 +94,7 @@ console::Settings settings_of(const Config& config) {
         .environment = console.environment,
         .topic = config.kafka.topic,
         .brokers = config.kafka.brokers,
+        .database_user = config.database.user,
         .message_bytes_max = config.kafka.message_bytes_max,
         .grafana_url = console.grafana_url,
         .trace_url = console.trace_url,

@@ -1,8 +1,10 @@
 #include "console/console.hpp"
 
+#include "console/audit_api.hpp"
 #include "console/brokers_api.hpp"
 #include "console/cluster_facts.hpp"
 #include "console/dead_letters_api.hpp"
+#include "console/decisions_api.hpp"
 #include "console/events_api.hpp"
 #include "console/groups_api.hpp"
 #include "console/messages_api.hpp"
@@ -36,7 +38,7 @@ public:
         : settings_(std::move(dependencies.settings)),
           pool_(
               dependencies.executor,
-              std::move(dependencies.database),
+              dependencies.database,
               std::string(kSessionSettings) + outbox::kConsoleSettings,
               {.connections_max = kSessionsMax, .waiters_max = 64}
           ),
@@ -63,6 +65,8 @@ public:
           orders_port_(std::move(dependencies.orders)),
           events_(context_, orders_port_.get()),
           dead_letters_(context_),
+          decisions_(context_, std::move(dependencies.database)),
+          audit_(context_),
           orders_(context_, orders_port_.get()),
           record_links_(context_, messages_) {}
 
@@ -77,12 +81,15 @@ public:
         relays_.add_routes(router);
         events_.add_routes(router);
         dead_letters_.add_routes(router);
+        decisions_.add_routes(router);
+        audit_.add_routes(router);
         orders_.add_routes(router);
         record_links_.add_routes(router);
     }
 
     Task<> stop() {
         co_await cache_.stop();
+        co_await decisions_.stop();
         co_await tails_.stop();
         co_await messages_.stop();
         co_await overview_.stop();
@@ -108,6 +115,8 @@ private:
     std::unique_ptr<OrdersPort> orders_port_;
     EventsApi events_;
     DeadLettersApi dead_letters_;
+    DecisionsApi decisions_;
+    AuditApi audit_;
     OrdersApi orders_;
     RecordLinksApi record_links_;
 };

@@ -9,8 +9,8 @@
 
 namespace txstream::console {
 
-/// The console's API: what openapi.yaml describes, below /api/console/v1. Reads, and changes
-/// nothing. Belongs to the thread of its executor.
+/// The console's API: what openapi.yaml describes, below /api/console/v1. It reads; what operators
+/// decide goes through the room operations. Belongs to the thread of its executor.
 ///
 /// While no request comes it asks neither PostgreSQL nor Kafka for anything, and keeps no
 /// connection to Kafka.

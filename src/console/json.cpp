@@ -42,6 +42,8 @@ std::string_view title_of(int status) {
             return "Not allowed";
         case 404:
             return "Not found";
+        case 409:
+            return "Not in this state";
         case 429:
             return "Too many";
         case 501:

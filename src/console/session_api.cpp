@@ -56,7 +56,7 @@ Task<http::Response> SessionApi::session(http::Request request) {
         {"version", version()},
         {"revision", revision()},
         {"topic", settings.topic},
-        {"features", {{"orders", settings.has_orders}, {"operations", false}}},
+        {"features", {{"orders", settings.has_orders}, {"operations", !settings.is_read_only}}},
         {"links",
          {{"grafana", text_or_null(settings.grafana_url)},
           {"trace", text_or_null(settings.trace_url)}}},

@@ -13,6 +13,7 @@ struct Settings {
     std::string environment;  ///< CONSOLE_ENV_LABEL; may be empty
     std::string topic;        ///< KAFKA_TOPIC_EVENTS
     std::string brokers;      ///< KAFKA_BROKERS, for commands
+    std::string database_user;  ///< DATABASE_USER, for statements that grant it rights
     std::size_t message_bytes_max = 0;
     std::string grafana_url;         ///< empty: no link
     std::string trace_url;           ///< with {trace_id}; empty: no link

@@ -74,6 +74,10 @@ class ConsoleWorld:
         eventually(lambda: self.database.one("SELECT count(*) FROM txstream.dead_letters") >= 2, "an event is parked and one held")
         eventually(lambda: self.database.one("SELECT count(*) FROM txstream.events WHERE status = 'published'") >= ORDERS + 1,
                    "the orders' events are acknowledged")
+        # A decision that nobody has to carry out.
+        self.audit_id = self.database.one(
+            "INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result)"
+            " VALUES ('ana@host', 'cli', 'dead-letters replay', '{\"key\": \"none\"}', 'as before', 0, 'done') RETURNING id")
         self.refs = dict(self.database.run("SELECT event_id::text, id || '.' || xid::text FROM txstream.outbox"))
         return self
 
@@ -144,6 +148,7 @@ class ConsoleWorld:
             path = path.replace("{" + name + "}", quote(value))
         query = {
             "/topics/offsets": {"names": self.topic.name}, "/topics/groups": {"names": self.topic.name},
+            "/dead-letters/progress": {"audit_id": self.audit_id},
             "/groups/describe": {"ids": ",".join(quote(one) for one in self.groups)}, "/filter": {"text": "json.a>1"},
         }
         for end, needed in query.items():
