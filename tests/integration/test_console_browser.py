@@ -16,7 +16,7 @@ SHOTS = ROOT / "var/console-shots"
 NAME = "console.test"
 # Pages that need PostgreSQL, Kafka, or both to have anything to show.
 STATIC = [("overview", "/"), ("outbox", "/outbox"), ("dead-letters", "/dead-letters"), ("orders", "/orders"), ("topics", "/topics"),
-          ("messages", "/messages"), ("brokers", "/brokers"), ("groups", "/groups"), ("relays", "/relays")]
+          ("messages", "/messages"), ("brokers", "/brokers"), ("groups", "/groups"), ("relays", "/relays"), ("audit", "/audit")]
 # On a machine where an empty page takes as long as this; a busy one takes longer for both.
 FIRST_PAINT_MS, BLANK_PAINT_MS = 300, 60
 LIMIT = 400
@@ -74,7 +74,8 @@ def full_pages(made):
         page("message-numbers", f"{odd}/0/9", ["9223372036854775807"]), page("message-binary", f"{odd}/0/3"), page("message-big", f"{odd}/0/4"),
         page("message-gone", f"{odd}/0/999999"), page("tail", f"/topics/{quote(made.odd.name)}/tail"),
         page("brokers", "/brokers", ["127.0.0.1", "localhost"]), page("groups", "/groups", [made.groups[0]]), page("group", f"/groups/{quote(made.groups[0])}", [made.groups[0]]),
-        page("group-living", f"/groups/{quote(made.groups[1])}", ["shipping-eu-1"]), page("relays", "/relays"), page("nothing", "/no-such-page"),
+        page("group-living", f"/groups/{quote(made.groups[1])}", ["shipping-eu-1"]), page("relays", "/relays"),
+        page("audit", "/audit", ["Replay"]), page("audit-decision", f"/audit?watch={made.audit_id}", ["key: none"]), page("nothing", "/no-such-page"),
     ]
 
 
@@ -129,6 +130,26 @@ def test_every_page_of_a_full_system_in_both_themes_and_widths(console, tmp_path
     judge(found)
 
 
+OPERATOR = "operator-token-0123456789"
+
+
+def operators(console):
+    """A console with a token, and an event that was parked for a cause that is gone: its relay can send it."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    tokens = console.world.directory / "tokens-of-operators"
+    tokens.write_text(f"ana operator {OPERATOR}\n")
+    tokens.chmod(0o600)
+    process = console.world.start("console", console.database, console.topic, ready=False, CONSOLE_TOKENS_FILE=str(tokens))
+    eventually(lambda: listens(process), "the operators' console listens")
+    event = console.database.publish("repaired", "RepairedEvent")
+    console.database.run(
+        "INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type, aggregate_id, event_type, key, payload, content_type,"
+        " created_at, attempts, error_class, error) SELECT id, xid, event_id, lane, aggregate_type, aggregate_id, event_type, aggregate_id,"
+        " payload, content_type, created_at, 1, 'INVALID_RECORD', 'Broker: Broker failed to validate record' FROM txstream.outbox"
+        " WHERE event_id = %s", event)
+    return {"base": base(process), "token": OPERATOR, "key": "repaired", "shots": str(SHOTS)}
+
+
 def test_ways_by_keyboard_mouse_and_ear(console, tmp_path):
     order = console.orders[0]
     partition, offset = console.record_of(order["id"])
@@ -140,7 +161,8 @@ def test_ways_by_keyboard_mouse_and_ear(console, tmp_path):
         assert producer.flush(30) == 0
 
     plan = {"base": base(console.serve), "named_base": base(console.serve, NAME), "token": None, "topic": console.odd.name,
-            "order": {"id": order["id"], "number": order["order_number"]}, "record": f"{partition}:{offset}", "parked_type": "InvoicePrinted"}
+            "order": {"id": order["id"], "number": order["order_number"]}, "record": f"{partition}:{offset}", "parked_type": "InvoicePrinted",
+            "operator": operators(console)}
     found = node("flows.mjs", plan, tmp_path, produce)
     for way, presses in found["presses"].items():
         print(f"{way}: {presses} key presses")
@@ -148,6 +170,7 @@ def test_ways_by_keyboard_mouse_and_ear(console, tmp_path):
         print(f"{way}: {clicks} clicks")
     print(f"the tail announced: {found['announced']}")
     judge(found)
+    assert console.database.one("SELECT state FROM txstream.dead_letters WHERE key = 'repaired'") == "replayed"
 
 
 def test_without_postgresql_and_without_kafka_each_page_says_so(console, tmp_path):

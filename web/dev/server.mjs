@@ -1,7 +1,7 @@
 // The page before made-up data: server.mjs [--port N] [--scenario NAME] [--dist] [--prefix /ops/txstream]
 //
 // Without --dist Vite serves the sources; with it, web/dist is served as the binary serves it, with its headers. GET /_mock?scenario=NAME
-// changes the scenario: full, empty, broken (every answer a 503), no_kafka, no_database, slow, forbidden, odd (texts that break layouts),
+// changes the scenario: full, empty, broken (every answer a 503), no_kafka, no_database, slow, forbidden, viewer, odd (texts that break layouts),
 // idle, first_use, healthy, locked_table. The token "secret" is wanted in the scenario locked; a start link's is "once".
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -25,7 +25,7 @@ const CSP =
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES = { js: "text/javascript", css: "text/css", json: "application/json", svg: "image/svg+xml", html: "text/html; charset=utf-8" };
 
-const modules = ["common", "events", "orders", "relays", "kafka"].filter((name) => existsSync(`${here}fixtures/${name}.mjs`));
+const modules = ["common", "events", "decisions", "orders", "relays", "kafka"].filter((name) => existsSync(`${here}fixtures/${name}.mjs`));
 const routes = (
   await Promise.all(modules.map(async (name) => Object.entries((await import(pathToFileURL(`${here}fixtures/${name}.mjs`).href)).routes)))
 ).flat();
@@ -65,7 +65,9 @@ async function answerApi(request, path, query) {
     if (scenario === "no_kafka" && isKafka) return problem(503, "kafka_unavailable", "No broker of 127.0.0.1:9092 answered in 5 s.");
     if (scenario === "no_database" && !isKafka && path !== "/overview") return problem(503, "database_unavailable", "connection to 127.0.0.1:5432 refused");
   }
-  return found[1]({ scenario, parts: found[0], query, problem, request });
+  let body = "";
+  if (request.method === "POST") for await (const chunk of request) body += chunk;
+  return found[1]({ scenario, parts: found[0], query, problem, request, body: body === "" ? null : JSON.parse(body) });
 }
 
 function sendJson(response, body) {

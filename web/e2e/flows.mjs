@@ -1,12 +1,12 @@
 // What a person does: flows.mjs PLAN.json
 //
-// PLAN: {"base", "named_base", "token", "order", "record": "PARTITION:OFFSET", "topic", "parked_type", "parked_key"}
+// PLAN: {"base", "named_base", "token", "order", "record": "PARTITION:OFFSET", "topic", "parked_type", "operator": {"base", "token", "key", "shots"}}
 // Prints one JSON object: {"faults": [...], "presses": {...}, "clicks": {...}, "announced": text}
 // A line "produce" on stdout asks the caller for more records; it answers with a line on stdin.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
-import { launch, openTab, pause, settle, visit } from "./browser.mjs";
+import { audit, launch, openTab, overflow, pause, resize, setTheme, settle, visit } from "./browser.mjs";
 
 const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const found = { faults: [], presses: {}, clicks: {}, announced: null };
@@ -126,6 +126,82 @@ async function causeByKeyboard(browser) {
   return tab.faults;
 }
 
+/** What axe finds, and what does not fit, in each look; with a picture. */
+async function lookAt(tab, name) {
+  for (const [theme, width] of [["light", 1280], ["dark", 1280], ["dark", 360], ["light", 360]]) {
+    await resize(tab, width);
+    await setTheme(tab, theme);
+    const excess = await overflow(tab);
+    if (excess) found.faults.push(`${name} ${theme} ${width}: ${excess}`);
+    for (const one of await audit(tab)) {
+      if (["serious", "critical"].includes(one.impact)) found.faults.push(`${name} ${theme} ${width}: axe ${one.id}: ${one.nodes.slice(0, 2).join(" | ")}`);
+    }
+    await tab.page.screenshot({ path: `${plan.operator.shots}/flow-${name}-${width}-${theme}.png` });
+  }
+  await resize(tab, 1280);
+}
+
+/** From the list of dead letters to an event that Kafka has, without a mouse; Escape and Enter in a field change nothing. */
+async function replayByKeyboard(browser) {
+  const { base, token, key } = plan.operator;
+  const tab = await openTab(browser, base, { token });
+  const keys = new Keys(tab);
+  await visit(tab, `/dead-letters?key=${encodeURIComponent(key)}`);
+  await keys.press("j");
+  const isReplay = (one) => one.tag === "BUTTON" && one.text.startsWith("Replay");
+  await keys.tabTo(isReplay, "the button of the event");
+  await keys.press("Enter");
+  const isOpen = () => tab.page.evaluate(() => document.querySelector("dialog[open] form") !== null);
+  await until(isOpen, "the plan is shown");
+  await keys.press("Escape");
+  await until(async () => !(await isOpen()), "Escape closes the dialog");
+  if (!isReplay((await keys.focused()) ?? { tag: "", text: "" })) found.faults.push("replay: the focus does not come back to the button");
+  await keys.press("Enter");
+  await until(isOpen, "the plan is shown again");
+  const said = await tab.page.evaluate(() => document.querySelector("dialog[open]").innerText);
+  if (!/1 event of 1 key is sent again/.test(said)) found.faults.push(`replay: the plan says ${JSON.stringify(said)}`);
+  await keys.type("the cause is repaired");
+  await keys.press("Enter");
+  await pause(300);
+  if (!(await isOpen())) found.faults.push("replay: Enter in the reason decides");
+  await lookAt(tab, "replay-dialog");
+  await tab.page.evaluate(() => document.querySelector("dialog[open] input").focus());
+  await keys.tabTo((one) => one.text === "Replay 1 event", "the button that decides");
+  await keys.press("Enter");
+  await until(async () => /watch=\d+/.test(await path(tab)), "the decision has its progress");
+  await until(async () => /1 event replayed: Kafka has it/.test(await text(tab)), "the relay has carried it out", 60000);
+  found.presses["dead letter → replayed"] = keys.count;
+  await tab.page.reload({ waitUntil: "load" });
+  await until(async () => /1 event replayed: Kafka has it/.test(await text(tab)), "a reload shows the same");
+  await lookAt(tab, "replayed");
+  await tab.context.close();
+  return tab.faults;
+}
+
+/** A discard asks for a reason and its number; a viewer has the buttons, and the reason why they do nothing. */
+async function discardAsksAndViewersCannot(browser) {
+  const { base, token } = plan.operator;
+  const tab = await openTab(browser, base, { token });
+  await visit(tab, "/dead-letters?error_class=MSG_SIZE_TOO_LARGE");
+  const button = (label) => tab.page.evaluateHandle((wanted) => [...document.querySelectorAll("main button")].find((one) => one.innerText.startsWith(wanted)), label);
+  await (await button("Discard")).asElement().click();
+  await until(() => tab.page.evaluate(() => document.querySelector("dialog[open] form") !== null), "the plan is shown");
+  const isReady = () => tab.page.evaluate(() => !document.querySelector("dialog[open] button.danger").disabled);
+  if (await isReady()) found.faults.push("discard: no reason is asked for");
+  await tab.page.type("dialog[open] input", "test data");
+  await until(isReady, "one event can be discarded with a reason");
+  await lookAt(tab, "discard-dialog");
+  await tab.page.keyboard.press("Escape");
+  await tab.context.close();
+  const viewer = await openTab(browser, plan.base, { token: plan.token });
+  await visit(viewer, "/dead-letters");
+  const closed = await viewer.page.evaluate(() => [...document.querySelectorAll("main button")].filter((one) => /^(Replay|Discard)/.test(one.innerText)).map((one) => one.getAttribute("aria-disabled")));
+  if (closed.length === 0 || closed.some((one) => one !== "true")) found.faults.push(`viewer: the buttons are ${JSON.stringify(closed)}`);
+  if (!/role operator/.test(await text(viewer))) found.faults.push("viewer: nothing says why the buttons do nothing");
+  await viewer.context.close();
+  return [...tab.faults, ...viewer.faults];
+}
+
 /** The way by mouse: each step is one link that is seen on the page. */
 async function clicks(browser) {
   const tab = await openTab(browser, plan.base, { token: plan.token });
@@ -218,7 +294,7 @@ async function copyWithoutClipboard(browser) {
 
 const browser = await launch({ hosts: [new URL(plan.named_base).hostname] });
 try {
-  for (const flow of [orderByKeyboard, causeByKeyboard, clicks, listenToTail, copyWithoutClipboard]) {
+  for (const flow of [orderByKeyboard, causeByKeyboard, replayByKeyboard, discardAsksAndViewersCannot, clicks, listenToTail, copyWithoutClipboard]) {
     if (plan.only && !plan.only.includes(flow.name)) continue;
     try {
       found.faults.push(...(await flow(browser)).map((one) => `${flow.name}: ${one}`));

@@ -37,5 +37,6 @@ export const routes: Route[] = [
   { pattern: "/groups", title: "nav.groups", nav: "nav.groups", load: () => import("./pages/groups") },
   { pattern: "/groups/:group", title: "page.group", nav: "nav.groups", load: () => import("./pages/group") },
   { pattern: "/relays", title: "nav.relays", nav: "nav.relays", load: () => import("./pages/relays") },
+  { pattern: "/audit", title: "nav.audit", nav: "nav.audit", load: () => import("./pages/audit") },
   ...developer,
 ];

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 
 import { apiBase } from "../lib/base";
-import type { Answer, GetPath, Problem } from "./types";
+import type { Answer, GetPath, PostAnswer, PostBody, PostPath, Problem } from "./types";
 
 export type QueryValue = string | number | boolean | null | undefined;
 export interface Args {
@@ -107,7 +107,7 @@ export async function send(url: string, init: RequestInit = {}): Promise<Respons
   }
   if (response.ok) return response;
   // A start link that does not work is no reason to ask: on loopback a viewer may need no token.
-  if (response.status === 401 && init.method !== "POST" && !isTokenDeclined.peek()) isTokenWanted.value = true;
+  if (response.status === 401 && !(init.method === "POST" && url.endsWith("/session")) && !isTokenDeclined.peek()) isTokenWanted.value = true;
   throw new ApiError(url, response.status, await readProblem(response), response.headers.get("X-Request-Id"));
 }
 
@@ -124,6 +124,11 @@ async function readProblem(response: Response): Promise<Problem> {
 export async function get<P extends GetPath>(path: P, args: Args = {}, signal?: AbortSignal): Promise<Answer<P>> {
   const response = await send(apiUrl(path, args), signal ? { signal } : {});
   return (await response.json()) as Answer<P>;
+}
+
+export async function post<P extends PostPath>(path: P, body: PostBody<P>): Promise<PostAnswer<P>> {
+  const response = await send(apiUrl(path), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return (await response.json()) as PostAnswer<P>;
 }
 
 /** Saves what an address of the API answers: a plain link cannot carry the token. */

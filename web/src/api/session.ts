@@ -9,7 +9,7 @@ import type { Session } from "./types";
 export const session = signal<Session | null>(null);
 /** The start link was used before or is too old: shown with the question for a token. */
 export const linkFailed = signal(false);
-export const mayOperate = computed(() => session.value?.role === "operator");
+export const mayOperate = computed(() => session.value?.role === "operator" && session.value.features.operations);
 
 async function exchange(oneTimeToken: string): Promise<void> {
   try {

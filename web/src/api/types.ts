@@ -20,6 +20,11 @@ export type DeadLetterGroup = Schemas["DeadLetterGroup"];
 export type OrderRow = Schemas["OrderRow"];
 export type OrderDetail = Schemas["OrderDetail"];
 export type Station = Schemas["Station"];
+export type Selection = Schemas["Selection"];
+export type DecisionAction = Schemas["DecisionAction"];
+export type DecisionPlan = Schemas["DecisionPlan"];
+export type DecisionProgress = Schemas["DecisionProgress"];
+export type AuditEntry = Schemas["AuditEntry"];
 export type Record_ = Schemas["Record"];
 
 /** Paths that answer GET with JSON. */
@@ -28,3 +33,11 @@ export type GetPath = {
 }[keyof paths];
 
 export type Answer<P extends GetPath> = paths[P] extends { get: { responses: { 200: { content: { "application/json": infer R } } } } } ? R : never;
+
+/** Paths that take POST with JSON. */
+export type PostPath = {
+  [P in keyof paths]: paths[P] extends { post: { responses: { 200: { content: { "application/json": unknown } } } } } ? P : never;
+}[keyof paths];
+
+export type PostAnswer<P extends PostPath> = paths[P] extends { post: { responses: { 200: { content: { "application/json": infer R } } } } } ? R : never;
+export type PostBody<P extends PostPath> = paths[P] extends { post: { requestBody?: infer R } } ? (NonNullable<R> extends { content: { "application/json": infer B } } ? B : never) : never;

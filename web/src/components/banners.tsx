@@ -1,7 +1,7 @@
 import { refreshNow, isHidden, rate } from "../api/refresh";
 import type { QueryState } from "../api/query";
 import { isTokenDeclined, isTokenWanted } from "../api/client";
-import { mayOperate, session } from "../api/session";
+import { session } from "../api/session";
 import type { Overview } from "../api/types";
 import { now, serverNow } from "../lib/clock";
 import { shortDuration } from "../lib/format";
@@ -46,7 +46,6 @@ export function Banners({ overview }: { overview: QueryState<Overview> }) {
         />
       )}
       {who?.is_insecure && <Banner tone="bad" text={t("banner.insecure")} />}
-      {who?.features.operations && !mayOperate.value && <Banner tone="muted" text={t("banner.read_only")} />}
       {who?.is_masked && <Banner tone="muted" text={t("banner.masked")} />}
       {isOld && (
         <Banner

@@ -8,7 +8,10 @@ import { ApiError } from "../api/client";
 import { NO_QUERY, type QueryState } from "../api/query";
 import { setMessages } from "../lib/i18n";
 import { place } from "../lib/router";
-import { Confirm, JobProgress, levelOf, type Action } from "./confirm";
+import type { DecisionPlan, DecisionProgress, Session } from "../api/types";
+import { session } from "../api/session";
+import { DecideButtons, Planned } from "./decide";
+import { progressText } from "./decision_progress";
 import { Loaded } from "./panel";
 import { SearchedList } from "./searched_list";
 import { Table, type Column } from "./table";
@@ -22,29 +25,41 @@ const failure = (status: number) => new ApiError("/api/x", status, { type: "", t
 const query = (part: Partial<QueryState<string>>): QueryState<string> => ({ ...(NO_QUERY as QueryState<string>), ...part });
 const loaded = (part: Partial<QueryState<string>>) => render(<Loaded query={query(part)}>{(data) => <b>{data}</b>}</Loaded>);
 
-test("how much an operation asks depends on what can be lost", () => {
-  const level = (kind: Action["kind"], count: number) => levelOf({ kind, count });
-  assert.equal(level("retry", 100), "none");
-  assert.equal(level("retry", 101), "reason");
-  assert.equal(level("discard", 1), "reason");
-  assert.equal(level("discard", 1000), "reason");
-  assert.equal(level("discard", 1001), "typed");
-  assert.equal(level("pause", 0), "typed");
+const plan = (part: Partial<DecisionPlan>): DecisionPlan => ({ action: "replay", events: "1", keys: "1", held_behind: "0", left_out: "0", sample: [], ...part });
+const planned = (part: Partial<DecisionPlan>) => render(<Planned plan={plan(part)} onDecide={() => undefined} onClose={() => undefined} />);
+
+test("how much a decision asks depends on what can be lost", () => {
+  const asks = (part: Partial<DecisionPlan>) => [/Reason \(optional\)/, /<input[^>]*required[^>]*maxLength|<input[^>]*maxlength[^>]*required/i, /to confirm/, /<button[^>]*disabled/].map((each) => each.test(planned(part)));
+  assert.deepEqual(asks({ events: "12431" }), [true, false, false, false]);
+  assert.deepEqual(asks({ action: "discard" }), [false, true, false, true]);
+  assert.deepEqual(asks({ action: "discard", events: "2" }), [false, true, true, true]);
 });
 
-test("a confirmation says what it touches, and cannot be given without a reason", () => {
-  const html = render(<Confirm action={{ kind: "discard", count: 1204 }} title="Discard" scope="error:X" sample={["1.2"]} confirmText="Discard" onConfirm={() => undefined} onClose={() => undefined} />);
-  assert.match(html, /1\u2009204 events/);
-  assert.match(html, /error:X/);
-  assert.match(html, /Type 1204 to confirm/);
-  assert.match(html, /<button type="submit"[^>]* disabled/);
+test("a plan says what it touches, what follows, and what is left out", () => {
+  const html = planned({ action: "discard", events: "1204", keys: "3", held_behind: "17", left_out: "1" });
+  for (const part of [/1\u2009204 events of 3 keys are never sent/, /17 held events behind follow/, /1 more matches and is left out/, /Type 1204 to confirm/, /Discard 1\u2009204 events/]) assert.match(html, part);
+  // Enter in a field must not decide.
+  assert.doesNotMatch(html, /type="submit"/);
+  assert.match(planned({ events: "0" }), /No parked event matches/);
 });
 
-test("a running job can be cancelled and leads to its audit", () => {
-  const html = render(<JobProgress job={{ id: "7", state: "running", done: 5, failed: 1, total: 10, perSecond: 2 }} onCancel={() => undefined} />);
-  assert.match(html, /<progress value="6" max="10"/);
-  assert.match(html, /Cancel/);
-  assert.match(html, /audit\?job=7/);
+test("a decision is told from its first step to its end", () => {
+  const entry = { id: "7", at: "2026-01-02T03:04:05Z", actor: "ana", login: "x", origin: "console" as const, action: "dead-letters replay", target: {}, reason: null, affected: "10", result: "done" };
+  const told = (part: Partial<DecisionProgress>) => progressText({ entry, events: "12", decided: "12", is_deciding: false, waiting: "0", carried_out: "12", ...part });
+  assert.match(told({ is_deciding: true, decided: "10", waiting: "10", carried_out: null }).text, /10 of 12 events are written down/);
+  assert.match(told({ waiting: "7", carried_out: null }).text, /5 of 12 carried out/);
+  assert.deepEqual(told({ carried_out: "10" }), { tone: "warn", text: "10 of 12 replayed; 2 refused again and parked: the new errors say why." });
+  assert.deepEqual(told({}), { tone: "ok", text: "12 events replayed: Kafka has them." });
+  assert.match(told({ carried_out: null }).text, /nothing of it waits/);
+});
+
+test("who may not decide sees the buttons, and why they do nothing", () => {
+  session.value = { role: "viewer", features: { orders: true, operations: true } } as Session;
+  const html = render(<DecideButtons selection={{ key: "a" }} what="of a" />);
+  assert.match(html, /aria-disabled="true" aria-label="Replay of a" title="Only a token with the role operator/);
+  session.value = { role: "operator", features: { orders: true, operations: true } } as Session;
+  assert.doesNotMatch(render(<DecideButtons selection={{ key: "a" }} isHeld />), /Replay|aria-disabled="true"/);
+  session.value = null;
 });
 
 test("a failed refresh leaves the data, greyed, with their age", () => {

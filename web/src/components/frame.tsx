@@ -40,6 +40,7 @@ const entries: Entry[] = [
   { to: "/brokers", word: "nav.brokers", icon: "brokers", key: "g b" },
   { to: "/groups", word: "nav.groups", icon: "groups", key: "g c" },
   { to: "/relays", word: "nav.relays", icon: "relays", key: "g w" },
+  { to: "/audit", word: "nav.audit", icon: "audit", key: "g a" },
 ];
 
 const isSheetShown = signal(false);

@@ -15,6 +15,7 @@ const sheets: { title: Key; keys: [string, Key][] }[] = [
       ["g b", "nav.brokers"],
       ["g c", "nav.groups"],
       ["g w", "nav.relays"],
+      ["g a", "nav.audit"],
     ],
   },
   {

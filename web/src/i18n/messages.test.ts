@@ -37,7 +37,7 @@ test("no message is left over", () => {
   const text = sources();
   // Keys made of a part that the server or a choice names: sentence("cause", code), t(`severity.${…}`) and t(`payload.mode_${…}`).
   const groups = [...text.matchAll(/sentence\("([\w.]+)"/g), ...text.matchAll(/\bt\(`([\w.]+)\.\$\{/g)].map((found) => `${found[1]}.`);
-  const stems = [...text.matchAll(/\bt\(`([\w.]+_)\$\{/g)].map((found) => found[1] ?? "");
+  const stems = [...text.matchAll(/\btn?\(`([\w.]+_)\$\{/g)].map((found) => found[1] ?? "");
   const unused = Object.keys(english).filter((key) => {
     const stem = key.replace(/_(one|other)$/, "");
     return !text.includes(`"${key}"`) && !text.includes(`"${stem}"`) && ![...groups, ...stems].some((group) => key.startsWith(group));

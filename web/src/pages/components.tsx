@@ -1,39 +1,40 @@
-// Only in development: what has no page yet. Operations will use these dialogs.
-import { useState } from "preact/hooks";
-
-import { Confirm, JobProgress, levelOf, type Action } from "../components/confirm";
+// Only in development: what other pages show seldom.
+import { Planned } from "../components/decide";
+import { Told } from "../components/decision_progress";
 import { Panel } from "../components/panel";
 import { Status } from "../components/status";
 import { say } from "../components/toasts";
+import type { DecisionPlan, DecisionProgress } from "../api/types";
 
-const actions: Action[] = [
-  { kind: "retry", count: 41 },
-  { kind: "retry", count: 12_431 },
-  { kind: "discard", count: 12 },
-  { kind: "discard", count: 12_431 },
-  { kind: "pause", count: 0 },
-];
+const plan = (action: "replay" | "discard", events: string): DecisionPlan => ({ action, events, keys: "3", held_behind: "17", left_out: "2", sample: [] });
+const progress = (part: Partial<DecisionProgress>): DecisionProgress => ({
+  entry: { id: "7", at: new Date().toISOString(), actor: "ana", login: "txstream", origin: "console", action: "dead-letters replay", target: { error_class: "MSG_SIZE_TOO_LARGE" }, reason: "the topic takes 4 MiB now", affected: "12", result: "done" },
+  events: "12431",
+  decided: "12431",
+  is_deciding: false,
+  waiting: "0",
+  carried_out: "12431",
+  ...part,
+});
 
 export default function ComponentsPage() {
-  const [open, setOpen] = useState<Action | null>(null);
-  const [reason, setReason] = useState("");
   return (
     <>
       <h1>Components</h1>
-      <Panel title="Confirmations">
-        <div class="panel-body buttons">
-          {actions.map((action) => (
-            <button key={`${action.kind} ${action.count}`} type="button" class="button" onClick={() => (levelOf(action) === "none" ? say("Done") : setOpen(action))}>
-              {action.kind} {action.count}: {levelOf(action)}
-            </button>
-          ))}
-          {reason !== "" && <span>reason: {reason}</span>}
-        </div>
-      </Panel>
-      <Panel title="Jobs">
+      {[plan("replay", "41"), plan("discard", "12431")].map((each) => (
+        <Panel key={each.action} title={each.action}>
+          <div class="panel-body">
+            <Planned plan={each} onDecide={() => say("Decided")} onClose={() => say("Closed", "muted")} />
+          </div>
+        </Panel>
+      ))}
+      <Panel title="Progress">
         <div class="panel-body stack">
-          <JobProgress job={{ id: "1", state: "running", done: 5210, failed: 3, total: 12_431, perSecond: 200 }} onCancel={() => say("Cancelled", "muted")} />
-          <JobProgress job={{ id: "2", state: "done", done: 12_431, failed: 0, total: 12_431, perSecond: 0 }} />
+          <Told progress={progress({ decided: "10000", is_deciding: true, waiting: "10000", carried_out: null })} />
+          <Told progress={progress({ waiting: "7221", carried_out: null })} />
+          <Told progress={progress({ carried_out: "12400" })} />
+          <Told progress={progress({ decided: "10000", carried_out: "10000" })} />
+          <Told progress={progress({})} />
         </div>
       </Panel>
       <Panel title="Status">
@@ -45,21 +46,6 @@ export default function ComponentsPage() {
           ))}
         </div>
       </Panel>
-      {open && (
-        <Confirm
-          action={open}
-          title={`${open.kind} ${open.count}`}
-          scope="state:parked error:MSG_SIZE_TOO_LARGE"
-          sample={["9007199254740987.48209", "9007199254740974.48205", "9007199254740961.48200"]}
-          {...(open.kind === "pause" ? { word: "production" } : {})}
-          confirmText={open.kind}
-          onConfirm={(text) => {
-            setReason(text);
-            setOpen(null);
-          }}
-          onClose={() => setOpen(null)}
-        />
-      )}
     </>
   );
 }

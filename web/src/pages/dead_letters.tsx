@@ -2,13 +2,15 @@ import { useState } from "preact/hooks";
 
 import { download } from "../api/client";
 import { useQuery, type QueryState } from "../api/query";
-import type { DeadLetter, DeadLetterGroup, Schemas } from "../api/types";
+import type { DeadLetter, DeadLetterGroup, Schemas, Selection } from "../api/types";
+import { DecideButtons, whyNot } from "../components/decide";
+import { Decisions } from "../components/decision_progress";
 import { Icon } from "../components/icons";
 import { Link } from "../components/link";
 import { Empty, Panel, PartialNote } from "../components/panel";
 import { RemedyView } from "../components/remedy";
 import { Table, type Column } from "../components/table";
-import { EventStateBadge } from "../components/status";
+import { EventStateBadge, Shape } from "../components/status";
 import { Age, Rich, Time } from "../components/text";
 import { say } from "../components/toasts";
 import { count, num, size } from "../lib/format";
@@ -34,6 +36,7 @@ export default function DeadLettersPage() {
       <div class="page-head">
         <h1>{t("nav.dead_letters")}</h1>
       </div>
+      <Decisions />
       <Panel title={t("dead.groups")}>
         <Groups groups={groups} />
       </Panel>
@@ -69,10 +72,16 @@ function Groups({ groups }: { groups: QueryState<Schemas["DeadLetterGroups"]> })
     setToggled(next);
   };
   const items = groups.data?.items;
+  const reason = whyNot();
   // A few are open from the start: there is nothing to choose from.
   const isOpen = (key: string) => (items !== undefined && items.length <= OPEN_MAX) !== toggled.has(key);
   return (
     <>
+      {items?.some((group) => group.state === "parked") && reason !== null && (
+        <p class="note">
+          <Shape tone="muted" /> <span>{reason}</span>
+        </p>
+      )}
       {groups.data && !groups.data.is_complete && <PartialNote text={t("dead.groups_partial")} />}
       <Table
         isPart
@@ -102,6 +111,7 @@ function GroupDetail({ group }: { group: DeadLetterGroup }) {
       )}
       <RemedyView remedy={group.remedy} />
       <pre class="error-text">{group.example.error}</pre>
+      <GroupActions group={group} />
       <p>
         <Link to={eventPath(group.example.ref)}>{t("dead.example")}</Link> <span class="quiet mono">{group.example.key}</span> · <Link to={groupFilter(group)}>{t("dead.only_these")}</Link>
       </p>
@@ -109,11 +119,45 @@ function GroupDetail({ group }: { group: DeadLetterGroup }) {
   );
 }
 
+/** What an operator can do about a cause; what needs no decision says so. */
+function GroupActions({ group }: { group: DeadLetterGroup }) {
+  const { error_class, event_type, topic, state } = group;
+  const isHeld = error_class === "held";
+  if (state === "replaying") return <p class="quiet">{t("dead.replaying_text")}</p>;
+  if (state !== "parked") return null;
+  return (
+    <>
+      {isHeld && <p class="quiet">{t("dead.held_text")}</p>}
+      <DecideButtons selection={{ error_class, event_type, topic }} what={`${error_class}, ${event_type}`} isHeld={isHeld} />
+    </>
+  );
+}
+
+/** The filters as a decision takes them; null where there are none, or where they are about events that were decided. */
+function listSelection(filter: Filter): Selection | null {
+  const { state, ...conditions } = filter;
+  if (state !== null && state !== "parked") return null;
+  const given = Object.entries(conditions).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return given.length === 0 ? null : Object.fromEntries(given);
+}
+
 function Rows({ letters, isFiltered, onClear, list, filter }: { letters: QueryState<Schemas["DeadLetterPage"]>; isFiltered: boolean; onClear: () => void; list: string; filter: Filter }) {
   const held = useHeld(letters.isPrevious ? undefined : letters.data?.items, list, (letter) => letter.ref);
   const columns: Column<DeadLetter>[] = [
     { id: "type", title: t("event.type"), cell: (letter) => <Link to={eventPath(letter.ref)}>{letter.event_type}</Link> },
     { id: "state", title: t("event.state"), cell: (letter) => <EventStateBadge state={letter.state} /> },
+    {
+      id: "decide",
+      title: t("dead.decision"),
+      cell: (letter) =>
+        letter.state !== "parked" ? (
+          <span class="quiet">–</span>
+        ) : letter.error_class === "held" ? (
+          <span class="quiet">{t("dead.is_held")}</span>
+        ) : (
+          <DecideButtons small selection={{ id: letter.ref }} what={`${letter.event_type} ${letter.ref}`} />
+        ),
+    },
     { id: "class", title: t("dead.error_class"), mono: true, cell: (letter) => letter.error_class },
     { id: "error", title: t("event.error"), stretch: true, cell: (letter) => <span title={letter.error}>{letter.error}</span> },
     { id: "key", title: t("event.key"), mono: true, cell: (letter) => <Link to={withQuery({ key: letter.key, cursor: null })}>{letter.key}</Link> },
@@ -126,6 +170,8 @@ function Rows({ letters, isFiltered, onClear, list, filter }: { letters: QuerySt
     { id: "lane", title: t("event.lane"), numeric: true, isOptional: true, cell: (letter) => letter.lane },
     { id: "event_id", title: t("event.event_id"), mono: true, isOptional: true, cell: (letter) => letter.event_id },
   ];
+  const selection = listSelection(filter);
+  const hasParked = letters.data?.items.some((letter) => letter.state === "parked" && letter.error_class !== "held") ?? false;
   return (
     <Table
       caption={t("dead.rows")}
@@ -148,6 +194,7 @@ function Rows({ letters, isFiltered, onClear, list, filter }: { letters: QuerySt
               {tn("list.new", held.waiting, { n: num(held.waiting) })}
             </button>
           )}
+          {selection && hasParked && <DecideButtons isList selection={selection} />}
           <Export filter={filter} />
         </div>
       }

@@ -5,6 +5,8 @@ import { NO_QUERY, useQuery } from "../api/query";
 import { session } from "../api/session";
 import type { EventDetail, EventRow } from "../api/types";
 import { Command, Copy, Copyable } from "../components/copy";
+import { DecideButtons } from "../components/decide";
+import { Decisions } from "../components/decision_progress";
 import { Link } from "../components/link";
 import { errorText, Loaded, Panel } from "../components/panel";
 import { Payload } from "../components/payload";
@@ -43,6 +45,7 @@ export default function EventPage({ parts }: PageProps) {
           </div>
         )}
       </div>
+      <Decisions />
       <Loaded query={event} what={t("event.failed")}>
         {(data) => <Detail key={data.event.ref} data={data} />}
       </Loaded>
@@ -66,7 +69,7 @@ function Detail({ data }: { data: EventDetail }) {
   return (
     <>
       <Timeline data={data} />
-      {data.dead_letter && <DeadLetterPanel dead={data.dead_letter} />}
+      {data.dead_letter && <DeadLetterPanel dead={data.dead_letter} letter={data.event.ref} />}
       {data.held_behind && <Held behind={data.held_behind} />}
       <Panel>
         <DefinitionList
@@ -125,9 +128,10 @@ function Timeline({ data }: { data: EventDetail }) {
   );
 }
 
-function DeadLetterPanel({ dead }: { dead: NonNullable<EventDetail["dead_letter"]> }) {
+function DeadLetterPanel({ dead, letter }: { dead: NonNullable<EventDetail["dead_letter"]>; letter: string }) {
+  const isHeld = dead.error_class === "held";
   return (
-    <Panel title={t("event.dead_letter")}>
+    <Panel title={t("event.dead_letter")} actions={dead.state === "parked" && <DecideButtons selection={{ id: letter }} isHeld={isHeld} />}>
       <div class="panel-body stack">
         <p>
           <code class="error-class">{dead.error_class}</code> {dead.explanation && told("explanation", { code: dead.error_class, text: dead.explanation })}

@@ -88,7 +88,7 @@ function Causes({ causes }: { causes: Cause[] }) {
           {first.detail && <pre class="error-text">{first.detail}</pre>}
         </div>
       </div>
-      <RemedyView remedy={first.remedy}>{first.link && <ShowLink to={first.link} />}</RemedyView>
+      <RemedyView remedy={first.remedy}>{first.link && <ShowLink cause={first} />}</RemedyView>
       {others.length > 0 && (
         <ul class="other-causes">
           {others.map((cause) => (
@@ -110,11 +110,16 @@ function OtherCause({ cause }: { cause: Cause }) {
           <span class="off-screen">{severityWord(cause.severity)}: </span>
           <Rich text={causeText(cause)} />
         </p>
+        {isDecided(cause) && (
+          <p class="cause-action">
+            <ShowLink cause={cause} />
+          </p>
+        )}
         {(cause.remedy ?? cause.link ?? cause.detail) && (
           <details>
             <summary>{t("overview.what_to_do")}</summary>
             {cause.detail && <pre class="error-text">{cause.detail}</pre>}
-            <RemedyView remedy={cause.remedy}>{cause.link && <ShowLink to={cause.link} />}</RemedyView>
+            <RemedyView remedy={cause.remedy}>{cause.link && !isDecided(cause) && <ShowLink cause={cause} />}</RemedyView>
           </details>
         )}
       </div>
@@ -122,10 +127,16 @@ function OtherCause({ cause }: { cause: Cause }) {
   );
 }
 
-function ShowLink({ to }: { to: string }) {
+/** What an operator decides here, in the console. */
+const isDecided = (cause: Cause) => cause.code === "dead_letters" || cause.code === "dead_letters_growing";
+
+/** To the page where something can be done: dead letters by the cause that the sentence names. */
+function ShowLink({ cause }: { cause: Cause }) {
+  const name = cause.params["error_class"];
+  const to = isDecided(cause) && name ? `/dead-letters?state=parked&error_class=${encodeURIComponent(name)}` : (cause.link ?? "/");
   return (
     <Link to={to} class="button">
-      {t("overview.show")}
+      {t(isDecided(cause) ? "overview.decide" : "overview.show")}
     </Link>
   );
 }
