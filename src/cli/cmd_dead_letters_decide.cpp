@@ -1,5 +1,5 @@
 #include "app/session.hpp"
-#include "base/utf8.hpp"
+#include "cli/decision.hpp"
 #include "cli/look.hpp"
 #include "cli/output.hpp"
 #include "cli/usage.hpp"
@@ -8,14 +8,11 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <array>
 #include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <pwd.h>
 #include <string>
-#include <unistd.h>
 #include <utility>
 
 // `dead-letters replay` and `dead-letters discard`: show what it would be, ask, decide, and say
@@ -27,7 +24,6 @@ namespace {
 using outbox::Decision;
 
 constexpr int kMaxMost = static_cast<int>(outbox::kDecisionLettersMax);
-constexpr std::size_t kReasonBytesMax = 2000;
 
 struct Options {
     operations::Selection selection;
@@ -64,24 +60,6 @@ Words words_of(Decision decision) {
     };
 }
 
-std::string events(std::uint64_t count) {
-    return fmt::format("{} {}", count, count == 1 ? "event" : "events");
-}
-
-/// Who works here, for the audit; the database adds the login that it let in.
-std::string actor() {
-    const auto* const user = getpwuid(geteuid());
-    std::array<char, 256> host{};
-    if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
-    const auto name = user != nullptr ? std::string(user->pw_name) : std::to_string(geteuid());
-    return storable_text(name + "@" + host.data(), 512);
-}
-
-int refuse(std::string_view what) {
-    fmt::print(stderr, "txstream: {}\n", what);
-    return kUsage;
-}
-
 // --- what is asked
 
 std::optional<std::string> complaint_of(Decision decision, const Options& options) {
@@ -90,22 +68,14 @@ std::optional<std::string> complaint_of(Decision decision, const Options& option
                " (--id, --event; --key, --error-class, --type, --topic; --all)";
     if (decision == Decision::discard && options.reason.empty())
         return "discard needs --reason TEXT: the events are never sent, and the audit says why";
-    if (!is_utf8(options.reason) || options.reason.size() > kReasonBytesMax)
-        return fmt::format("--reason takes up to {} bytes of UTF-8", kReasonBytesMax);
-    const bool has_terminal = isatty(STDIN_FILENO) != 0 && isatty(STDERR_FILENO) != 0;
-    if (!options.is_dry_run && !options.is_confirmed && !has_terminal)
-        return "there is no terminal to confirm at: --yes decides without a question, --dry-run "
-               "only shows what it would be";
+    if (auto wrong = complaint_of_reason(options.reason)) return wrong;
+    if (!options.is_dry_run && !options.is_confirmed && !has_terminal())
+        return std::string(kNoTerminal);
     return std::nullopt;
 }
 
-bool is_confirmed_at_terminal(Decision decision, std::uint64_t letters) {
-    (void)std::fflush(stdout);
-    fmt::print(stderr, "{} {}? [y/N] ", words_of(decision).name, events(letters));
-    std::array<char, 16> answer{};
-    if (std::fgets(answer.data(), static_cast<int>(answer.size()), stdin) == nullptr) return false;
-    const std::string_view text(answer.data());
-    return text == "y\n" || text == "Y\n" || text == "yes\n";
+bool is_confirmed_by_operator(Decision decision, std::uint64_t letters) {
+    return is_confirmed_at_terminal(fmt::format("{} {}", words_of(decision).name, events(letters)));
 }
 
 // --- what is shown
@@ -217,7 +187,7 @@ public:
                 operations::kLetterOrigin
             ));
         if (options_.is_dry_run) return end(kOk, "Nothing was changed: --dry-run.\n");
-        if (asks && !is_confirmed_at_terminal(decision_, letters()))
+        if (asks && !is_confirmed_by_operator(decision_, letters()))
             return end(kFailed, "Nothing was changed.\n");
         return apply();
     }

@@ -115,8 +115,8 @@ Task<Result<>> drop_all(pg::Connection& session, const Retention& retention, Dea
         if (step.action == Retention::Action::foreign)
             co_return fail(
                 Code::conflict,
-                "the outbox is not this cluster's, or is refused (docs/schema.md, \"After a "
-                "restore\"); nothing was dropped"
+                "the outbox is not this cluster's, or is refused: `txstream outbox rebase` decides "
+                "it (docs/schema.md, \"After a restore\"); nothing was dropped"
             );
         if (step.action == Retention::Action::dropped && !step.partitions.empty())
             fmt::print("dropped {}\n", step.partitions);

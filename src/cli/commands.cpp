@@ -42,7 +42,8 @@ int exit_code_of(const Error& error) noexcept {
     if (error.origin().starts_with("28") || error.origin() == "42501" || error.origin() == "TLS")
         return kRefused;
     if (error.origin() == "3D000") return kNotFound;
-    if (error.origin().starts_with("schema_") || error.origin().starts_with("letter_"))
+    if (error.origin().starts_with("schema_") || error.origin().starts_with("letter_") ||
+        error.origin() == "rebase_refused")
         return kPrecondition;
     switch (error.code()) {
         case Code::invalid_input:

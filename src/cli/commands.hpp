@@ -76,6 +76,7 @@ void add_relays(CLI::App& line, const Globals& globals, Run& run);  ///< relays,
 /// Completions and the manual; they know of what is added later, too.
 void add_completion(CLI::App& line, Run& run);
 void add_outbox_prune(CLI::App& line, const Globals& globals, Run& run);  ///< of the group outbox
+void add_outbox_rebase(CLI::App& line, const Globals& globals, Run& run);
 void add_healthcheck(CLI::App& line, const Globals& globals, Run& run);
 
 }  // namespace txstream::cli

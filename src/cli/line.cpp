@@ -88,6 +88,7 @@ Line::Line()
     add_config(line, globals_, run_);
     add_outbox(line, globals_, run_);
     add_outbox_prune(line, globals_, run_);
+    add_outbox_rebase(line, globals_, run_);
     add_events(line, globals_, run_);
     add_dead_letters(line, globals_, run_);
     add_dead_letters_decide(line, globals_, run_);

@@ -72,7 +72,7 @@ TEST(OverviewTest, EachBlockageHasASentenceWithItsCauseWhatIsSafeAndARemedy) {
          Severity::bad,
          "the outbox was restored or copied, so its cursors",
          "",
-         "DELETE FROM txstream.instance"},
+         "txstream outbox rebase --dry-run"},
         {"outbox_unusable",
          R"(,"detail":"column topic is missing")",
          Severity::bad,

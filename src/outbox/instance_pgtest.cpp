@@ -97,5 +97,37 @@ TEST_F(InstancePgTest, TheRelaysRightsSuffice) {
     EXPECT_EQ(one("SELECT (refused_why <> '')::text FROM txstream.instance"), "true");
 }
 
+TEST_F(InstancePgTest, ARelayThatLookedWhileAnOperatorDecidedDoesNotRefuseWhatWasDecided) {
+    script(*superuser_, "UPDATE txstream.instance SET system_identifier = 1");
+    const auto operator_session = connect();
+    const auto observer = connect();
+    script(*operator_session, "BEGIN; LOCK TABLE txstream.instance IN EXCLUSIVE MODE");
+    bool has_ended = false;
+    tests::start(
+        io_,
+        check_instance(*superuser_, soon()),
+        [&](std::exception_ptr, Result<> checked) {
+            EXPECT_FALSE(checked);
+            has_ended = true;
+        }
+    );
+    const auto deadline = soon();
+    const std::string waits =
+        "SELECT count(*)::text FROM pg_locks WHERE NOT granted AND relation ="
+        " 'txstream.instance'::regclass";
+    while (rows(*observer, waits).at(0) != "1") ASSERT_FALSE(deadline.passed());
+    script(
+        *operator_session,
+        "UPDATE txstream.instance SET system_identifier = (SELECT system_identifier FROM"
+        " pg_control_system()); COMMIT"
+    );
+    while (!has_ended) {
+        ASSERT_FALSE(deadline.passed());
+        (void)rows(*observer, "SELECT 1::text");
+    }
+    EXPECT_EQ(one("SELECT count(*)::text FROM txstream.instance WHERE refused_at IS NULL"), "1");
+    EXPECT_TRUE(check());
+}
+
 }  // namespace
 }  // namespace txstream::outbox

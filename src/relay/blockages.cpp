@@ -61,8 +61,10 @@ std::string_view explain(Blockage blockage) {
         case Blockage::database_unavailable:
             return "the database cannot be used; delivery goes on when it is back";
         case Blockage::foreign_instance:
-            return "the outbox was restored or copied; decide what was published (docs/schema.md, "
-                   "\"After a restore\")";
+            return "the outbox was restored or copied; 'txstream outbox rebase --dry-run' shows "
+                   "what "
+                   "would be sent, and without --dry-run decides it (docs/schema.md, \"After a "
+                   "restore\")";
         case Blockage::outbox_unusable:
             return "the tables of the outbox, or our rights on them, are not what they must be; "
                    "run 'txstream migrate validate'";

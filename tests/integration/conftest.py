@@ -45,6 +45,12 @@ class World:
         self.things.append(made.destroy)
         return made
 
+    def of_data(self, directory):
+        """A server of a data directory that was made before."""
+        made = PostgresServer(directory)
+        self.things.append(made.destroy)
+        return made
+
     def standby_of(self, primary):
         made = StandbyServer(self.directory / "standby", primary)
         self.things.append(made.destroy)

@@ -7,7 +7,7 @@ import subprocess
 
 import psycopg2.extras
 
-from support.world import BINARY, Broker, Topic, clean_environment, eventually
+from support.world import BINARY, Broker, Topic, clean_environment, eventually, run
 
 # What a sentence may take: a look of the relay (2 s), of the console (1 s), leases that end (10 s), and a machine that is busy.
 SECONDS = 40
@@ -81,14 +81,6 @@ def run_sql(database, remedy):
         cursor = connection.cursor()
         cursor.execute(remedy["text"])
         return cursor.fetchall()
-
-
-def run_psql(database, text):
-    server = database.server
-    done = subprocess.run(
-        ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-h", server["host"], "-p", str(server["port"]), "-U", server["user"], database.name],
-        input=text, env={**clean_environment(), "PGPASSWORD": server["password"]}, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_what_kafka_does_has_its_sentence_and_a_remedy_that_works(world):
@@ -229,7 +221,9 @@ def test_what_relays_and_postgresql_do_has_its_sentence_and_a_remedy_that_works(
     overview.says("foreign_instance")
     first_pending = database.one("SELECT id FROM txstream.outbox WHERE event_id = %s", pending)
     before = topic.count()
-    run_psql(database, cause["remedy"]["text"].replace("FIRST_PENDING\n", f"{first_pending}\n"))
+    assert cause["remedy"] == {"kind": "command", "text": "txstream outbox rebase --dry-run"}
+    done = run(["outbox", "rebase", "--first-pending", str(first_pending), "--yes"], database.environment())
+    assert done.returncode == 0, done.stderr
     relay = world.start("relay", database, topic)
     topic.read_ids([pending])
     overview.is_well()

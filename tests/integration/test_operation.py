@@ -231,7 +231,7 @@ def test_a_restored_database_publishes_nothing_until_an_operator_decides_as_docu
         relay = world.start("relay", database, topic, ready=False)
         eventually(lambda: database.one("SELECT refused_why FROM txstream.instance"), "the refusal is remembered")
         told = eventually(lambda: relay.logs("events are not delivered"), "it says why")
-        assert told[0]["reason"] == "foreign_instance" and "docs/schema.md" in told[0]["error"]
+        assert told[0]["reason"] == "foreign_instance" and "txstream outbox rebase" in told[0]["error"]
         eventually(lambda: relay.request("GET", "/health")[0] == 503, "and is not healthy")
         assert "foreign_instance" in relay.request("GET", "/health")[2]
         assert relay.metric("txstream_delivery_blocked", reason="foreign_instance") == 1
@@ -239,11 +239,13 @@ def test_a_restored_database_publishes_nothing_until_an_operator_decides_as_docu
         assert relay.stop() == 0
         database.run("UPDATE txstream.lanes SET cursor = '3:3:', lease = 0")  # as if ids had caught up
 
-    section = (ROOT / "docs/schema.md").read_text().partition("## After a restore")[2]
-    scripts = re.findall(r"```sql\n(.*?)```", section, re.S)[1:]
-    assert len(scripts) == 2
-    for script in scripts:
-        database.run(script.replace(":first_pending", str(first_pending)))
+    decide = ["outbox", "rebase", "--first-pending", str(first_pending)]
+    shown = run([*decide, "--dry-run"], database.environment())
+    assert shown.returncode == 0 and "50 events will be sent" in shown.stdout, (shown.stdout, shown.stderr)
+    assert database.one("SELECT refused_at IS NOT NULL FROM txstream.instance")
+    assert run(decide, database.environment()).returncode == 2, "it needs a terminal, or --yes"
+    done = run([*decide, "--yes"], database.environment())
+    assert done.returncode == 0 and "Decided: 50 events will be sent" in done.stdout, (done.stdout, done.stderr)
     relay = world.start("relay", database, topic)
     topic.read_ids(new)
     newest = str(database.publish("key-1"))

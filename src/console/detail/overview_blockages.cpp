@@ -131,7 +131,7 @@ void tell_foreign(const Scene& scene, Cause& cause) {
         scene.waits()
     );
     if (!why.empty()) cause.detail = why;
-    cause.remedy = Remedy{Remedy::Kind::sql, after_restore()};
+    cause.remedy = Remedy{Remedy::Kind::command, "txstream outbox rebase --dry-run"};
 }
 
 void tell_unusable(const Scene& scene, Cause& cause) {

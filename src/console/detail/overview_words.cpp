@@ -163,27 +163,4 @@ std::string who_locks(std::string_view tables) {
     );
 }
 
-std::string after_restore() {
-    return
-        R"(-- Stop every relay and writer first. docs/schema.md, "After a restore", explains each step.
--- FIRST_PENDING: in the old database, or its last backup:
---   SELECT min(id) FROM txstream.events WHERE status = 'pending'
-\set first_pending FIRST_PENDING
-SELECT setval(pg_get_serial_sequence('txstream.outbox', 'id'), greatest(max(id), 1)) FROM txstream.outbox;
-SELECT setval(pg_get_serial_sequence('txstream.positions', 'id'), greatest(max(id), 1)) FROM txstream.positions;
-UPDATE txstream.lanes l SET cursor = pg_current_snapshot(), target = NULL, last_id = 0, last_xid = '0',
-    published = p.published, parked = p.parked, lease = 0, epoch = l.epoch + 1
-    FROM txstream.lane_positions p WHERE p.lane = l.lane;
-DELETE FROM txstream.leases;
-BEGIN;
-UPDATE txstream.dead_letters d SET xid = CASE WHEN o.id >= :first_pending THEN pg_current_xact_id() ELSE '3'::xid8 END
-    FROM txstream.outbox o WHERE (o.id, o.xid, o.event_id) = (d.id, d.xid, d.event_id);
-UPDATE txstream.outbox
-    SET xid = CASE WHEN id >= :first_pending THEN pg_current_xact_id() ELSE '3'::xid8 END;
-DELETE FROM txstream.instance;
-INSERT INTO txstream.instance (system_identifier, database_oid)
-    SELECT c.system_identifier, d.oid FROM pg_control_system() c, pg_database d WHERE d.datname = current_database();
-COMMIT;)";
-}
-
 }  // namespace txstream::console::words

@@ -55,7 +55,5 @@ std::string create_topic(
 );
 /// Which sessions hold a lock on these tables that a relay must wait for.
 std::string who_locks(std::string_view tables);
-/// docs/schema.md, "After a restore".
-std::string after_restore();
 
 }  // namespace txstream::console::words

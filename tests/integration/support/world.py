@@ -336,6 +336,9 @@ class PostgresServer:
         self._run("start", "--port", "auto")
         self.dsn = psycopg2.extensions.parse_dsn(self._run("conninfo"))
 
+    def stop(self):
+        self._run("stop")
+
     def kill(self):
         self._run("kill")
 
