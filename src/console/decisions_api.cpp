@@ -232,7 +232,7 @@ Task<http::Response> DecisionsApi::make_progress(std::int64_t audit_id, Deadline
         {"events", number(progress.total)},
         {"decided", number(progress.decided)},
         {"is_deciding", is_deciding},
-        {"waiting", number(progress.waiting)},
+        {"waiting", count(progress.waiting, progress.is_waiting_exact)},
         {"carried_out", nullptr},
     };
     if (progress.carried_out) json["carried_out"] = number(*progress.carried_out);

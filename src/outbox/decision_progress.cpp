@@ -34,8 +34,8 @@ constexpr pg::Statement kSteps{
     TXS_DECISION R"(
 SELECT )" TXS_AUDIT_ENTRY R"(, coalesce(total::bigint, affected),
  (SELECT sum(affected)::bigint FROM steps),
- (SELECT count(*) FROM span p JOIN txstream.dead_letters d
-   ON d.decided AND d.state = p.open AND )" TXS_DECIDED_IN_SPAN R"()
+ (SELECT count(*) FROM (SELECT 1 FROM span p JOIN txstream.dead_letters d
+   ON d.decided AND d.state = p.open AND )" TXS_DECIDED_IN_SPAN R"( LIMIT $2::bigint) w)
 FROM first)",
     pg::Planning::each_time
 };
@@ -74,7 +74,8 @@ Task<Result<std::optional<DecisionProgress>>> decision_progress(
     pg::Connection& connection, std::int64_t audit_id, Deadline deadline
 ) {
     TXS_CO_TRY(
-        const auto rows, co_await connection.run(kSteps, pg::Params::of(audit_id), deadline)
+        const auto rows,
+        co_await connection.run(kSteps, pg::Params::of(audit_id, kDecisionWaitingMax + 1), deadline)
     );
     std::optional<DecisionProgress> progress;
     if (rows.empty()) co_return progress;
@@ -83,6 +84,10 @@ Task<Result<std::optional<DecisionProgress>>> decision_progress(
     progress->total = static_cast<std::uint64_t>(rows.integer(0, kTotal));
     progress->decided = static_cast<std::uint64_t>(rows.integer(0, kDecided));
     progress->waiting = static_cast<std::uint64_t>(rows.integer(0, kWaiting));
+    if (progress->waiting > kDecisionWaitingMax) {
+        progress->waiting = kDecisionWaitingMax;
+        progress->is_waiting_exact = false;
+    }
     if (progress->waiting > 0) co_return progress;
     const auto counted = co_await connection.run(kCarriedOut, pg::Params::of(audit_id), deadline);
     if (counted) {

@@ -11,7 +11,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const EVENT = "/outbox/9007199254740987.48209";
 const MESSAGES = "/topics/txstream.events/messages";
-const PAGES = ["/", "/outbox", "/outbox?q=state:pendig", EVENT, "/dead-letters", "/orders", "/orders/ORD-2026-48210", "/relays", "/topics", "/topics/payments", MESSAGES, `${MESSAGES}?live=1`, `${MESSAGES}/0/4100936`, `${MESSAGES}/0/5`, "/messages?pick=1", "/brokers", "/groups", "/groups/billing"];
+const PAGES = ["/", "/outbox", "/outbox?q=state:pendig", EVENT, "/dead-letters", "/orders", "/orders/ORD-2026-48210", "/relays", "/topics", "/topics/payments", MESSAGES, `${MESSAGES}?live=1`, `${MESSAGES}/0/4100936`, `${MESSAGES}/0/5`, "/messages?pick=1", "/brokers", "/groups", "/groups/billing", "/audit", "/audit?watch=7"];
 
 const servers = [];
 async function serve(...more) {

@@ -45,11 +45,13 @@ test("a plan says what it touches, what follows, and what is left out", () => {
 
 test("a decision is told from its first step to its end", () => {
   const entry = { id: "7", at: "2026-01-02T03:04:05Z", actor: "ana", login: "x", origin: "console" as const, action: "dead-letters replay", target: {}, reason: null, affected: "10", result: "done" };
-  const told = (part: Partial<DecisionProgress>) => progressText({ entry, events: "12", decided: "12", is_deciding: false, waiting: "0", carried_out: "12", ...part });
-  assert.match(told({ is_deciding: true, decided: "10", waiting: "10", carried_out: null }).text, /10 of 12 events are written down/);
-  assert.match(told({ waiting: "7", carried_out: null }).text, /5 of 12 carried out/);
+  const waits = (value: string, exact = true) => ({ value, exact });
+  const told = (part: Partial<DecisionProgress>) => progressText({ entry, events: "12", decided: "12", is_deciding: false, waiting: waits("0"), carried_out: "12", ...part });
+  assert.match(told({ is_deciding: true, decided: "10", waiting: waits("10"), carried_out: null }).text, /10 of 12 events are written down/);
+  assert.match(told({ waiting: waits("7"), carried_out: null }).text, /5 of 12 carried out/);
   assert.deepEqual(told({ carried_out: "10" }), { tone: "warn", text: "10 of 12 replayed; 2 refused again and parked: the new errors say why." });
   assert.deepEqual(told({}), { tone: "ok", text: "12 events replayed: Kafka has them." });
+  assert.match(told({ events: "300000", decided: "300000", waiting: waits("100000", false), carried_out: null }).text, /More than 100\u2009000 of 300\u2009000 wait/);
   assert.match(told({ carried_out: null }).text, /nothing of it waits/);
 });
 

@@ -27,7 +27,7 @@ export function Decisions() {
   );
 }
 
-const isOver = (progress: DecisionProgress | undefined) => progress !== undefined && progress.waiting === "0" && !progress.is_deciding;
+const isOver = (progress: DecisionProgress | undefined) => progress !== undefined && progress.waiting.value === "0" && !progress.is_deciding;
 
 function Watched({ id }: { id: string }) {
   const query = useQuery("/dead-letters/progress", { query: { audit_id: id } });
@@ -64,8 +64,9 @@ export function progressText(progress: DecisionProgress): { tone: Tone; text: st
   const words = { decided: num(progress.decided), events: num(progress.events) };
   const isReplay = progress.entry.action === "dead-letters replay";
   if (progress.is_deciding) return { tone: "info", text: t("progress.deciding", words) };
-  if (progress.waiting !== "0") {
-    const done = num(decided - Number(progress.waiting));
+  if (!progress.waiting.exact) return { tone: "info", text: t("progress.many", { n: num(progress.waiting.value), of: words.decided }) };
+  if (progress.waiting.value !== "0") {
+    const done = num(decided - Number(progress.waiting.value));
     return { tone: "info", text: t(isReplay ? "progress.replaying" : "progress.discarding", { done, of: words.decided }) };
   }
   if (progress.carried_out === null) return { tone: "ok", text: t("progress.nothing_waits") };
@@ -79,7 +80,10 @@ export function Told({ progress }: { progress: DecisionProgress }) {
   const { entry } = progress;
   const { tone, text } = progressText(progress);
   const isCut = !progress.is_deciding && progress.decided !== progress.events;
-  const isWaiting = progress.waiting !== "0";
+  const isWaiting = progress.waiting.value !== "0";
+  const decided = Number(progress.decided);
+  // Without a value where it is not known: the bar says that it moves.
+  const bar = progress.is_deciding ? { value: decided, max: Number(progress.events) } : progress.waiting.exact ? { value: decided - Number(progress.waiting.value), max: decided } : {};
   return (
     <div class="stack">
       <p class="with-shape lead" role="status">
@@ -87,7 +91,7 @@ export function Told({ progress }: { progress: DecisionProgress }) {
         <span>{text}</span>
       </p>
       {(isWaiting || progress.is_deciding) && (
-        <progress value={progress.is_deciding ? Number(progress.decided) : Number(progress.decided) - Number(progress.waiting)} max={Number(progress.is_deciding ? progress.events : progress.decided)} aria-label={t("progress.label")} />
+        <progress {...bar} aria-label={t("progress.label")} />
       )}
       {isCut && (
         <p class="with-shape">

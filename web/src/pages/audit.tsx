@@ -11,7 +11,9 @@ import { num } from "../lib/format";
 import { sentence, t } from "../lib/i18n";
 import { param, setQuery, withQuery } from "../lib/router";
 
-const ACTIONS = ["dead-letters replay", "dead-letters discard"];
+/** Of these the progress is known. */
+const DECISIONS = ["dead-letters replay", "dead-letters discard"];
+const ACTIONS = [...DECISIONS, "outbox rebase"];
 
 /** The page's words; what another version did keeps its own name. */
 const actionWord = (action: string) => sentence("audit_action", action, {}) ?? action;
@@ -25,7 +27,7 @@ function resultWord(result: string): string {
 /** Of a decision it leads to what became of it. */
 function Result({ entry }: { entry: AuditEntry }) {
   const word = resultWord(entry.result);
-  if (!ACTIONS.includes(entry.action)) return <>{word}</>;
+  if (!DECISIONS.includes(entry.action)) return <>{word}</>;
   return (
     <Link to={withQuery({ watch: entry.id })} label={`${word}: ${t("audit.look_at", { id: entry.id })}`}>
       {word}

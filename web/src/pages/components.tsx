@@ -12,7 +12,7 @@ const progress = (part: Partial<DecisionProgress>): DecisionProgress => ({
   events: "12431",
   decided: "12431",
   is_deciding: false,
-  waiting: "0",
+  waiting: { value: "0", exact: true },
   carried_out: "12431",
   ...part,
 });
@@ -30,8 +30,8 @@ export default function ComponentsPage() {
       ))}
       <Panel title="Progress">
         <div class="panel-body stack">
-          <Told progress={progress({ decided: "10000", is_deciding: true, waiting: "10000", carried_out: null })} />
-          <Told progress={progress({ waiting: "7221", carried_out: null })} />
+          <Told progress={progress({ decided: "10000", is_deciding: true, waiting: { value: "10000", exact: true }, carried_out: null })} />
+          <Told progress={progress({ waiting: { value: "7221", exact: true }, carried_out: null })} />
           <Told progress={progress({ carried_out: "12400" })} />
           <Told progress={progress({ decided: "10000", carried_out: "10000" })} />
           <Told progress={progress({})} />
