@@ -2,11 +2,13 @@
 
 #include "base/assert.hpp"
 #include "base/embedded_file.hpp"
+#include "pg/catalogue.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace txstream::app::embedded {
 
@@ -54,6 +56,22 @@ Task<Result<std::vector<std::string>>> sets_left_out(pg::Connection& session, De
     std::vector<std::string> left_out;
     if (is_applied("outbox") && !is_applied("orders")) left_out.emplace_back("orders");
     co_return left_out;
+}
+
+Task<Result<SchemaComparison>> compare_schema(
+    pg::Connection& session, std::string only, Deadline deadline
+) {
+    SchemaComparison found;
+    auto sets = migration_sets(only);
+    if (only.empty()) {
+        TXS_CO_TRY(found.left_out, co_await sets_left_out(session, deadline));
+        std::erase_if(sets, [&](const pg::MigrationSet& set) {
+            return std::ranges::find(found.left_out, set.name) != found.left_out.end();
+        });
+    }
+    TXS_CO_CHECK(co_await pg::check_schema(session, sets, deadline));
+    TXS_CO_TRY(found.differences, co_await pg::schema_differences(session, sets, deadline));
+    co_return found;
 }
 
 bool is_lane_count(int lanes) noexcept {

@@ -20,6 +20,15 @@ std::vector<pg::MigrationSet> migration_sets(
 /// those of the outbox are ("orders" after `migrate up --only outbox`).
 Task<Result<std::vector<std::string>>> sets_left_out(pg::Connection& session, Deadline deadline);
 
+struct SchemaComparison {
+    std::vector<std::string> left_out;     ///< sets that were not compared: sets_left_out()
+    std::vector<std::string> differences;  ///< pg::schema_differences(), in words
+};
+/// Whether the database is as these migrations make it. Fails where they are not applied.
+Task<Result<SchemaComparison>> compare_schema(
+    pg::Connection& session, std::string only, Deadline deadline
+);
+
 /// A power of two from 1 to 256.
 bool is_lane_count(int lanes) noexcept;
 

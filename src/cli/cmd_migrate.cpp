@@ -3,7 +3,6 @@
 #include "cli/usage.hpp"
 #include "outbox/lane_store.hpp"
 #include "outbox/structure.hpp"
-#include "pg/catalogue.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -171,17 +170,12 @@ int validate(const Config& config, const Options& options) {
         config,
         kTimeout,
         [&](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
-            auto sets = sets_of(options);
-            if (options.only.empty()) {
-                TXS_CO_TRY(left_out, co_await app::sets_left_out(session, deadline));
-                std::erase_if(sets, [&](const pg::MigrationSet& set) {
-                    return std::ranges::find(left_out, set.name) != left_out.end();
-                });
-            }
-            TXS_CO_CHECK(co_await pg::check_schema(session, sets, deadline));
-            TXS_CO_TRY(differences, co_await pg::schema_differences(session, sets, deadline));
-            if (std::ranges::find(sets, "outbox", &pg::MigrationSet::name) == sets.end())
-                co_return Result<>();
+            TXS_CO_TRY(
+                auto compared, co_await app::compare_schema(session, options.only, deadline)
+            );
+            left_out = std::move(compared.left_out);
+            differences = std::move(compared.differences);
+            if (options.only == "orders") co_return Result<>();
             auto structure = co_await outbox::check_structure(session, deadline);
             if (structure || structure.error().origin() != "outbox_structure") co_return structure;
             differences.push_back(structure.error().what());

@@ -77,6 +77,7 @@ void add_relays(CLI::App& line, const Globals& globals, Run& run);  ///< relays,
 void add_completion(CLI::App& line, Run& run);
 void add_outbox_prune(CLI::App& line, const Globals& globals, Run& run);  ///< of the group outbox
 void add_outbox_rebase(CLI::App& line, const Globals& globals, Run& run);
+void add_doctor(CLI::App& line, const Globals& globals, Run& run);
 void add_healthcheck(CLI::App& line, const Globals& globals, Run& run);
 
 }  // namespace txstream::cli

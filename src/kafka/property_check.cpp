@@ -90,6 +90,10 @@ bool has_feature(std::string_view feature) {
     return list.find("," + std::string(feature) + ",") != std::string::npos;
 }
 
+std::string library_version() {
+    return rd_kafka_version_str();
+}
+
 bool has_working_scram() {
     return rd_kafka_version() >= detail::kScramWorksSince;
 }

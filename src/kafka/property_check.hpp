@@ -23,6 +23,9 @@ const std::vector<std::string>& property_names();
 /// Whether this librdkafka was built with it: "sasl_scram", "zstd".
 bool has_feature(std::string_view feature);
 
+/// librdkafka's, that is loaded: "2.0.2".
+std::string library_version();
+
 /// Whether SCRAM works against Kafka 4.
 bool has_working_scram();
 

@@ -40,4 +40,10 @@ Task<Result<>> check_instance(pg::Connection& connection, Deadline deadline) {
     );
 }
 
+Task<Result<std::string>> why_refused(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(const auto rows, co_await connection.run(kInstance, {}, deadline));
+    if (!rows.is_null(0, 0)) co_return std::string(rows.bytes(0, 0));
+    co_return rows.is_null(0, 1) ? std::string() : std::string(rows.bytes(0, 1));
+}
+
 }  // namespace txstream::outbox

@@ -2,6 +2,8 @@
 
 #include "pg/connection.hpp"
 
+#include <string>
+
 namespace txstream::outbox {
 
 /// Origin of the error of check_instance().
@@ -13,5 +15,9 @@ inline constexpr const char* kForeignInstance = "foreign_instance";
 /// decided what of the outbox was published (rebase.hpp): transaction ids catch up, and what they
 /// then say of old rows is a lie.
 Task<Result<>> check_instance(pg::Connection& connection, Deadline deadline);
+
+/// The same question, without remembering the answer: why it is or would be refused; empty: it is
+/// not.
+Task<Result<std::string>> why_refused(pg::Connection& connection, Deadline deadline);
 
 }  // namespace txstream::outbox
