@@ -200,8 +200,7 @@ private:
             config_,
             *parse_span(options_.timeout),
             [&](pg::Connection& session, Deadline deadline) -> Task<Result<>> {
-                // A statement over many letters is planned once and run once.
-                TXS_CO_CHECK(co_await session.run_script("SET jit = off", deadline));
+                TXS_CO_CHECK(co_await session.run_script(outbox::kDecisionSettings, deadline));
                 co_return co_await work(session, deadline);
             }
         );

@@ -26,7 +26,7 @@ using outbox::Decision;
 // A step changes thousands of rows; what it may take is bounded all the same.
 constexpr const char* kSettings =
     "SET application_name = 'txstream console'; SET statement_timeout = '30s'; "
-    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; SET jit = off";
+    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'; ";
 /// One more than decisions under way, for plans.
 constexpr std::size_t kSessionsMax = DecisionsApi::kDecidingMax + 1;
 constexpr std::chrono::seconds kSessionTime{5};
@@ -70,7 +70,7 @@ DecisionsApi::DecisionsApi(Context& context, pg::ConnInfo database)
       pool_(
           context.executor,
           std::move(database),
-          kSettings,
+          std::string(kSettings) + outbox::kDecisionSettings,
           {.connections_max = kSessionsMax, .waiters_max = 16}
       ),
       tasks_(context.executor) {

@@ -26,27 +26,30 @@ namespace {
 
 // $7 held letters too, $8 what stands behind an obstacle is left out, $9 letters at most.
 //
-// `fronts` has each key once: its first matching letter, and the obstacle, the first letter parked
-// for its own sake that does not match. One walk of each key's queue, however many letters match.
+// `hits` counts the matching letters of each key; of each key's first one the obstacle is looked
+// for: the first letter parked for its own sake that does not match. One walk of each key's queue,
+// however many letters match. The obstacle comes to the key's other letters by a window and not by
+// a join: without statistics, as after a burst, a join of so many letters is planned as a loop in a
+// loop.
 #define TXS_CHOSEN                                                                      \
-    "WITH hits AS MATERIALIZED (SELECT d.id, d.xid, d.event_id, d.lane, d.key"          \
-    "  FROM txstream.dead_letters d WHERE d.state = 'parked'"                           \
-    "   AND ($7::boolean OR d.error_class <> 'held') AND " TXS_FITS                     \
-    "  ORDER BY d.id, d.xid LIMIT $9::bigint),"                                         \
-    " fronts AS MATERIALIZED (SELECT f.*, s.id AS stop_id, s.xid AS stop_xid"           \
-    "  FROM (SELECT DISTINCT ON (h.lane, h.key) h.lane, h.key, h.id, h.xid FROM hits h" \
-    "    ORDER BY h.lane, h.key, h.id, h.xid) f"                                        \
-    "  LEFT JOIN LATERAL (SELECT d.id, d.xid FROM txstream.dead_letters d"              \
-    "    WHERE " TXS_OF_KEY(                                                            \
-        "f.lane", "f.key"                                                               \
+    "WITH hits AS MATERIALIZED (SELECT f.*,"                                            \
+    "   row_number() OVER (PARTITION BY f.lane, f.key ORDER BY f.id, f.xid) AS place"   \
+    "  FROM (SELECT d.id, d.xid, d.event_id, d.lane, d.key"                             \
+    "    FROM txstream.dead_letters d WHERE d.state = 'parked'"                         \
+    "     AND ($7::boolean OR d.error_class <> 'held') AND " TXS_FITS                   \
+    "    ORDER BY d.id, d.xid LIMIT $9::bigint) f),"                                    \
+    " stopped AS MATERIALIZED (SELECT h.id, h.xid, h.event_id, h.lane, h.key, h.place," \
+    "   first_value(s.id) OVER w AS stop_id, first_value(s.xid) OVER w AS stop_xid"     \
+    "  FROM hits h LEFT JOIN LATERAL (SELECT d.id, d.xid FROM txstream.dead_letters d"  \
+    "    WHERE h.place = 1 AND " TXS_OF_KEY(                                            \
+        "h.lane", "h.key"                                                               \
     ) " AND d.state = 'parked'"                                                         \
       "     AND d.error_class <> 'held' AND NOT (" TXS_FITS                             \
       ")"                                                                               \
-      "    ORDER BY d.id, d.xid LIMIT 1) s ON true),"                                   \
-      " chosen AS MATERIALIZED (SELECT h.* FROM hits h"                                 \
-      "  JOIN fronts f ON f.lane = h.lane AND f.key = h.key"                            \
-      "  WHERE NOT $8::boolean OR f.stop_id IS NULL"                                    \
-      "   OR (h.id, h.xid) < (f.stop_id, f.stop_xid))"
+      "    ORDER BY d.id, d.xid LIMIT 1) s ON true"                                     \
+      "  WINDOW w AS (PARTITION BY h.lane, h.key ORDER BY h.place)),"                   \
+      " chosen AS MATERIALIZED (SELECT * FROM stopped"                                  \
+      "  WHERE NOT $8::boolean OR stop_id IS NULL OR (id, xid) < (stop_id, stop_xid))"
 
 constexpr pg::Statement kCount{
     "txs_count_decision",
@@ -55,7 +58,7 @@ counted AS MATERIALIZED (SELECT
  (SELECT count(*) FROM chosen) AS letters,
  (SELECT count(*) FROM (SELECT DISTINCT lane, key FROM chosen) k) AS keys,
  (SELECT count(*) FROM hits) AS hits,
- (SELECT count(*) FROM (SELECT 1 FROM fronts f JOIN LATERAL (
+ (SELECT count(*) FROM (SELECT 1 FROM (SELECT * FROM stopped WHERE place = 1) f JOIN LATERAL (
    SELECT 1 FROM txstream.dead_letters d WHERE )" TXS_OF_KEY("f.lane", "f.key") R"(
     AND d.state = 'parked' AND d.error_class = 'held' AND (d.id, d.xid) > (f.id, f.xid)
     AND (f.stop_id IS NULL OR (d.id, d.xid) < (f.stop_id, f.stop_xid))
@@ -75,6 +78,9 @@ constexpr int kHeld = 19;
 // $14 action, $15 target, $16 reason, $17 the new state; $18 letters that were decided before,
 // $19 letters of the whole decision, 0: what matches now.
 //
+// The state is compared so that no partial index of it can be used: in a table that was empty at
+// its last ANALYZE such an index would be walked through for each letter.
+//
 // The conditions of the UPDATE are asked again for a row that another transaction has changed
 // meanwhile: whoever decides first wins, and the count is of what was really changed.
 constexpr pg::Statement kDecide{
@@ -86,7 +92,7 @@ due AS MATERIALIZED (SELECT c.id, c.xid, c.event_id FROM chosen c
 done AS (UPDATE txstream.dead_letters d SET state = $17::text, decided = true,
   resolved_by = $12::text, resolved_at = clock_timestamp(), resolved_reason = nullif($16::text, '')
  FROM due WHERE d.id = due.id AND d.xid = due.xid AND d.event_id = due.event_id
-  AND d.state = 'parked' AND ($7::boolean OR d.error_class <> 'held')
+  AND d.state || '' = 'parked' AND ($7::boolean OR d.error_class <> 'held')
  RETURNING d.id, d.xid),
 noted AS (INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result)
  SELECT $12::text, $13::text, $14::text, $15::json, $16::text, w.n,
@@ -152,6 +158,9 @@ pg::Params params_of(Decision decision, const LetterSelection& selection) {
 }
 
 }  // namespace
+
+const char* const kDecisionSettings =
+    "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off";
 
 std::string_view to_string(Decision decision) noexcept {
     return decision == Decision::replay ? "replay" : "discard";

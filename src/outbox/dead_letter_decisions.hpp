@@ -32,6 +32,10 @@ struct LetterSelection {
     std::optional<std::string> topic{};  ///< empty text: the default one
 };
 
+/// Settings of a session that plans or decides. A statement over many letters is planned once and
+/// run once; without sequential scans it walks indexes, whatever the statistics say.
+extern const char* const kDecisionSettings;
+
 /// More letters than this are counted and decided by several selections, not by one.
 inline constexpr std::size_t kDecisionLettersMax = 1'000'000;
 /// Rows that one transaction of decide() changes: half a second among 300,000 letters.
