@@ -137,7 +137,7 @@ public:
         outbox::LaneProgress lane,
         std::vector<outbox::ParkedEvent> parked,
         outbox::Publication publication,
-        outbox::DeadLetter form,
+        outbox::LetterForm form,
         Deadline deadline
     ) override {
         return store_.park(

@@ -1,6 +1,6 @@
 #include "console/event_detail_json.hpp"
 
-#include "outbox/record_format.hpp"
+#include "outbox/wire_format.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -129,8 +129,10 @@ Json value_json(const EventDetail& detail, const Masks* masks) {
     event.payload_is_json = detail.is_json;
     event.metadata = *metadata;
     event.created_at = detail.event.created_at;
+    std::string created_at;
+    outbox::append_created_at(event, created_at);
     std::string value;
-    outbox::append_record_value(event, value);
+    outbox::txstream_format().append_value(event, created_at, value);
     // Beginnings of payload and metadata stand for the whole: the size is that of the whole.
     const auto size =
         is_masked ? value.size()

@@ -1,7 +1,7 @@
 #include "outbox/event_detail.hpp"
 
 #include "domain/timestamp.hpp"
-#include "outbox/record_format.hpp"
+#include "outbox/record_headers.hpp"
 #include "telemetry/trace_context.hpp"
 
 #include <algorithm>
@@ -107,9 +107,10 @@ void form_headers(EventDetail& detail) {
     std::string created_at;
     if (domain::has_rfc3339(detail.event.created_at))
         domain::append_rfc3339(created_at, detail.event.created_at);
-    wire.event_id = detail.event.event_id;
-    wire.event_type = detail.event.event_type;
-    wire.aggregate_type = detail.event.aggregate_type;
+    wire.identity.event_id = detail.event.event_id;
+    wire.identity.event_type = detail.event.event_type;
+    wire.identity.aggregate_type = detail.event.aggregate_type;
+    wire.identity.aggregate_id = detail.event.aggregate_id;
     wire.content_type = detail.content_type;
     wire.created_at_text = created_at;
     wire.extra_headers = detail.own_headers;

@@ -454,7 +454,7 @@ Task<Result<bool>> LaneStore::park(
     LaneProgress lane,
     std::vector<ParkedEvent> parked,
     Publication publication,
-    DeadLetter form,
+    LetterForm form,
     Deadline deadline
 ) {
     const auto id = lane.lane;
@@ -475,7 +475,7 @@ Task<Result<bool>> LaneStore::park(
     params.add_texts(parked, [](const ParkedEvent& event) {
         return storable_text(event.error, kErrorBytesMax);
     });
-    params.add(form == DeadLetter::whole);
+    params.add(form == LetterForm::whole);
     TXS_CO_TRY(auto rows, co_await connection.run(kPark, std::move(params), deadline));
     if (rows.size() != 1) co_return false;
     auto& totals = totals_[id];

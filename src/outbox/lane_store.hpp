@@ -21,7 +21,7 @@ Task<Result<bool>> has_unowned_lanes(pg::Connection& connection, Deadline deadli
 
 /// How an event is put among the dead letters. `bare` is the last resort where the whole cannot be
 /// stored: its content stays in the outbox.
-enum class DeadLetter : std::uint8_t { whole, bare };
+enum class LetterForm : std::uint8_t { whole, bare };
 
 /// What an owner of lanes writes: its lease, which lanes it has, how far they are published.
 ///
@@ -82,7 +82,7 @@ public:
         LaneProgress lane,
         std::vector<ParkedEvent> parked,
         Publication publication,
-        DeadLetter form,
+        LetterForm form,
         Deadline deadline
     );
 

@@ -58,7 +58,7 @@ protected:
         const LaneProgress& to,
         std::vector<ParkedEvent> parked,
         const Publication& what,
-        DeadLetter form = DeadLetter::whole
+        LetterForm form = LetterForm::whole
     ) {
         return must(wait(store("a").park(*superuser_, to, std::move(parked), what, form, soon())));
     }
@@ -478,7 +478,7 @@ TEST_F(LaneStorePgTest, ABareDeadLetterHoldsTheKeyAndLeavesTheContentWhereItIs) 
     const auto id = events().front();
     const auto mine = claim_theirs();
     EXPECT_TRUE(park(
-        progress(mine, now(), 0), {{id, 1, "X", "x"}}, publication(mine, now(), 0), DeadLetter::bare
+        progress(mine, now(), 0), {{id, 1, "X", "x"}}, publication(mine, now(), 0), LetterForm::bare
     ));
     EXPECT_EQ(
         one("SELECT key || ' ' || (payload IS NULL AND headers IS NULL) FROM txstream.dead_letters"

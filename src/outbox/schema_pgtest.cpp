@@ -125,7 +125,7 @@ TEST_F(SchemaPgTest, ARelaysRoleSufficesForAllThatARelayDoes) {
     progress.cursor = target;
     progress.target.reset();
     const ParkedEvent parked{events.id(0), 1, "X", "x"};
-    EXPECT_TRUE(must(wait(store.park(*session, progress, {parked}, page, DeadLetter::whole, soon()))
+    EXPECT_TRUE(must(wait(store.park(*session, progress, {parked}, page, LetterForm::whole, soon()))
     ));
     BacklogMeter meter;
     EXPECT_EQ(must(wait(meter.measure(*session, soon()))).parked, 1U);

@@ -116,7 +116,7 @@ private:
             ++parked_;
             const ParkedEvent bad{ids.back(), 3, "X", "too large"};
             EXPECT_TRUE(must(
-                wait(store_.park(*session, whole, {bad}, publication, DeadLetter::whole, soon()))
+                wait(store_.park(*session, whole, {bad}, publication, LetterForm::whole, soon()))
             ));
         } else {
             EXPECT_EQ(

@@ -2,6 +2,7 @@
 
 #include "base/assert.hpp"
 #include "relay/detail/delivery_page.hpp"
+#include "relay/detail/record.hpp"
 #include "telemetry/log.hpp"
 
 #include <algorithm>
@@ -23,6 +24,7 @@ Delivery::Delivery(Dependencies dependencies, Limits limits)
     : dependencies_(std::move(dependencies)),
       limits_(limits),
       random_(dependencies_.seed),
+      headers_(*dependencies_.format),
       spans_(dependencies_.tracing),
       blockages_(dependencies_.blockages, dependencies_.worker * kPartsOfWorker),
       topics_(dependencies_.topic, limits.topics),
@@ -140,7 +142,7 @@ std::size_t Delivery::Lane::in_flight() const {
 std::optional<Mark> Delivery::mark_of(const Lane& lane, const Slot& slot) const {
     const auto& page = *slot.page;
     if (!lane.tries.empty())
-        if (const auto tries = lane.tries.of(page.wire[slot.index].id))
+        if (const auto tries = lane.tries.of(page.wire[slot.index].identity.id))
             return Mark{tries->count + 1, tries->reason};
     if (slot.has_waited_for_topic) return Mark{1, header_word(Blockage::topic_refused)};
     if (page.late.empty()) return std::nullopt;
@@ -203,7 +205,9 @@ void Delivery::add_page(
     page->lane = &lane;
     page->look = lane.machine.looks();
     page->read_at = Clock::now();
-    append_wire_events(events, which, dependencies_.topic, page->arena, page->wire);
+    append_wire_events(
+        *dependencies_.format, events, which, dependencies_.topic, page->arena, page->wire
+    );
     page->count = page->open = page->wire.size();
     page->slots.reserve(page->wire.size());
     for (std::size_t i = 0; i < page->wire.size(); ++i)
@@ -217,7 +221,7 @@ void Delivery::add_page(
     ++lane.fresh;
     if (dependencies_.load != nullptr)
         dependencies_.load->read_up_to =
-            lane.pages.back()->wire.back().created_at.time_since_epoch().count();
+            lane.pages.back()->wire.back().identity.created_at.time_since_epoch().count();
     tell_load();
 }
 
@@ -349,31 +353,25 @@ Delivery::Sent Delivery::send(Path path, Lane& lane, Slot& slot, Clock::time_poi
     const auto& event = page.event_of(slot);
     if (event.oversize > 0) {
         impossible_ = {
-            event.id,
+            event.identity.id,
             1,
             std::string(kTooLarge),
             (*made)->explain(kTooLarge, event.topic, event.oversize)
         };
         return Sent::impossible;
     }
-    Record record;
-    record.topic = event.topic;
-    record.key = event.key;
-    record.value = event.value;
-    record.is_tombstone = event.is_tombstone;
-    record.headers = headers_.of(event);
+    auto record = record_of(event, headers_, wall(now));
     if (!headers_.missing().empty()) {
         log::warn(
             "relay",
             "an event has headers that cannot be sent; its record names them",
-            {{"event_id", event.event_id}, {"topic", event.topic}, {"headers", headers_.missing()}}
+            {{"event_id", event.identity.event_id},
+             {"topic", event.topic},
+             {"headers", headers_.missing()}}
         );
     }
     if (const auto mark = mark_of(lane, slot))
         record.marks = headers_.marks(mark->attempt, mark->reason);
-    // Never the writer's clock: the broker refuses, or deletes as too old, what it does not like.
-    record.timestamp_ms =
-        std::chrono::floor<std::chrono::milliseconds>(wall(now)).time_since_epoch().count();
     record.context = &slot;
     const auto taken = (*made)->publish(record);
     if (taken) {
@@ -381,7 +379,7 @@ Delivery::Sent Delivery::send(Path path, Lane& lane, Slot& slot, Clock::time_poi
         return Sent::taken;
     }
     if (taken.error().code() == Code::rejected) {
-        impossible_ = {event.id, 1, taken.error().origin(), taken.error().what()};
+        impossible_ = {event.identity.id, 1, taken.error().origin(), taken.error().what()};
         return Sent::impossible;
     }
     if (taken.error().code() == Code::not_found) {
@@ -429,17 +427,17 @@ void Delivery::park(Lane& lane, Slot& slot, outbox::ParkedEvent parked) {
     const auto& event = page.event_of(slot);
     const auto trace = trace_of(event);
     auto& told = page.parked.emplace_back();
-    told.event_id = event.event_id;
-    told.event_type = event.event_type;
+    told.event_id = event.identity.event_id;
+    told.event_type = event.identity.event_type;
     told.topic = event.topic;
     told.trace_id = trace ? telemetry::to_string(trace->trace_id) : std::string();
     told.error_class = parked.error_class;
     told.error = parked.error;
     if (parked.error_class.empty()) {
         told.error_class = "held";
-        lane.machine.park_behind(page.number, event.id, event.key);
+        lane.machine.park_behind(page.number, event.identity.id, event.key);
     } else {
-        dependencies_.metrics.failed(Failure::publish_error, event.event_type);
+        dependencies_.metrics.failed(Failure::publish_error, event.identity.event_type);
         lane.machine.park(page.number, std::move(parked), event.key);
     }
     settled(lane, slot);

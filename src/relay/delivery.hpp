@@ -1,7 +1,8 @@
 #pragma once
 
 #include "outbox/event.hpp"
-#include "outbox/record_format.hpp"
+#include "outbox/record_headers.hpp"
+#include "outbox/wire_format.hpp"
 #include "relay/batch_log.hpp"
 #include "relay/blockages.hpp"
 #include "relay/delays.hpp"
@@ -104,6 +105,7 @@ public:
         RefusalLog* refusals = nullptr;  ///< of all workers; may be none
         /// What else leaves this process of a lane must not leave any more; may be empty.
         std::function<void(LaneId)> lane_lost = nullptr;
+        const outbox::WireFormat* format = &outbox::txstream_format();
     };
 
     Delivery(Dependencies dependencies, Limits limits);

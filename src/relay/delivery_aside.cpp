@@ -186,7 +186,7 @@ bool Delivery::pump_queue(Lane& lane, KeyQueue& queue, Topic& topic, Clock::time
     if (topics_.is_given_up(topic, now) && !topics_.may_send(topic, now)) {
         if (must_wait(lane, slot)) return false;
         auto why = explain(topic, event);
-        park_first(lane, queue, {event.id, 1, topic.error, std::move(why)});
+        park_first(lane, queue, {event.identity.id, 1, topic.error, std::move(why)});
         return true;
     }
     switch (way_of(topic, now)) {

@@ -74,6 +74,7 @@ protected:
             loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t", blockages_
         };
         all.load = &load_;
+        all.format = format_;
         return all;
     }
     /// Another one, with two lanes, in place of the first.
@@ -99,6 +100,7 @@ protected:
         return limits;
     }
 
+    const outbox::WireFormat* format_ = &outbox::txstream_format();
     asio::io_context loop_;
     FakeKafka kafka_;
     telemetry::Registry registry_;

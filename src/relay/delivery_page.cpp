@@ -2,24 +2,29 @@
 
 #include "base/assert.hpp"
 
-#include <array>
+#include <algorithm>
 
 namespace txstream::relay {
 
 namespace {
 
 // Each view of an event, so that all of them can be moved.
-constexpr std::array kTexts{
-    &WireEvent::topic,
-    &WireEvent::key,
-    &WireEvent::value,
-    &WireEvent::event_id,
-    &WireEvent::event_type,
-    &WireEvent::aggregate_type,
-    &WireEvent::content_type,
-    &WireEvent::created_at_text,
-    &WireEvent::extra_headers,
-};
+template <class Move>
+void for_each_text(WireEvent& event, Move move) {
+    auto& who = event.identity;
+    for (auto* const text :
+         {&event.topic,
+          &event.key,
+          &event.value,
+          &event.content_type,
+          &event.created_at_text,
+          &event.extra_headers,
+          &who.event_id,
+          &who.event_type,
+          &who.aggregate_type,
+          &who.aggregate_id})
+        move(*text);
+}
 
 }  // namespace
 
@@ -31,18 +36,17 @@ void Delivery::Page::compact() {
         if (slot.state == EventState::settled) continue;
         kept.push_back(wire[slot.index]);
         slot.index = static_cast<std::uint32_t>(kept.size() - 1);
-        for (const auto text : kTexts) size += (kept.back().*text).size();
+        for_each_text(kept.back(), [&](std::string_view text) { size += text.size(); });
     }
     std::string texts;
     // So that it moves neither while it grows nor with its owner.
     texts.reserve(std::max<std::size_t>(size, sizeof(std::string)));
     for (auto& event : kept) {
-        for (const auto text : kTexts) {
-            auto& view = event.*text;
+        for_each_text(event, [&](std::string_view& view) {
             const auto at = texts.size();
             texts += view;
             view = std::string_view(texts).substr(at, view.size());
-        }
+        });
     }
     wire = std::move(kept);
     arena = std::move(texts);

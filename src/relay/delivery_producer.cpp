@@ -155,7 +155,7 @@ void Delivery::restart() {
             for (std::size_t i = page->first_fast; page->fast > 0; ++i) {
                 auto& slot = page->slots[i];
                 if (slot.state != EventState::fast) continue;
-                lane.tries.add(page->event_of(slot).id, reason);
+                lane.tries.add(page->event_of(slot).identity.id, reason);
                 take_back(lane, slot);
             }
             if (std::exchange(page->lost, 0U) > 0) trace(*page, send_error_);
@@ -189,7 +189,7 @@ void Delivery::end_careful(DelayReason reason) {
             auto& first = *queue->events.front();
             if (first.state != EventState::careful) continue;
             ++unknown;
-            lane.tries.add(first.page->event_of(first).id, reason);
+            lane.tries.add(first.page->event_of(first).identity.id, reason);
             back_aside(lane, first);
         }
     }
@@ -222,7 +222,7 @@ void Delivery::count_retried(unsigned retry) {
     for (const auto& [id, lane] : lanes_) {
         for (const auto& page : lane.pages) {
             if (page->open > 0 && page->next > 0)
-                by_type[page->wire.front().event_type] += page->open;
+                by_type[page->wire.front().identity.event_type] += page->open;
         }
     }
     for (const auto& [type, events] : by_type) dependencies_.metrics.retried(retry, type, events);

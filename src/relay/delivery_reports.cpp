@@ -86,10 +86,10 @@ void Delivery::on_acknowledged(
     auto& page = *slot.page;
     const auto& event = page.event_of(slot);
     page.note(event.topic, report.partition, report.offset);
-    const auto age = outbox::plausible_age(event.created_at, wall(now));
+    const auto age = outbox::plausible_age(event.identity.created_at, wall(now));
     page.tally.published(
         event.topic,
-        event.event_type,
+        event.identity.event_type,
         seconds(now - page.handed_over_at),
         age ? std::optional(seconds(*age)) : std::nullopt
     );
@@ -104,7 +104,7 @@ void Delivery::on_acknowledged(
              {"lane", lane.machine.lane().value()}}
         );
     }
-    if (!lane.tries.empty()) lane.tries.forget(event.id);
+    if (!lane.tries.empty()) lane.tries.forget(event.identity.id);
     if (path == Path::fast) {
         --page.fast;
         --lane.fast;
@@ -133,7 +133,7 @@ void Delivery::on_refused(
     const auto& one = path == Path::fast ? fast_ : careful_;
     one->refused(report.error, event.topic, event.bytes(), refused);
     topics_.refused(topic, report.error, refused, now);
-    lane.tries.add(event.id, refused > 1 ? kBatchRefused : kRecordRefused);
+    lane.tries.add(event.identity.id, refused > 1 ? kBatchRefused : kRecordRefused);
     const auto why = [&] { return one->explain(report.error, event.topic, event.bytes()); };
     note_refusal({.refused = 1}, event, report.error, why, now);
     if (path == Path::fast) {
@@ -147,18 +147,18 @@ void Delivery::on_refused(
     auto& queue = *lane.aside.find(event.key)->second;
     ++slot.attempts;
     if (report.outcome == Outcome::refused_for_now && slot.attempts < limits_.attempts_max) {
-        dependencies_.metrics.failed(Failure::publish_error, event.event_type);
-        dependencies_.metrics.retried(slot.attempts + 1U, event.event_type);
+        dependencies_.metrics.failed(Failure::publish_error, event.identity.event_type);
+        dependencies_.metrics.retried(slot.attempts + 1U, event.identity.event_type);
         queue.retry_at = now + limits_.refused_retry_delay;
         return back_aside(lane, slot);
     }
     off_careful_path(slot);
-    park_first(lane, queue, {event.id, slot.attempts, std::string(report.error), why()});
+    park_first(lane, queue, {event.identity.id, slot.attempts, std::string(report.error), why()});
 }
 
 void Delivery::on_topic_refused(Path path, Lane& lane, Slot& slot, std::string_view error) {
     const auto& event = slot.page->event_of(slot);
-    lane.tries.add(event.id, header_word(Blockage::topic_refused));
+    lane.tries.add(event.identity.id, header_word(Blockage::topic_refused));
     close_topic(topic_of(event), event, error);
     if (path == Path::fast) {
         explained();
@@ -176,7 +176,7 @@ void Delivery::on_retryable(Path path, Lane& lane, Slot& slot, const Report& rep
     const bool is_purged = report.error.starts_with(kPurged);
     if (report.error != kNeverSent) {
         const auto reason = is_purged ? kProducerRestart : header_word(Blockage::kafka_unavailable);
-        lane.tries.add(event.id, reason);
+        lane.tries.add(event.identity.id, reason);
         dependencies_.metrics.resent(Resent::unknown, reason, 1);
     }
     if (!is_purged) {
@@ -211,7 +211,7 @@ void Delivery::explained() {
 void Delivery::close_topic(Topic& topic, const WireEvent& event, std::string_view error) {
     const auto now = Clock::now();
     const bool is_news = topics_.closed(topic, error, now);
-    dependencies_.metrics.failed(Failure::publish_error, event.event_type);
+    dependencies_.metrics.failed(Failure::publish_error, event.identity.event_type);
     const auto why = [&] {
         const auto& any = careful_ ? careful_ : fast_;
         return any ? any->explain(error, event.topic, event.bytes()) : std::string(error);
@@ -239,7 +239,7 @@ void Delivery::note_refusal(
         [&] {
             const auto trace = trace_of(event);
             return RefusalLog::Example{
-                std::string(event.event_id),
+                std::string(event.identity.event_id),
                 trace ? telemetry::to_string(trace->trace_id) : std::string(),
                 std::string(event.topic),
                 std::string(error),

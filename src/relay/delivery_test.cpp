@@ -1,4 +1,5 @@
 #include "relay/delivery_fixture.hpp"
+#include "tests/support/cloud_events.hpp"
 
 namespace txstream::relay {
 namespace {
@@ -30,6 +31,47 @@ TEST_F(DeliveryTest, AnEventThatTheProducerCannotTakeIsParkedAndTheNextGoes) {
     read(2, {"c"});
     hand_over();
     EXPECT_EQ(kafka_.keys(), Keys{"c"});
+}
+
+// A page that is set aside is made smaller: it keeps each text of what waits.
+TEST_F(DeliveryTest, RecordsHaveTheFormOfTheFormatAlsoWhenTheyHaveWaited) {
+    const tests::CloudEvents cloud_events;
+    const auto headers_of = [](const std::string& id, const std::string& key) {
+        return "ce_specversion=1.0;ce_id=11111111-1111-1111-0000-0000000000" + id +
+               ";ce_source=/outbox/Test;ce_type=Tested;ce_subject=" + key +
+               ";ce_time=2023-11-14T22:13:20Z;content-type=application/json;";
+    };
+    format_ = &cloud_events;
+    make([](auto&) {});
+    auto& delivery = *made_;
+    std::vector<tests::FakeEvent> events(3);
+    for (std::int16_t i = 0; i < 3; ++i) {
+        auto& event = events[std::size_t(i)];
+        event.id = 10 + i;
+        event.lane = 1;
+        event.aggregate_id = "order-" + std::to_string(i);
+        event.payload = std::to_string(i);
+    }
+    events[1].topic = "closed";
+    add_page(delivery, 1, events, snapshot(20));
+    ASSERT_TRUE(gate_.may_send(Delivery::Clock::now()));
+    delivery.pump();
+    ASSERT_EQ(kafka_.keys(), (Keys{"order-0", "order-1", "order-2"}));
+    EXPECT_EQ(kafka_.sent[0].value, "0");
+    EXPECT_EQ(kafka_.sent[0].headers, headers_of("10", "order-0"));
+    kafka_.report_each([](const FakeKafka::Sent& one) {
+        using Verdict = std::pair<Outcome, std::string_view>;
+        return one.topic == "closed" ? Verdict(Outcome::refused_topic, "TOPIC_AUTHORIZATION_FAILED")
+                                     : Verdict(Outcome::acknowledged, "");
+    });
+    delivery.pump();
+    ASSERT_EQ(kafka_.careful.keys(), Keys{"order-1"});
+    kafka_.careful.report(Outcome::refused_topic, "TOPIC_AUTHORIZATION_FAILED");
+    delivery.pump();
+    ASSERT_EQ(kafka_.careful.keys(), Keys{"order-1"});
+    const auto& late = kafka_.careful.sent[0];
+    EXPECT_EQ(late.value, "1");
+    EXPECT_EQ(late.headers, headers_of("11", "order-1"));
 }
 
 TEST_F(DeliveryTest, AFullProducerIsNoFailureAndTheRestGoesAfterAReport) {

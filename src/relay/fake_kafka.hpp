@@ -32,6 +32,8 @@ struct FakeKafkaSide {
         std::string key;
         void* context;
         std::string marks;  ///< attempt and reason; empty: none
+        std::string value{};
+        std::string headers{};  ///< names and values
     };
     std::vector<Sent> sent;          ///< and not reported
     std::vector<std::string> calls;  ///< keys that were taken, and the boundaries of batches
@@ -105,8 +107,16 @@ public:
         std::string marks;
         for (const auto& mark : record.marks)
             marks.append(marks.empty() ? "" : " ").append(mark.value);
+        std::string headers;
+        for (const auto& header : record.headers)
+            headers.append(header.name).append("=").append(header.value).append(";");
         side_.sent.push_back(
-            {std::string(record.topic), std::string(record.key), record.context, std::move(marks)}
+            {std::string(record.topic),
+             std::string(record.key),
+             record.context,
+             std::move(marks),
+             std::string(record.value),
+             std::move(headers)}
         );
         side_.calls.push_back(std::string(record.key));
         return {};

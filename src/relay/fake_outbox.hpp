@@ -229,12 +229,12 @@ public:
         outbox::LaneProgress lane,
         std::vector<outbox::ParkedEvent> events,
         outbox::Publication,
-        outbox::DeadLetter form,
+        outbox::LetterForm form,
         Deadline
     ) override {
         TXS_CO_CHECK(answer());
         if (cannot_park.contains(lane.lane.value()) &&
-            (form == outbox::DeadLetter::whole || cannot_park.at(lane.lane.value()))) {
+            (form == outbox::LetterForm::whole || cannot_park.at(lane.lane.value()))) {
             ++refused_parks;
             co_return fail(Code::rejected, "a trigger says no", "P0001");
         }

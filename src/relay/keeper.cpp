@@ -369,9 +369,9 @@ Task<Result<>> Keeper::park() {
 }
 
 Task<Result<bool>> Keeper::park(const LaneMachine::Acknowledgement& one) {
-    using outbox::DeadLetter;
+    using outbox::LetterForm;
     auto whole = co_await lanes_.park(
-        one.progress, one.parked, one.publication, DeadLetter::whole, deadline()
+        one.progress, one.parked, one.publication, LetterForm::whole, deadline()
     );
     if (whole || whole.error().retryable() || !lanes_.is_open()) co_return whole;
     // Something in it cannot be stored there. Then at least its key must be held.
@@ -380,7 +380,7 @@ Task<Result<bool>> Keeper::park(const LaneMachine::Acknowledgement& one) {
         event.error += "; its content could not be copied and is in txstream.outbox only (" +
                        whole.error().what() + ")";
     co_return co_await lanes_.park(
-        one.progress, std::move(parked), one.publication, DeadLetter::bare, deadline()
+        one.progress, std::move(parked), one.publication, LetterForm::bare, deadline()
     );
 }
 

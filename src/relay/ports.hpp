@@ -6,8 +6,9 @@
 #include "outbox/event.hpp"
 #include "outbox/lane_store.hpp"
 #include "outbox/reader.hpp"
-#include "outbox/record_format.hpp"
+#include "outbox/record_headers.hpp"
 #include "outbox/snapshot.hpp"
+#include "outbox/wire_event.hpp"
 #include "runtime/deadline.hpp"
 #include "runtime/task.hpp"
 
@@ -83,7 +84,7 @@ public:
         outbox::LaneProgress lane,
         std::vector<outbox::ParkedEvent> parked,
         outbox::Publication publication,
-        outbox::DeadLetter form,
+        outbox::LetterForm form,
         Deadline deadline
     ) = 0;
     virtual Task<Result<outbox::Decisions>> decisions(

@@ -16,7 +16,7 @@ constexpr std::string_view kComponent = "relay";
 }  // namespace
 
 Replay::Replay(Dependencies dependencies, Limits limits)
-    : dependencies_(std::move(dependencies)), limits_(limits) {
+    : dependencies_(std::move(dependencies)), limits_(limits), headers_(*dependencies_.format) {
 }
 
 Replay::~Replay() = default;
@@ -206,7 +206,12 @@ void Replay::fill(std::vector<Part> parts, const outbox::Letters& letters) {
     }
     batch_->open = which.size();
     outbox::append_wire_events(
-        letters.events, which, dependencies_.topic, batch_->arena, batch_->wire
+        *dependencies_.format,
+        letters.events,
+        which,
+        dependencies_.topic,
+        batch_->arena,
+        batch_->wire
     );
 }
 
@@ -219,7 +224,7 @@ Task<Result<>> Replay::settle(LaneKeeper& lanes, Deadline deadline) {
         const auto& part = batch_->parts[letter.part];
         if (!is_ours(part) || !letter.is_settled()) continue;
         which.insert(part.work.key.lane);
-        const std::string event_id(batch_->wire[i].event_id);
+        const std::string event_id(batch_->wire[i].identity.event_id);
         settled.push_back({letter.id, event_id, letter.attempts, letter.error_class, letter.error});
         if (!letter.error_class.empty()) ++parked;
     }

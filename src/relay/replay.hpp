@@ -54,6 +54,7 @@ public:
         const Metrics& metrics;
         runtime::Wakeup& keeper;
         std::string topic;  ///< for events without their own
+        const outbox::WireFormat* format = &outbox::txstream_format();
     };
 
     Replay(Dependencies dependencies, Limits limits);

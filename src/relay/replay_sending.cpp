@@ -1,6 +1,7 @@
 // Replay: the letters' way to Kafka.
 
 #include "base/assert.hpp"
+#include "relay/detail/record.hpp"
 #include "relay/detail/replay_batch.hpp"
 #include "relay/replay.hpp"
 #include "runtime/clock.hpp"
@@ -119,8 +120,7 @@ void Replay::pump_careful(Clock::time_point now) {
 
 // True, and not in flight: it cannot be sent.
 bool Replay::send(Letter& letter, Clock::time_point now) {
-    const auto place = static_cast<std::size_t>(&letter - batch_->letters.data());
-    const auto& event = batch_->wire[place];
+    const auto& event = batch_->event_of(letter);
     if (!dependencies_.delivery.may_publish(batch_->parts[letter.part].work.key.lane, now))
         return false;
     if (event.oversize > 0) {
@@ -129,16 +129,8 @@ bool Replay::send(Letter& letter, Clock::time_point now) {
         failed(letter, kTooLarge, publisher_->explain(kTooLarge, event.topic, event.oversize), 1);
         return true;
     }
-    Record record;
-    record.topic = event.topic;
-    record.key = event.key;
-    record.value = event.value;
-    record.is_tombstone = event.is_tombstone;
-    record.headers = headers_.of(event);
+    auto record = record_of(event, headers_, runtime::WallClock::now());
     record.marks = RecordHeaders::replayed();
-    record.timestamp_ms = std::chrono::floor<std::chrono::milliseconds>(runtime::WallClock::now())
-                              .time_since_epoch()
-                              .count();
     record.context = &letter;
     const auto taken = publisher_->publish(record);
     if (taken) {
@@ -187,8 +179,7 @@ void Replay::on_reports(std::span<const Report> reports) {
                 on_refused(letter, report, refused);
                 break;
             case Outcome::refused_topic: {
-                const auto place = static_cast<std::size_t>(&letter - batch_->letters.data());
-                const auto& event = batch_->wire[place];
+                const auto& event = batch_->event_of(letter);
                 failed(
                     letter,
                     report.error,
@@ -219,8 +210,7 @@ void Replay::on_reports(std::span<const Report> reports) {
 }
 
 void Replay::on_refused(Letter& letter, const Report& report, std::size_t refused) {
-    const auto place = static_cast<std::size_t>(&letter - batch_->letters.data());
-    const auto& event = batch_->wire[place];
+    const auto& event = batch_->event_of(letter);
     publisher_->refused(report.error, event.topic, event.bytes(), refused);
     const bool was_careful = batch_->is_careful && path_ == Path::careful;
     batch_->is_careful = true;

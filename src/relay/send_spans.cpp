@@ -62,7 +62,7 @@ void SendSpans::record(const Page& page, PageLinks& links) {
     span.set(semconv::kMessagingMessageCount, static_cast<std::int64_t>(page.count));
     if (page.count == 1 && page.events.size() == 1) {
         const auto& event = page.events.front();
-        span.set(semconv::kMessagingMessageId, event.event_id);
+        span.set(semconv::kMessagingMessageId, event.identity.event_id);
         span.set(semconv::kMessagingKafkaKey, event.key);
         if (page.partition) span.set(semconv::kMessagingKafkaOffset, page.offset);
     }

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "outbox/record_format.hpp"
+#include "outbox/record_headers.hpp"
+#include "outbox/wire_event.hpp"
 #include "telemetry/tracer.hpp"
 
 #include <chrono>

@@ -36,11 +36,18 @@ Worker::Worker(
            std::move(options.tracing),
            options.seed,
            options.refusals,
-           [this](LaneId lane) { replay_.lose(lane); }},
+           [this](LaneId lane) { replay_.lose(lane); },
+           options.format},
           options.delivery
       ),
       replay_(
-          {executor, ports.publisher, delivery_, metrics, keeper_wakeup_, std::move(options.topic)},
+          {executor,
+           ports.publisher,
+           delivery_,
+           metrics,
+           keeper_wakeup_,
+           std::move(options.topic),
+           options.format},
           options.replay
       ),
       reader_(

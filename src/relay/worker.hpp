@@ -21,6 +21,7 @@ struct WorkerOptions {
     /// Of what is random: the jitter of polls, claims and pauses. Workers must not do it in step.
     std::uint64_t seed = 0;
     RefusalLog* refusals = nullptr;  ///< of all workers
+    const outbox::WireFormat* format = &outbox::txstream_format();
 };
 
 /// Publishes some of the lanes: a reader, a keeper, and the delivery between them, on one thread.

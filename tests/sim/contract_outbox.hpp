@@ -115,7 +115,7 @@ protected:
         auto told = publication(*found, letters.front().id, target);
         told.events = 0;
         EXPECT_TRUE(world.run(
-            keeper.park(to(*found, target), letters, told, outbox::DeadLetter::whole, soon())
+            keeper.park(to(*found, target), letters, told, outbox::LetterForm::whole, soon())
         ));
     }
     std::vector<outbox::LaneKey> decided(relay::LaneKeeper& keeper) {
@@ -128,7 +128,9 @@ protected:
         relay::LaneKeeper& keeper, LaneId lane, const outbox::Letters& letters, std::size_t which
     ) {
         const auto event = letters.events.at(which);
-        const outbox::SettledLetter one{event.id, std::string(std::string_view(event.event_id)), 0, {}, {}};
+        const outbox::SettledLetter one{
+            event.id, std::string(std::string_view(event.event_id)), 0, {}, {}
+        };
         return world.run(keeper.settle({lane}, {one}, soon()));
     }
 
@@ -241,7 +243,7 @@ TYPED_TEST_P(OutboxContract, AFormerOwnerChangesNothing) {
     );
     const outbox::ParkedEvent letter{place, 1, "TEST", "a test"};
     EXPECT_FALSE(this->world.run(
-        one->park(this->to(*found, target), {letter}, told, outbox::DeadLetter::whole, this->soon())
+        one->park(this->to(*found, target), {letter}, told, outbox::LetterForm::whole, this->soon())
     ));
     this->world.run(two->release(this->soon()));
     auto three = this->world.keeper("three");
@@ -263,7 +265,7 @@ TYPED_TEST_P(OutboxContract, AParkedEventHoldsItsKeyForTheNextOwner) {
     auto told = this->publication(*found, place, target);
     told.events = 0;
     EXPECT_TRUE(this->world.run(
-        one->park(this->to(*found, target), {letter}, told, outbox::DeadLetter::whole, this->soon())
+        one->park(this->to(*found, target), {letter}, told, outbox::LetterForm::whole, this->soon())
     ));
     this->world.run(one->release(this->soon()));
     auto two = this->world.keeper("two");
@@ -347,7 +349,8 @@ TYPED_TEST_P(OutboxContract, ALetterThatIsParkedAgainStopsItsKey) {
 
 TYPED_TEST_P(OutboxContract, LettersKeepToTheirLimits) {
     typename TestFixture::Ids ids;
-    for (int i = 0; i < 4; ++i) ids.push_back(this->write("a", "\"" + std::string(100, 'x') + "\""));
+    for (int i = 0; i < 4; ++i)
+        ids.push_back(this->write("a", "\"" + std::string(100, 'x') + "\""));
     auto one = this->world.keeper("one");
     this->park(*one, this->claim(*one), ids);
     this->world.decide(ids[0], false);

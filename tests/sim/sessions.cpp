@@ -305,7 +305,7 @@ public:
         outbox::LaneProgress lane,
         std::vector<outbox::ParkedEvent> parked,
         outbox::Publication,
-        outbox::DeadLetter,
+        outbox::LetterForm,
         Deadline deadline
     ) override {
         return run<bool>("parking", Kind::writes, deadline, [=, owner = owner_](Postgres& it) {

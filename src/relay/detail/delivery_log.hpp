@@ -14,7 +14,7 @@ inline void log_event(
 ) {
     const auto trace = trace_of(event);
     const auto trace_id = trace ? telemetry::to_string(trace->trace_id) : std::string();
-    std::vector<log::Field> fields{{"event_id", event.event_id}};
+    std::vector<log::Field> fields{{"event_id", event.identity.event_id}};
     fields.insert(fields.end(), more);
     if (trace) fields.emplace_back("trace_id", trace_id);
     log::write(level, "relay", message, fields);

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "outbox/progress.hpp"
-#include "outbox/record_format.hpp"
+#include "outbox/wire_event.hpp"
 #include "relay/delivery.hpp"
 
 #include <algorithm>

@@ -54,6 +54,9 @@ struct Replay::Batch {
     bool is_careful = false;
     Clock::time_point in_flight_since{};
 
+    const WireEvent& event_of(const Letter& letter) const {
+        return wire[static_cast<std::size_t>(&letter - letters.data())];
+    }
     void settle(Letter& letter, Letter::State state) {
         if (letter.state == Letter::State::in_flight) --in_flight;
         if (letter.state == Letter::State::in_flight || letter.state == Letter::State::waiting)

@@ -1,5 +1,8 @@
-#include "outbox/record_format.hpp"
+#include "outbox/wire_format.hpp"
 
+#include "outbox/record_headers.hpp"
+#include "outbox/wire_event.hpp"
+#include "tests/support/cloud_events.hpp"
 #include "tests/support/fake_rows.hpp"
 
 #include <gtest/gtest.h>
@@ -23,10 +26,11 @@ struct Wire {
     std::string arena;
     std::vector<WireEvent> records;
 
-    explicit Wire(const std::vector<FakeEvent>& fakes) : events(tests::fake_events(fakes)) {
+    explicit Wire(const std::vector<FakeEvent>& fakes, const WireFormat& format = txstream_format())
+        : events(tests::fake_events(fakes)) {
         std::vector<std::uint32_t> all(events.size());
         std::iota(all.begin(), all.end(), 0U);
-        append_wire_events(events, all, "txstream.events", arena, records);
+        append_wire_events(format, events, all, "txstream.events", arena, records);
     }
 };
 
@@ -37,7 +41,7 @@ std::string text_of(std::span<const Header> headers) {
     return text;
 }
 
-TEST(RecordFormatTest, TheEnvelopeIsTheOneOfTheEarlierSystem) {
+TEST(WireFormatTest, TheEnvelopeIsTheOneOfTheEarlierSystem) {
     const Wire wire(
         {{.id = 7,
           .aggregate_id = "order-1",
@@ -62,7 +66,38 @@ TEST(RecordFormatTest, TheEnvelopeIsTheOneOfTheEarlierSystem) {
     );
 }
 
-TEST(RecordFormatTest, OnlyAMarkedRecordHasTheHeadersThatSayWhyItIsLate) {
+TEST(WireFormatTest, AnotherFormatSaysTheSameInItsOwnWords) {
+    const tests::CloudEvents format;
+    const Wire wire(
+        {{.id = 7,
+          .aggregate_id = "order-\"1\"",
+          .event_type = "OrderCreated",
+          .key = "customer-2",
+          .payload = R"({"a":1})",
+          .headers = R"({"ce_id":"forged","event_type":"a writer's own","half":"\ud83d"})"},
+         {.id = 8, .payload = std::nullopt, .headers = R"({"\u0061":"b"})"}},
+        format
+    );
+    const auto& record = wire.records.at(0);
+    EXPECT_EQ(record.value, R"({"a":1})");
+    EXPECT_EQ(record.key, "customer-2");
+    EXPECT_EQ(record.identity.id, EventSeq(7, 3));
+    EXPECT_EQ(record.identity.event_id, "11111111-1111-1111-0000-000000000007");
+    EXPECT_EQ(record.identity.aggregate_id, "order-\"1\"");
+    RecordHeaders headers(format);
+    EXPECT_EQ(
+        text_of(headers.of(record)),
+        "ce_specversion=1.0;ce_id=11111111-1111-1111-0000-000000000007;ce_source=/outbox/Test;"
+        "ce_type=OrderCreated;ce_subject=order-\"1\";ce_time=2023-11-14T22:13:20Z;"
+        "content-type=application/json;event_type=a writer's own;"
+        R"(txstream-missing-headers=["ce_id","half"];)"
+    );
+    EXPECT_TRUE(wire.records.at(1).is_tombstone);
+    const auto second = text_of(headers.of(wire.records.at(1)));
+    EXPECT_TRUE(second.ends_with("content-type=application/json;a=b;")) << second;
+}
+
+TEST(WireFormatTest, OnlyAMarkedRecordHasTheHeadersThatSayWhyItIsLate) {
     const Wire wire({{.headers = R"({"txstream-attempt":"9"})"}});
     RecordHeaders headers;
     const auto own = text_of(headers.of(wire.records[0]));
@@ -74,7 +109,7 @@ TEST(RecordFormatTest, OnlyAMarkedRecordHasTheHeadersThatSayWhyItIsLate) {
     EXPECT_EQ(text_of(headers.of(wire.records[0])), own);
 }
 
-TEST(RecordFormatTest, ATimeThatRfc3339CannotExpressIsLeftOut) {
+TEST(WireFormatTest, ATimeThatRfc3339CannotExpressIsLeftOut) {
     constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
     constexpr auto kMin = std::numeric_limits<std::int64_t>::min();
     constexpr std::int64_t kPostgresEpoch = 946'684'800'000'000;
@@ -113,7 +148,7 @@ TEST(PlausibleAgeTest, AWrongClockIsNoAge) {
         EXPECT_FALSE(plausible_age(time, now));
 }
 
-TEST(RecordFormatTest, NamesAreEscapedAndUtf8GoesThrough) {
+TEST(WireFormatTest, NamesAreEscapedAndUtf8GoesThrough) {
     const Wire wire({{.aggregate_id = "São \"x\"\n", .payload = "\"São Paulo\""}});
     EXPECT_NE(
         wire.records[0].value.find(R"("aggregate_id":"São \"x\"\n")"), std::string_view::npos
@@ -121,7 +156,7 @@ TEST(RecordFormatTest, NamesAreEscapedAndUtf8GoesThrough) {
     EXPECT_NE(wire.records[0].value.find(R"("event_data":"São Paulo")"), std::string_view::npos);
 }
 
-TEST(RecordFormatTest, BytesTravelAsTheyAreAndNoPayloadIsATombstone) {
+TEST(WireFormatTest, BytesTravelAsTheyAreAndNoPayloadIsATombstone) {
     const std::string bytes("\x00\xff\x10", 3);
     const Wire wire(
         {{.id = 1, .payload_bytes = bytes, .content_type = "application/avro"},
@@ -133,13 +168,13 @@ TEST(RecordFormatTest, BytesTravelAsTheyAreAndNoPayloadIsATombstone) {
     EXPECT_TRUE(wire.records[1].is_tombstone);
 }
 
-TEST(RecordFormatTest, AnEventsOwnTopicAndKeyWin) {
+TEST(WireFormatTest, AnEventsOwnTopicAndKeyWin) {
     const Wire wire({{.aggregate_id = "a", .topic = "elsewhere", .key = "k"}});
     EXPECT_EQ(wire.records[0].topic, "elsewhere");
     EXPECT_EQ(wire.records[0].key, "k");
 }
 
-TEST(RecordFormatTest, OwnHeadersFollowOursAndCannotReplaceThem) {
+TEST(WireFormatTest, OwnHeadersFollowOursAndCannotReplaceThem) {
     const Wire wire({{.headers = R"({"z":"1","event_id":"forged","a":5,"o":{"x":[1]}})"}});
     RecordHeaders headers;
     const auto text = text_of(headers.of(wire.records[0]));
@@ -148,7 +183,7 @@ TEST(RecordFormatTest, OwnHeadersFollowOursAndCannotReplaceThem) {
     EXPECT_EQ(text.find("forged"), std::string::npos);
 }
 
-TEST(RecordFormatTest, ValuesOfOwnHeadersThatAreNoTextsArriveAsTheirJson) {
+TEST(WireFormatTest, ValuesOfOwnHeadersThatAreNoTextsArriveAsTheirJson) {
     const Wire wire(
         {{.headers = R"({"n": 12345678901234567890123, "f":1.50, "n":[true,null] , "s":"\u00e9"})"}}
     );
@@ -157,7 +192,7 @@ TEST(RecordFormatTest, ValuesOfOwnHeadersThatAreNoTextsArriveAsTheirJson) {
     EXPECT_TRUE(text.ends_with("n=12345678901234567890123;f=1.50;n=[true,null];s=\u00e9;")) << text;
 }
 
-TEST(RecordFormatTest, OneHeaderThatCannotBeSentIsNamedAndTheOthersArrive) {
+TEST(WireFormatTest, OneHeaderThatCannotBeSentIsNamedAndTheOthersArrive) {
     const std::string deep = std::string(500, '[') + std::string(500, ']');
     const std::vector<std::pair<std::string, std::string>> cases{
         {R"({"a":"1","half":"\ud83d","z":"2"})", R"(a=1;z=2;txstream-missing-headers=["half"];)"},
@@ -179,12 +214,12 @@ TEST(RecordFormatTest, OneHeaderThatCannotBeSentIsNamedAndTheOthersArrive) {
     }
 }
 
-TEST(RecordFormatTest, MetadataThatIsNullIsNone) {
+TEST(WireFormatTest, MetadataThatIsNullIsNone) {
     const Wire wire({{.metadata = "null"}});
     EXPECT_EQ(wire.records[0].value.find("event_metadata"), std::string_view::npos);
 }
 
-TEST(RecordFormatTest, EachEventHasItsOwnHeadersOnly) {
+TEST(WireFormatTest, EachEventHasItsOwnHeadersOnly) {
     const Wire wire({{.headers = R"({"a":"1"})"}, {.headers = R"({"b":"2","c":"3"})"}, {}});
     RecordHeaders headers;
     const std::vector<std::string> own{"a=1;", "b=2;c=3;", ""};
@@ -195,7 +230,7 @@ TEST(RecordFormatTest, EachEventHasItsOwnHeadersOnly) {
 }
 
 // Names of characters that take the most room in JSON.
-TEST(RecordFormatTest, ManyEventsStayWhereTheyWereWritten) {
+TEST(WireFormatTest, ManyEventsStayWhereTheyWereWritten) {
     std::vector<FakeEvent> fakes;
     for (int i = 0; i < 2000; ++i) {
         fakes.push_back(
@@ -208,7 +243,7 @@ TEST(RecordFormatTest, ManyEventsStayWhereTheyWereWritten) {
         EXPECT_TRUE(record.value.starts_with("{\"event_id\":\"11111111-"));
 }
 
-TEST(RecordFormatTest, TheTraceOfAnEventArrivesAsItWasStored) {
+TEST(WireFormatTest, TheTraceOfAnEventArrivesAsItWasStored) {
     constexpr std::string_view kParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     const auto stored = [&](std::string_view parent) {
         return R"({"traceparent":")" + std::string(parent) + R"(","tracestate":"a=\"1\",b=2"})";
