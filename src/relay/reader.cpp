@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::string_view kComponent = "relay";
 constexpr auto kForever = Deadline::Clock::time_point::max();
-// A worker spends at most a tenth of its time in polls: on a busy server, where they take longer,
+// A worker spends at most a quarter of its time in polls: on a busy server, where they take longer,
 // they become rarer and find more.
-constexpr int kPauseOfPoll = 9;
+constexpr int kPauseOfPoll = 3;
 constexpr std::chrono::milliseconds kReconnectMin{100};
 constexpr std::chrono::milliseconds kReconnectMax{5000};
 // The lanes asked for may have no event for a long way: a page ends after so many ids, and after
