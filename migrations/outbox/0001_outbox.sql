@@ -186,6 +186,8 @@ CREATE TABLE txstream.dead_letters (
     attempts         integer     NOT NULL,
     error_class      text        NOT NULL,
     error            text        NOT NULL,
+    -- Its fault is its topic's, which takes nothing: it is sent by itself when the topic takes records again.
+    waits            boolean     NOT NULL DEFAULT false,
     first_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_attempt_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- An operator has decided about it, and the owner of its lane has not carried that out: what is replaying is to be sent,
@@ -203,11 +205,26 @@ CREATE INDEX dead_letters_decided ON txstream.dead_letters (lane, id, xid) WHERE
 -- entry has a limit, and the last resort must not be able to fail.
 CREATE INDEX dead_letters_of_key ON txstream.dead_letters (lane, hashtextextended(key, 0), id, xid)
     WHERE state IN ('parked', 'replaying');
+-- What is sent when its topic takes records again, by topic; of each lane the first.
+CREATE INDEX dead_letters_for_topic ON txstream.dead_letters (coalesce(topic, ''), lane, id, xid)
+    WHERE waits AND state = 'parked';
 -- Causes first: one probe for each, however many events it has, and the newest of a cause without a sort. Its texts have
 -- limits (topic and event_type where they are written, error_class in the relay), so no entry is too large. The topic itself
 -- lets the events of a cause be counted in the index alone.
 CREATE INDEX dead_letters_by_cause ON txstream.dead_letters (error_class, event_type, coalesce(topic, ''), state, id, xid)
     INCLUDE (topic);
+
+-- What is not to be sent until an operator says so: everything, a topic, or a key. Relays look each second.
+CREATE TABLE txstream.pauses (
+    id        bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY (CACHE 1),
+    scope     text        NOT NULL CHECK (scope IN ('everything', 'topic', 'key')),
+    name      text        NOT NULL CHECK (octet_length(name) <= 4096 AND (name = '') = (scope = 'everything')),
+    reason    text        NOT NULL CHECK (reason <> '' AND octet_length(reason) <= 2000),
+    paused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    paused_by text        NOT NULL CHECK (paused_by <> '' AND octet_length(paused_by) <= 512)
+);
+-- Once. A key may be too long for an index entry; its hash is not.
+CREATE UNIQUE INDEX pauses_once ON txstream.pauses (scope, md5(name));
 
 -- What operators did: one row for each transaction that changed something, written in that transaction. Append-only: no role may
 -- change or delete a row. Nobody may write `at` and `login`, so a program cannot sign with another login's name.
@@ -455,7 +472,7 @@ GRANT USAGE ON SCHEMA txstream TO txstream_writer, txstream_relay, txstream_read
 -- No xid, no id, no event_id of others to read: a writer appends and does nothing else.
 GRANT INSERT (event_id, aggregate_type, aggregate_id, event_type, topic, key, payload, payload_bytes, content_type,
               metadata, headers, created_at), SELECT (event_id) ON txstream.outbox TO txstream_writer;
-GRANT SELECT ON txstream.outbox, txstream.leases, txstream.lanes, txstream.positions, txstream.dead_letters,
+GRANT SELECT ON txstream.outbox, txstream.leases, txstream.lanes, txstream.positions, txstream.dead_letters, txstream.pauses,
     txstream.lane_positions, txstream.events, txstream.outbox_compat, txstream.instance, txstream.members, txstream.history, txstream.audit,
     txstream.schema_migrations
     TO txstream_relay, txstream_reader, txstream_operator;
@@ -465,6 +482,7 @@ GRANT UPDATE (refused_at, refused_why) ON txstream.instance TO txstream_relay;
 GRANT INSERT, UPDATE ON txstream.dead_letters TO txstream_relay;
 -- An operator decides what becomes of a dead letter, and says so; what is in it stays as it was written.
 GRANT UPDATE (state, decided, resolved_by, resolved_at, resolved_reason) ON txstream.dead_letters TO txstream_operator;
+GRANT INSERT (scope, name, reason, paused_by), DELETE ON txstream.pauses TO txstream_operator;
 GRANT INSERT (actor, origin, action, target, reason, affected, result) ON txstream.audit TO txstream_operator;
 -- Merging replaces old rows by one.
 GRANT INSERT, UPDATE, DELETE ON txstream.positions TO txstream_relay;

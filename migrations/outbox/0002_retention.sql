@@ -102,7 +102,7 @@ END $$;
 
 -- Writers queue behind a lock that is waited for, so it is waited for briefly. Only the parent: whoever reads or writes the
 -- outbox locks it first, and an autovacuum of some partition is not in the way. Once it is held, the partitions themselves are
--- free, or it is given back soon.
+-- free, or it is released soon.
 CREATE FUNCTION txstream.lock_outbox() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

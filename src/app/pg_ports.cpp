@@ -159,6 +159,14 @@ public:
     ) override {
         return store_.settle(*session_, std::move(lanes), std::move(letters), deadline);
     }
+    Task<Result<std::vector<std::string>>> revive(
+        std::vector<LaneId> lanes, outbox::Revival which, Deadline deadline
+    ) override {
+        return store_.revive(*session_, std::move(lanes), std::move(which), deadline);
+    }
+    Task<Result<std::vector<outbox::Pause>>> pauses(Deadline deadline) override {
+        return store_.pauses(*session_, deadline);
+    }
     Task<Result<>> release(Deadline deadline) override {
         return store_.release(*session_, deadline);
     }

@@ -283,6 +283,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     worker.delivery.in_flight_bytes_max = relay.in_flight_bytes_max;
     worker.delivery.refused_retry_delay = relay.refused_retry_delay;
     worker.delivery.topics.retry_delay = relay.topic_retry_delay;
+    worker.replay.topic_retry_delay = relay.topic_retry_delay;
     worker.delivery.topics.patience = relay.topic_patience;
     worker.limits.lease = relay.lease;
     // What is larger by payload and metadata alone, no setting of a topic's lets through.

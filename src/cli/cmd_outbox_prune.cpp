@@ -54,7 +54,7 @@ std::string_view in_words(PartitionState::Kept kept) {
         case PartitionState::Kept::letter:
             return "stays: a dead letter of it waits";
         case PartitionState::Kept::always:
-            return "stays: events are kept for ever";
+            return "stays: events are kept forever";
     }
     return "";
 }
@@ -135,7 +135,7 @@ bool is_agreed(const Options& options, std::size_t partitions) {
 int prune(const Config& config, const Options& options) {
     const auto age = config.retention.events;
     if (age.count() == 0)
-        return report(Error(Code::invalid_input, "OUTBOX_RETENTION is 0: events are kept for ever")
+        return report(Error(Code::invalid_input, "OUTBOX_RETENTION is 0: events are kept forever")
         );
     if (!options.is_rehearsal && !options.is_confirmed && isatty(STDIN_FILENO) == 0)
         return report(Error(

@@ -126,7 +126,7 @@ void add_relays(CLI::App& line, const Globals& globals, Run& run) {
         lanes
     );
     add_look(
-        group(line, "relays", "Look at the relays"),
+        group(line, "relays", "Look at the relays, pause and resume them"),
         globals,
         run,
         {"list",

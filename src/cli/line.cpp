@@ -94,6 +94,7 @@ Line::Line()
     add_dead_letters_decide(line, globals_, run_);
     add_audit(line, globals_, run_);
     add_relays(line, globals_, run_);
+    add_relays_pause(line, globals_, run_);
     add_doctor(line, globals_, run_);
     add_healthcheck(line, globals_, run_);
     add_metrics(line, run_);

@@ -296,7 +296,7 @@ void add_unmeasured(const State& state, std::vector<Cause>& causes) {
 void add_behind(const State& state, std::vector<Cause>& causes) {
     const bool is_explained = std::ranges::any_of(causes, [](const auto& one) {
         return one.severity == Severity::bad || one.code == "topic_refused" ||
-               one.code == "cannot_park" || one.code == "breaker_open" ||
+               one.code == "paused" || one.code == "cannot_park" || one.code == "breaker_open" ||
                one.code == "lanes_being_claimed";
     });
     const auto numbers = numbers_of(state);
@@ -347,7 +347,7 @@ void add_behind(const State& state, std::vector<Cause>& causes) {
 void add_health(const State& state, std::vector<Cause>& causes) {
     const auto stops = [](const Cause& one) {
         return one.severity == Severity::bad || one.code == "topic_refused" ||
-               one.code == "cannot_park" || one.code == "relay_behind" ||
+               one.code == "paused" || one.code == "cannot_park" || one.code == "relay_behind" ||
                one.code == "breaker_open" ||
                (one.code == "breaker_half_open" && one.severity == Severity::warn) ||
                one.code == "lanes_being_claimed" || one.code == "backlog_unknown" ||

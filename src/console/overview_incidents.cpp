@@ -53,6 +53,7 @@ constexpr std::array kKinds{
         "An event's own topic did not exist or refused us; its keys waited"
     },
     Kind{"no_worker", Severity::bad, "No worker of a relay was alive"},
+    Kind{"paused", Severity::warn, "An operator had paused delivery"},
     Kind{"stalled", Severity::bad, "Events waited and none was published"},
     Kind{"breaker_open", Severity::warn, "The circuit breaker was open"},
     Kind{"lanes_unowned", Severity::warn, "Lanes had no owner"},

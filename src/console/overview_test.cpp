@@ -55,6 +55,13 @@ TEST(OverviewTest, EachBlockageHasASentenceWithItsCauseWhatIsSafeAndARemedy) {
          "",
          "kafka-topics.sh --bootstrap-server k1:9092,k2:9092 --create --topic refunds --partitions "
          "12"},
+        {"paused",
+         R"x(,"detail":"topic refunds (the consumer moves)")x",
+         Severity::warn,
+         "Delivery is paused for 3 min: topic refunds (the consumer moves). 41 events of 7 keys "
+         "wait; what is not paused flows.",
+         "",
+         "txstream relays pauses"},
         {"cannot_park",
          R"(,"lanes":[{"lane":9}])",
          Severity::warn,

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/strong.hpp"
 #include "outbox/letters.hpp"
+#include "outbox/pauses.hpp"
 #include "outbox/progress.hpp"
 #include "pg/connection.hpp"
 
@@ -105,6 +106,15 @@ public:
         std::vector<SettledLetter> letters,
         Deadline deadline
     );
+
+    /// Decides that letters which wait for their topics are sent, of those of these lanes that are
+    /// still the owner's; returns the topic of each, as it is stored.
+    Task<Result<std::vector<std::string>>> revive(
+        pg::Connection& connection, std::vector<LaneId> lanes, Revival which, Deadline deadline
+    );
+
+    /// What is paused, oldest first.
+    Task<Result<std::vector<Pause>>> pauses(pg::Connection& connection, Deadline deadline);
 
     /// Gives the lease up, and all lanes with it, so that others need not wait for its end.
     Task<Result<>> release(pg::Connection& connection, Deadline deadline);

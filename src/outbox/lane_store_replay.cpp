@@ -76,7 +76,7 @@ FROM summed WHERE coalesce(bytes_before, 0) < $4::bigint ORDER BY number, id, xi
 enum LetterColumn { kNumber = 17, kStops, kRows };
 
 // $1 owner, $2 lease, $3 lanes; of each letter $4, $5, $6 its event, $7 attempts, $8 class of the
-// error (null: Kafka has it), $9 its text.
+// error (null: Kafka has it), $9 its text, $10 whether it waits for its topic.
 constexpr pg::Statement kSettle{
     "txs_settle_letters",
     R"(
@@ -87,15 +87,48 @@ ours AS MATERIALIZED (SELECT l.lane FROM lease JOIN txstream.lanes l ON l.lease 
 settled AS (UPDATE txstream.dead_letters d SET decided = false,
   state = CASE WHEN s.error_class IS NULL THEN 'replayed' ELSE 'parked' END,
   attempts = d.attempts + s.attempts, error_class = coalesce(s.error_class, d.error_class),
-  error = coalesce(s.error, d.error), last_attempt_at = clock_timestamp(),
+  error = coalesce(s.error, d.error), waits = s.waits, last_attempt_at = clock_timestamp(),
   resolved_by = CASE WHEN s.error_class IS NULL THEN d.resolved_by END,
   resolved_at = CASE WHEN s.error_class IS NULL THEN d.resolved_at END,
   resolved_reason = CASE WHEN s.error_class IS NULL THEN d.resolved_reason END
- FROM ours, unnest($4::bigint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[])
-  AS s(id, xid, event_id, attempts, error_class, error)
+ FROM ours, unnest($4::bigint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[],
+   $10::boolean[]) AS s(id, xid, event_id, attempts, error_class, error, waits)
  WHERE d.id = s.id AND d.xid = s.xid::xid8 AND d.event_id = s.event_id::uuid AND d.lane = ours.lane
   AND d.state IN ('parked', 'replaying'))
 SELECT lane FROM ours)"
+};
+
+// A topic that takes nothing may have a million letters, and they are not looked at for one: by the
+// index from topic to topic, and of each lane the first ones. $1 owner, $2 lease, $3 lanes, $4
+// topics or null, $5 letters of each topic, $6 topics and $7 keys that are paused.
+constexpr pg::Statement kRevive{
+    "txs_revive",
+    R"(
+WITH RECURSIVE lease AS MATERIALIZED (SELECT number FROM txstream.leases
+  WHERE owner = $1 AND number = $2::bigint FOR SHARE),
+ours AS MATERIALIZED (SELECT l.lane FROM lease JOIN txstream.lanes l ON l.lease = lease.number
+ WHERE l.lane = ANY ($3::smallint[])),
+waiting(topic) AS (
+ SELECT min(coalesce(topic, '')) FROM txstream.dead_letters WHERE waits AND state = 'parked'
+ UNION ALL
+ SELECT (SELECT min(coalesce(d.topic, '')) FROM txstream.dead_letters d
+  WHERE d.waits AND d.state = 'parked' AND coalesce(d.topic, '') > w.topic)
+ FROM waiting w WHERE w.topic IS NOT NULL),
+tried AS (SELECT topic FROM waiting
+ WHERE topic IS NOT NULL AND ($4::text[] IS NULL OR topic = ANY ($4::text[]))
+  AND topic <> ALL ($6::text[]) LIMIT 1000),
+first AS MATERIALIZED (SELECT f.* FROM tried t CROSS JOIN LATERAL (
+ SELECT of_lane.* FROM ours CROSS JOIN LATERAL (
+  SELECT d.id, d.xid, d.event_id FROM txstream.dead_letters d
+  WHERE d.waits AND d.state = 'parked' AND coalesce(d.topic, '') = t.topic AND d.lane = ours.lane
+   AND d.key <> ALL ($7::text[])
+  ORDER BY d.id, d.xid LIMIT $5::bigint) of_lane
+ LIMIT $5::bigint) f)
+UPDATE txstream.dead_letters d SET state = 'replaying', decided = true,
+ resolved_by = 'txstream', resolved_at = clock_timestamp(),
+ resolved_reason = 'its topic is tried again'
+FROM first f WHERE d.id = f.id AND d.xid = f.xid AND d.event_id = f.event_id AND d.state = 'parked'
+RETURNING coalesce(d.topic, ''))"
 };
 
 }  // namespace
@@ -179,11 +212,40 @@ Task<Result<std::vector<LaneId>>> LaneStore::settle(
     params.add_texts(letters, [&](const SettledLetter& one) {
         return text(one, one.error, kErrorBytesMax);
     });
+    params.add_texts(letters, [](const SettledLetter& one) {
+        return std::string(one.waits ? "t" : "f");
+    });
     std::vector<pg::Connection::Step> steps;
     steps.push_back({kAsynchronousCommit, pg::Params()});
     steps.push_back({kSettle, std::move(params)});
     TXS_CO_TRY(const auto results, co_await connection.transact(std::move(steps), deadline));
     co_return lanes_of(results.at(1));
+}
+
+Task<Result<std::vector<std::string>>> LaneStore::revive(
+    pg::Connection& connection, std::vector<LaneId> lanes, Revival which, Deadline deadline
+) {
+    auto params = pg::Params::of(owner_, lease_);
+    params.add_integers(lanes, [](LaneId lane) { return lane.value(); });
+    if (which.topics.empty()) {
+        params.add(std::nullopt);
+    } else {
+        params.add_texts(which.topics, [](const std::string& topic) { return topic; });
+    }
+    params.add(which.letters);
+    params.add_texts(which.paused_topics);
+    params.add_texts(which.paused_keys);
+    TXS_CO_TRY(const auto rows, co_await connection.run(kRevive, std::move(params), deadline));
+    std::vector<std::string> topics;
+    for (std::size_t i = 0; i < rows.size(); ++i) topics.emplace_back(rows.bytes(i, 0));
+    co_return topics;
+}
+
+Task<Result<std::vector<Pause>>> LaneStore::pauses(pg::Connection& connection, Deadline deadline) {
+    TXS_CO_TRY(auto entries, co_await pause_entries(connection, deadline));
+    std::vector<Pause> all;
+    for (auto& entry : entries) all.push_back(std::move(entry.pause));
+    co_return all;
 }
 
 }  // namespace txstream::outbox

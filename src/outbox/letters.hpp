@@ -12,7 +12,8 @@
 // A key's letters that are `parked` or `replaying` are a queue, in the order of (id, xid). It is
 // worked off from its front: what an operator wants sent, and what has no fault of its own (class
 // `held`), is sent; it stops at the first that is parked for its own sake. When nothing is left the
-// key is free again.
+// key is free again. A letter that waits for its topic is decided about by the lanes' owner: one of
+// each topic now and then, and all of them once one has arrived.
 namespace txstream::outbox {
 
 /// Keys with decisions that have not been carried out; there may be more.
@@ -46,6 +47,16 @@ struct SettledLetter {
     int attempts = 0;         ///< more than it had
     std::string error_class;  ///< empty: Kafka has it
     std::string error;
+    bool waits = false;  ///< it is its topic that takes nothing
+};
+
+/// Which letters that wait for their topics are to be tried again.
+struct Revival {
+    /// As they were stored, the default topic as an empty one; empty: all.
+    std::vector<std::string> topics;
+    std::size_t letters;                       ///< of each topic at most, the first of their lanes
+    std::vector<std::string> paused_topics{};  ///< but none of these
+    std::vector<std::string> paused_keys{};
 };
 
 }  // namespace txstream::outbox

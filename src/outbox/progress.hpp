@@ -49,6 +49,7 @@ struct ParkedEvent {
     int attempts = 0;  ///< 0: held behind another event of its key
     std::string error_class;
     std::string error;
+    bool waits = false;  ///< it is its topic that takes nothing, not this event
 };
 
 /// Where events went: offsets of Kafka. Records of other producers may lie between.

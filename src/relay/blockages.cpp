@@ -38,6 +38,8 @@ std::string_view to_string(Blockage blockage) {
             return "topic_refused";
         case Blockage::no_worker:
             return "no_worker";
+        case Blockage::paused:
+            return "paused";
         case Blockage::stalled:
             return "stalled";
     }
@@ -83,6 +85,8 @@ std::string_view explain(Blockage blockage) {
                    "them later ones of their keys; everything else goes on";
         case Blockage::no_worker:
             return "no worker is alive that holds the lanes; start a relay, or see its log";
+        case Blockage::paused:
+            return "an operator has paused it; 'txstream relays resume' ends that";
         case Blockage::stalled:
             return "events wait and none is published; see the log of all relays";
     }
@@ -90,11 +94,13 @@ std::string_view explain(Blockage blockage) {
 }
 
 bool concerns_all_lanes(Blockage blockage) {
-    return blockage != Blockage::cannot_park && blockage != Blockage::topic_refused;
+    return blockage != Blockage::cannot_park && blockage != Blockage::topic_refused &&
+           blockage != Blockage::paused;
 }
 
 bool heals_by_itself(Blockage blockage) {
-    return blockage == Blockage::database_unavailable || blockage == Blockage::kafka_unavailable;
+    return blockage == Blockage::database_unavailable || blockage == Blockage::kafka_unavailable ||
+           blockage == Blockage::paused;
 }
 
 void Blockages::set(Teller teller, Blockage blockage, std::string_view detail) {
@@ -109,7 +115,9 @@ void Blockages::set(Teller teller, Blockage blockage, std::string_view detail) {
     if (entry.tellers.size() > 1) return;
     entry.since = runtime::WallClock::now();
     entry.detail = detail;
-    log::error(
+    // An operator's will is no error.
+    const auto write = blockage == Blockage::paused ? &log::warn : &log::error;
+    write(
         kComponent,
         "events are not delivered",
         {{"reason", to_string(blockage)}, {"meaning", explain(blockage)}, {"error", detail}}

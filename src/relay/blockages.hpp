@@ -30,6 +30,7 @@ enum class Blockage : std::uint8_t {
     topic_missing,         ///< the configured topic does not exist and cannot be made
     topic_refused,         ///< an event's own topic is unknown or refuses us: its keys wait
     no_worker,             ///< no worker of this relay is alive, or for an API: lanes have no owner
+    paused,                ///< an operator has paused all of it, a topic or a key
     stalled,               ///< events wait, nothing is published, and none of the others is known
 };
 inline constexpr std::array kBlockages{
@@ -42,6 +43,7 @@ inline constexpr std::array kBlockages{
     Blockage::topic_missing,
     Blockage::topic_refused,
     Blockage::no_worker,
+    Blockage::paused,
     Blockage::stalled,
 };
 
@@ -52,7 +54,7 @@ std::string_view header_word(Blockage blockage);
 std::string_view explain(Blockage blockage);
 /// It holds up every lane, and not one or some.
 bool concerns_all_lanes(Blockage blockage);
-/// It ends when a server is back, without an operator.
+/// It ends when a server is back, without an operator, or is what an operator wants.
 bool heals_by_itself(Blockage blockage);
 
 /// Those that an error of the database may be.

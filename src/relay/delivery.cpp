@@ -83,7 +83,8 @@ void Delivery::tell_held_lanes() {
             if (!queues.empty()) topics.insert(topic);
         for (const auto& [topic, events] : lane.careful) topics.insert(topic);
         for (const auto* topic : topics) {
-            if (!topics_.is_closed(*topic)) continue;
+            // What is paused is no fault.
+            if (topic->state != TopicPaths::State::closed || topic->is_paused) continue;
             held.push_back({id, Blockage::topic_refused, topic->name});
             if (!topic->is_default) closed = topic;
         }
@@ -91,7 +92,9 @@ void Delivery::tell_held_lanes() {
     }
     const auto& usual = topics_.default_topic();
     blockages_.set_if(
-        topics_.is_closed(usual), Blockage::topic_missing, usual.name + ": " + usual.error
+        usual.state == TopicPaths::State::closed,
+        Blockage::topic_missing,
+        usual.name + ": " + usual.error
     );
     blockages_.set_if(
         closed != nullptr,
@@ -104,13 +107,16 @@ void Delivery::tell_held_lanes() {
         "see the lines about dead letters"
     );
     blockages_.hold_lanes(std::move(held));
+    blockages_.set_if(paused_.any(), Blockage::paused, paused_.text());
 }
 
 // A poll looks for the events of all lanes: what holds them up at its beginning is why those that
 // it finds are late.
 void Delivery::update_delay() {
     DelayReason now;
-    if (dependencies_.gate.is_held_by_breaker()) {
+    if (paused_.everything() || topics_.default_topic().is_paused) {
+        now = header_word(Blockage::paused);
+    } else if (dependencies_.gate.is_held_by_breaker()) {
         now = kBreakerOpen;
     } else if (const auto blockage = dependencies_.blockages.holding_up(
                    dependencies_.worker * kPartsOfWorker, kPartsOfWorker
@@ -144,7 +150,8 @@ std::optional<Mark> Delivery::mark_of(const Lane& lane, const Slot& slot) const 
     if (!lane.tries.empty())
         if (const auto tries = lane.tries.of(page.wire[slot.index].identity.id))
             return Mark{tries->count + 1, tries->reason};
-    if (slot.has_waited_for_topic) return Mark{1, header_word(Blockage::topic_refused)};
+    if (slot.waited == Waited::topic) return Mark{1, header_word(Blockage::topic_refused)};
+    if (slot.waited == Waited::pause) return Mark{1, header_word(Blockage::paused)};
     if (page.late.empty()) return std::nullopt;
     return Mark{1, page.late};
 }
@@ -255,6 +262,7 @@ std::chrono::sys_time<std::chrono::microseconds> Delivery::wall(Clock::time_poin
 void Delivery::pump() {
     blocked_ = false;
     if (is_closed_) return;
+    if (paused_.everything()) return;
     const auto now = look_at_clocks();
     end_patience(now);
     for (auto& [id, lane] : lanes_) {
@@ -262,6 +270,19 @@ void Delivery::pump() {
     }
     end_batch(Path::fast);
     end_batch(Path::careful);
+}
+
+void Delivery::pause(std::vector<outbox::Pause> pauses, Clock::time_point now) {
+    const bool was_any = paused_.any();
+    if (!paused_.set(std::move(pauses))) return;
+    topics_.pause(paused_.topics(), now);
+    if (paused_.any()) {
+        log::info(kComponent, "an operator has paused", {{"what", paused_.text()}});
+    } else if (was_any) {
+        log::info(kComponent, "an operator has resumed everything");
+    }
+    look(now);
+    keys_changed();
 }
 
 void Delivery::keys_changed() {
@@ -311,8 +332,8 @@ bool Delivery::hand_over_next(Lane& lane, Page& page, Clock::time_point now) {
         park(lane, slot, {});
         return true;
     }
-    const bool is_free =
-        way == LaneMachine::Way::free && (lane.aside.empty() || !lane.aside.contains(event.key));
+    const bool is_free = way == LaneMachine::Way::free && !paused_.key(event.key) &&
+                         (lane.aside.empty() || !lane.aside.contains(event.key));
     if (!is_free || !topics_.is_fast(topic_of(event), now)) {
         ++page.next;
         set_aside(lane, slot);
@@ -437,7 +458,8 @@ void Delivery::park(Lane& lane, Slot& slot, outbox::ParkedEvent parked) {
         told.error_class = "held";
         lane.machine.park_behind(page.number, event.identity.id, event.key);
     } else {
-        dependencies_.metrics.failed(Failure::publish_error, event.identity.event_type);
+        if (parked.error_class != kPaused)
+            dependencies_.metrics.failed(Failure::publish_error, event.identity.event_type);
         lane.machine.park(page.number, std::move(parked), event.key);
     }
     settled(lane, slot);

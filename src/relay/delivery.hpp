@@ -10,6 +10,7 @@
 #include "relay/lane_machine.hpp"
 #include "relay/load.hpp"
 #include "relay/metrics.hpp"
+#include "relay/paused.hpp"
 #include "relay/ports.hpp"
 #include "relay/refusal_log.hpp"
 #include "relay/send_spans.hpp"
@@ -60,7 +61,7 @@ public:
         std::size_t unrecorded_max = 10000;
         /// Events on the fast path that Kafka or the outbox does not know of: no more are handed
         /// over, since all of them may come twice.
-        std::size_t exposed_max = 8000;
+        std::size_t exposed_max = 2000;
         /// An event that was refused alone, for a reason that may pass, is tried so often at most,
         /// with so long in between: WORKER_MAX_RETRIES and the first try.
         int attempts_max = 4;
@@ -139,6 +140,9 @@ public:
     }
     /// As LaneMachine::hold(): what waits of the key is parked.
     void hold(LaneId lane, const std::string& key);
+    /// What operators have paused, all of it. Not in a publisher's own call.
+    void pause(std::vector<outbox::Pause> pauses, Clock::time_point now);
+    const Paused& paused() const noexcept { return paused_; }
     /// Keys of lanes have been released: what waited for it moves.
     void keys_changed();
 
@@ -390,6 +394,7 @@ private:
 
     Dependencies dependencies_;
     Limits limits_;
+    Paused paused_;
     std::mt19937_64 random_;
     RecordHeaders headers_;
     SendSpans spans_;

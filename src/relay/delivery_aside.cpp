@@ -12,6 +12,10 @@ namespace txstream::relay {
 
 namespace {
 
+Waited waited_for(const TopicPaths::Topic& topic) {
+    return topic.is_paused ? Waited::pause : Waited::topic;
+}
+
 bool is_before(const auto& left, const auto& right) {
     if (left.page != right.page) return left.page->number < right.page->number;
     return left.page->place_of(left) < right.page->place_of(right);
@@ -41,7 +45,8 @@ void Delivery::set_aside(Lane& lane, Slot& slot) {
     auto& queue = *found->second;
     queue.events.push_back(&slot);
     const auto& first = *queue.events.front();
-    if (topics_.is_closed(topic_of(first.page->event_of(first)))) slot.has_waited_for_topic = true;
+    if (const auto& topic = topic_of(first.page->event_of(first)); topics_.is_closed(topic))
+        slot.waited = waited_for(topic);
     if (is_first) begin_queue(lane, queue);
 }
 
@@ -83,8 +88,8 @@ void Delivery::begin_queue(Lane& lane, KeyQueue& queue) {
     auto& topic = topic_of(first.page->event_of(first));
     lane.heads[&topic].push_back(&queue);
     blocked_ = true;
-    if (!topics_.is_closed(topic) || first.has_waited_for_topic) return;
-    for (auto* slot : queue.events) slot->has_waited_for_topic = true;
+    if (!topics_.is_closed(topic) || first.waited != Waited::no) return;
+    for (auto* slot : queue.events) slot->waited = waited_for(topic);
 }
 
 void Delivery::leave_heads(Lane& lane, const KeyQueue& queue) {
@@ -183,10 +188,22 @@ bool Delivery::pump_queue(Lane& lane, KeyQueue& queue, Topic& topic, Clock::time
         case LaneMachine::Way::free:
             break;
     }
+    if (paused_.key(event.key)) {
+        if (must_wait(lane, slot)) {
+            begin_queue(lane, queue);
+        } else {
+            park_first(lane, queue, {event.identity.id, 0, std::string(kPaused), "its key", true});
+        }
+        return true;
+    }
     if (topics_.is_given_up(topic, now) && !topics_.may_send(topic, now)) {
         if (must_wait(lane, slot)) return false;
-        auto why = explain(topic, event);
-        park_first(lane, queue, {event.identity.id, 1, topic.error, std::move(why)});
+        const auto id = event.identity.id;
+        if (topic.is_paused) {
+            park_first(lane, queue, {id, 0, std::string(kPaused), "topic " + topic.name, true});
+        } else {
+            park_first(lane, queue, {id, 1, topic.error, explain(topic, event), true});
+        }
         return true;
     }
     switch (way_of(topic, now)) {
@@ -280,6 +297,7 @@ Delivery::Topic& Delivery::topic_of(const WireEvent& event) {
 }
 
 Delivery::Way Delivery::way_of(Topic& topic, Clock::time_point now) {
+    if (topic.is_paused) return Way::none;
     if (topics_.is_fast(topic, now)) return needs_restart_ ? Way::none : Way::fast;
     if (topic.state == TopicPaths::State::unproven) {
         if (needs_restart_) return Way::none;

@@ -116,7 +116,8 @@ void Delivery::trust(std::uint64_t doubts) {
 // With nothing in hand that would try KAFKA_TOPIC again, something has to be read.
 bool Delivery::may_read() {
     const auto& usual = topics_.default_topic();
-    return !is_in_doubt() && (!topics_.is_closed(usual) || usual.aside == 0);
+    if (is_in_doubt() || paused_.everything() || usual.is_paused) return false;
+    return !topics_.is_closed(usual) || usual.aside == 0;
 }
 
 std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() {

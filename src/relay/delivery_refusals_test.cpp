@@ -227,8 +227,10 @@ TEST_F(
     hand_over();
     const auto aside = parked();
     ASSERT_EQ(aside.size(), 3U);
-    for (const auto& one : aside)
+    for (const auto& one : aside) {
         EXPECT_EQ(one.error_class, one.attempts == 0 ? "held" : "_UNKNOWN_TOPIC");
+        EXPECT_EQ(one.waits, one.attempts > 0);
+    }
     EXPECT_NE(aside[0].error.find("WORKER_TOPIC_PATIENCE"), std::string::npos) << aside[0].error;
     EXPECT_TRUE(delivery_.is_idle());
     read(1, {"m@missing"}, 50);

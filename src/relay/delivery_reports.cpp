@@ -222,7 +222,7 @@ void Delivery::close_topic(Topic& topic, const WireEvent& event, std::string_vie
         const auto heads = lane.heads.find(&topic);
         if (heads == lane.heads.end()) continue;
         for (const auto* queue : heads->second)
-            for (auto* slot : queue->events) slot->has_waited_for_topic = true;
+            for (auto* slot : queue->events) slot->waited = Waited::topic;
     }
 }
 

@@ -290,6 +290,28 @@ public:
         std::erase_if(lanes, [&](LaneId lane) { return is_lost(lane); });
         co_return lanes;
     }
+    /// Topics of letters that wait for them, each as often as it has letters.
+    std::vector<std::string> waiting;
+    std::vector<outbox::Revival> revivals;
+
+    Task<Result<std::vector<std::string>>> revive(
+        std::vector<LaneId>, outbox::Revival which, Deadline
+    ) override {
+        revivals.push_back(which);
+        std::vector<std::string> revived;
+        std::vector<std::string> left;
+        for (const auto& topic : waiting) {
+            const bool is_meant = which.topics.empty() ||
+                                  std::ranges::find(which.topics, topic) != which.topics.end();
+            const auto so_far = static_cast<std::size_t>(std::ranges::count(revived, topic));
+            (is_meant && so_far < which.letters ? revived : left).push_back(topic);
+        }
+        waiting = left;
+        co_return revived;
+    }
+    std::vector<outbox::Pause> paused;
+
+    Task<Result<std::vector<outbox::Pause>>> pauses(Deadline) override { co_return paused; }
     Task<Result<>> release(Deadline) override {
         ++releases;
         on_release();

@@ -88,6 +88,9 @@ Task<Result<>> Keeper::step() {
     const auto now = Clock::now();
     if (delivery_.lane_count() > 0 && (now >= renew_at_ || delivery_.is_in_doubt()))
         TXS_CO_CHECK(co_await renew());
+    // Before lanes are claimed: of what is paused nothing must leave.
+    if (!stop_at_ && now >= pauses_at_ && (delivery_.lane_count() > 0 || now >= claim_at_))
+        TXS_CO_CHECK(co_await look_for_pauses());
     if (!stop_at_ && now >= claim_at_) TXS_CO_CHECK(co_await claim());
     const bool has_something = !under_way_.empty() || delivery_.has_acknowledgements();
     if (has_something &&
@@ -106,7 +109,7 @@ Keeper::Clock::time_point Keeper::next_due() const {
     if (!stop_at_) due = claim_at_;
     if (delivery_.lane_count() > 0)
         due = std::min(due, delivery_.is_in_doubt() ? Clock::now() : renew_at_);
-    if (delivery_.lane_count() > 0 && !stop_at_) due = std::min(due, idle_at_);
+    if (delivery_.lane_count() > 0 && !stop_at_) due = std::min({due, idle_at_, pauses_at_});
     if (const auto expiry = delivery_.first_expiry()) due = std::min(due, *expiry);
     if (delivery_.has_acknowledgements()) due = std::min(due, acknowledge_at_);
     if (const auto replay = replay_.due(); replay && (!stop_at_ || replay_.is_busy()))
@@ -221,6 +224,14 @@ Task<Result<>> Keeper::claim() {
         kComponent, "claimed lanes", {{"lanes", count}, {"lanes_owned", delivery_.lane_count()}}
     );
     reader_.notify();
+    co_return Result<>();
+}
+
+Task<Result<>> Keeper::look_for_pauses() {
+    TXS_CO_TRY(auto pauses, co_await lanes_.pauses(deadline()));
+    const auto now = Clock::now();
+    pauses_at_ = now + limits_.pauses_interval;
+    delivery_.pause(std::move(pauses), now);
     co_return Result<>();
 }
 

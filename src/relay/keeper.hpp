@@ -47,6 +47,7 @@ public:
 private:
     Task<Result<>> step();
     Task<Result<>> claim();
+    Task<Result<>> look_for_pauses();
     Task<Result<>> renew();
     Task<Result<std::vector<outbox::ClaimedLane>>> proven(std::vector<outbox::ClaimedLane> claimed);
     Task<Result<>> acknowledge();
@@ -83,6 +84,7 @@ private:
     std::vector<LaneMachine::Acknowledgement> under_way_;
     std::optional<Deadline> stop_at_;
     Clock::time_point claim_at_{};
+    Clock::time_point pauses_at_{};
     Clock::time_point renew_at_{};
     Clock::time_point acknowledge_at_{};
     Clock::time_point of_all_at_{};

@@ -96,6 +96,10 @@ public:
     virtual Task<Result<std::vector<LaneId>>> settle(
         std::vector<LaneId> lanes, std::vector<outbox::SettledLetter> letters, Deadline deadline
     ) = 0;
+    virtual Task<Result<std::vector<std::string>>> revive(
+        std::vector<LaneId> lanes, outbox::Revival which, Deadline deadline
+    ) = 0;
+    virtual Task<Result<std::vector<outbox::Pause>>> pauses(Deadline deadline) = 0;
     virtual Task<Result<>> release(Deadline deadline) = 0;
 };
 

@@ -124,10 +124,63 @@ Task<Result<>> Replay::look(LaneKeeper& lanes, Deadline deadline) {
         const auto found,
         co_await lanes.decisions(delivery.lanes(), limits_.decisions_max, deadline)
     );
-    look_at_ = Clock::now() + (found.is_cut ? limits_.unwritten_pause : limits_.look_interval);
+    if (!delivery.paused().everything())
+        TXS_CO_CHECK(co_await revive(lanes, Clock::now(), deadline));
+    look_at_ = Clock::now() +
+               (found.is_cut || !open_.empty() ? limits_.unwritten_pause : limits_.look_interval);
     for (const auto& key : found.keys)
         if (delivery.owns(key.lane)) add(key.lane, {key.key});
     co_return Result<>();
+}
+
+// The keys of what is revived are found by the next look, as those of an operator's decisions.
+Task<Result<>> Replay::revive(LaneKeeper& lanes, Clock::time_point now, Deadline deadline) {
+    const auto ours = dependencies_.delivery.lanes();
+    outbox::Revival which{{open_.begin(), open_.end()}, limits_.revived_max};
+    name_paused(which);
+    if (!open_.empty()) {
+        TXS_CO_TRY(const auto topics, co_await lanes.revive(ours, which, deadline));
+        std::erase_if(open_, [&](const std::string& topic) {
+            const auto revived = std::ranges::count(topics, topic);
+            return static_cast<std::size_t>(revived) < limits_.revived_max;
+        });
+    }
+    if (now < revive_at_) co_return Result<>();
+    revive_at_ = now + limits_.topic_retry_delay;
+    which.topics.clear();
+    which.letters = 1;
+    TXS_CO_TRY(const auto topics, co_await lanes.revive(ours, std::move(which), deadline));
+    tried_ = {topics.begin(), topics.end()};
+    co_return Result<>();
+}
+
+// What has been resumed is not waited for.
+void Replay::name_paused(outbox::Revival& which) {
+    const auto& paused = dependencies_.delivery.paused();
+    which.paused_topics = {paused.topics().begin(), paused.topics().end()};
+    // An event need not name the usual one.
+    if (paused.topic(dependencies_.topic)) which.paused_topics.emplace_back();
+    which.paused_keys = {paused.keys().begin(), paused.keys().end()};
+    const auto count = which.paused_topics.size() + which.paused_keys.size();
+    if (count < std::exchange(paused_before_, count)) revive_at_ = {};
+}
+
+bool Replay::is_paused(const outbox::Event& event) const {
+    const auto& paused = dependencies_.delivery.paused();
+    return paused.any() && paused.topic(event.topic.empty() ? dependencies_.topic : event.topic);
+}
+
+void Replay::note_topic(std::string_view topic, bool takes) {
+    const auto note = [&](std::string_view stored) {
+        auto& from = takes ? tried_ : open_;
+        const auto found = from.find(stored);
+        if (found == from.end()) return;
+        auto name = from.extract(found);
+        if (takes) open_.insert(std::move(name));
+    };
+    note(topic);
+    // An event need not name the usual one.
+    if (topic == dependencies_.topic) note({});
 }
 
 std::vector<Replay::Part> Replay::begin_parts(Clock::time_point now) {
@@ -136,7 +189,8 @@ std::vector<Replay::Part> Replay::begin_parts(Clock::time_point now) {
     for (auto left = work_.size(); left > 0 && parts.size() < limits_.keys_max; --left) {
         auto work = std::move(work_.front());
         work_.pop_front();
-        if (work.not_before > now || !delivery.may_publish(work.key.lane, now)) {
+        if (work.not_before > now || !delivery.may_publish(work.key.lane, now) ||
+            delivery.paused().key(work.key.key)) {
             work_.push_back(std::move(work));
             continue;
         }
@@ -155,7 +209,8 @@ std::vector<Replay::Part> Replay::begin_parts(Clock::time_point now) {
 
 Task<Result<>> Replay::load(LaneKeeper& lanes, Deadline deadline) {
     const auto now = Clock::now();
-    auto parts = begin_parts(now);
+    auto parts =
+        dependencies_.delivery.paused().everything() ? std::vector<Part>() : begin_parts(now);
     if (parts.empty()) {
         pause_until_ = now + limits_.unwritten_pause;
         co_return Result<>();
@@ -196,7 +251,8 @@ void Replay::fill(std::vector<Part> parts, const outbox::Letters& letters) {
         part.first = part.next = which.size();
         for (; row < rows && letters.key[row] == number; ++row) {
             part.stops = part.stops || letters.stops[row];
-            if (part.stops) continue;
+            part.is_paused = part.is_paused || is_paused(letters.events.at(row));
+            if (part.stops || part.is_paused) continue;
             const auto id = letters.events.id(row);
             batch_->letters.push_back({.part = place, .id = id});
             which.push_back(static_cast<std::uint32_t>(row));
@@ -225,19 +281,26 @@ Task<Result<>> Replay::settle(LaneKeeper& lanes, Deadline deadline) {
         if (!is_ours(part) || !letter.is_settled()) continue;
         which.insert(part.work.key.lane);
         const std::string event_id(batch_->wire[i].identity.event_id);
-        settled.push_back({letter.id, event_id, letter.attempts, letter.error_class, letter.error});
+        settled.push_back(
+            {letter.id, event_id, letter.attempts, letter.error_class, letter.error, letter.waits}
+        );
         if (!letter.error_class.empty()) ++parked;
     }
     std::vector<LaneId> ours;
     if (!settled.empty()) {
         TXS_CO_TRY(ours, co_await lanes.settle({which.begin(), which.end()}, settled, deadline));
         dependencies_.metrics.replayed(settled.size() - parked, parked);
-        log::info(
-            kComponent,
-            "sent dead letters",
-            {{"events", settled.size() - parked}, {"parked", parked}, {"keys", batch_->parts.size()}
-            }
-        );
+        // What only tried whether a topic takes records again changes nothing.
+        const bool is_news =
+            std::ranges::any_of(settled, [](const auto& one) { return !one.waits; });
+        if (is_news)
+            log::info(
+                kComponent,
+                "sent dead letters",
+                {{"events", settled.size() - parked},
+                 {"parked", parked},
+                 {"keys", batch_->parts.size()}}
+            );
     }
     auto batch = std::move(batch_);
     const auto now = Clock::now();
@@ -256,6 +319,12 @@ void Replay::finish(Part& part, Clock::time_point now) {
     if (!is_ours(part)) return;
     auto& work = part.work;
     auto& machine = dependencies_.delivery.machine(work.key.lane);
+    if (part.is_paused && !part.has_failed) {
+        // Its new events are parked meanwhile: memory is for strangers.
+        dependencies_.delivery.hold(work.key.lane, work.key.key);
+        work.not_before = now + limits_.look_interval;
+        return work_.push_back(std::move(work));
+    }
     if (part.has_failed || part.stops) {
         dependencies_.delivery.hold(work.key.lane, work.key.key);
         return forget(work.key);

@@ -24,6 +24,9 @@ namespace txstream::relay {
 /// there is no room for them; then they are letters, too, and it takes another round. The key is
 /// released when a round that was begun with nothing of it unwritten has sent all there was.
 ///
+/// A letter that waits for its topic is tried now and then, one of each topic; when it has arrived,
+/// all that wait for the topic follow.
+///
 /// While Kafka is away a round waits in its publisher, and no attempt is counted. The gate is not
 /// asked: with nothing else to send nobody would prove that Kafka is back.
 ///
@@ -43,6 +46,10 @@ public:
         std::chrono::milliseconds failure_pause{1000};
         /// After a publisher gave up, its last reports may be queued.
         std::chrono::milliseconds reports_grace{200};
+        /// Before letters that wait for their topics are tried again: WORKER_TOPIC_RETRY_DELAY.
+        std::chrono::milliseconds topic_retry_delay{30'000};
+        /// Of one topic that takes records again, in one statement.
+        std::size_t revived_max = 1000;
         std::size_t careful_max = 128;  ///< records in flight together on the careful path
         /// A letter that is refused alone, for a reason that may pass, is tried so often.
         int attempts_max = 4;
@@ -90,6 +97,10 @@ private:
     struct Batch;
 
     Task<Result<>> look(LaneKeeper& lanes, Deadline deadline);
+    Task<Result<>> revive(LaneKeeper& lanes, Clock::time_point now, Deadline deadline);
+    void name_paused(outbox::Revival& which);
+    bool is_paused(const outbox::Event& event) const;
+    void note_topic(std::string_view topic, bool takes);
     Task<Result<>> load(LaneKeeper& lanes, Deadline deadline);
     Task<Result<>> settle(LaneKeeper& lanes, Deadline deadline);
     Task<Result<>> advance(LaneKeeper& lanes, bool begins, Deadline deadline);
@@ -109,6 +120,7 @@ private:
     void on_reports(std::span<const Report> reports);
     void on_refused(Letter& letter, const Report& report, std::size_t refused);
     void failed(Letter& letter, std::string_view error, std::string text, int attempts);
+    void topic_refused(Letter& letter, std::string_view error);
     void end_soon(Clock::time_point at);
     void end_publisher();
     void pause(Clock::time_point now) { pause_until_ = now + limits_.failure_pause; }
@@ -122,6 +134,10 @@ private:
     std::unique_ptr<Publisher> publisher_;  // ended before what its records point into
     Path path_ = Path::fast;                ///< of the publisher
     Clock::time_point look_at_{};
+    Clock::time_point revive_at_{};
+    std::size_t paused_before_ = 0;             ///< topics and keys
+    std::set<std::string, std::less<>> tried_;  ///< topics that letters wait for
+    std::set<std::string, std::less<>> open_;   ///< of these, those that take records again
     Clock::time_point pause_until_{};
     std::optional<Clock::time_point> end_at_;  ///< the publisher cannot go on
 };

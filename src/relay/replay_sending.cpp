@@ -62,7 +62,9 @@ void Replay::end_publisher() {
 
 void Replay::pump() {
     const auto now = Clock::now();
-    if (!batch_ || end_at_ || batch_->open == 0 || now < pause_until_) return;
+    if (!batch_ || end_at_ || batch_->open == 0 || now < pause_until_ ||
+        dependencies_.delivery.paused().everything())
+        return;
     auto made = publisher(batch_->is_careful ? Path::careful : Path::fast);
     if (!made || !(*made)->begin()) return pause(now);
     if (batch_->is_careful) {
@@ -142,10 +144,11 @@ bool Replay::send(Letter& letter, Clock::time_point now) {
     if (error.code() == Code::overloaded) return false;
     if (error.code() == Code::rejected || error.code() == Code::not_found) {
         if (batch_->in_flight > 0) return false;
-        const auto text = error.code() == Code::rejected
-                              ? error.what()
-                              : publisher_->explain(error.origin(), event.topic, event.bytes());
-        failed(letter, error.origin(), text, 1);
+        if (error.code() == Code::not_found) {
+            topic_refused(letter, error.origin());
+        } else {
+            failed(letter, error.origin(), error.what(), 1);
+        }
         return true;
     }
     // Before its end come the reports that say which record was to blame.
@@ -161,6 +164,14 @@ void Replay::failed(Letter& letter, std::string_view error, std::string text, in
     batch_->parts[letter.part].has_failed = true;
 }
 
+// No attempt is counted: nothing is wrong with the event.
+void Replay::topic_refused(Letter& letter, std::string_view error) {
+    const auto& event = batch_->event_of(letter);
+    failed(letter, error, publisher_->explain(error, event.topic, event.bytes()), 0);
+    letter.waits = true;
+    note_topic(event.topic, false);
+}
+
 void Replay::on_reports(std::span<const Report> reports) {
     if (!batch_) return;
     const auto now = Clock::now();
@@ -171,6 +182,7 @@ void Replay::on_reports(std::span<const Report> reports) {
         switch (report.outcome) {
             case Outcome::acknowledged:
                 batch_->settle(letter, Letter::State::sent);
+                if (!tried_.empty()) note_topic(batch_->event_of(letter).topic, true);
                 if (batch_->is_careful)
                     batch_->width = std::min(limits_.careful_max, batch_->width + 1);
                 break;
@@ -178,16 +190,9 @@ void Replay::on_reports(std::span<const Report> reports) {
             case Outcome::refused_for_now:
                 on_refused(letter, report, refused);
                 break;
-            case Outcome::refused_topic: {
-                const auto& event = batch_->event_of(letter);
-                failed(
-                    letter,
-                    report.error,
-                    publisher_->explain(report.error, event.topic, event.bytes()),
-                    1
-                );
+            case Outcome::refused_topic:
+                topic_refused(letter, report.error);
                 break;
-            }
             case Outcome::retryable:
                 batch_->back(letter);
                 // Behind a refused one of the same publisher it is queued, no more.

@@ -59,7 +59,8 @@ protected:
     FakeKafka other_;
     FakeLanes lanes_;
     Replay replay_{
-        {loop_.get_executor(), other_.maker(), delivery_, metrics_, keeper_, "t"}, limits_of_replay()
+        {loop_.get_executor(), other_.maker(), delivery_, metrics_, keeper_, "t"},
+        limits_of_replay()
     };
 };
 
@@ -302,6 +303,79 @@ TEST_F(ReplayTest, WhenItStopsNothingNewBegins) {
     }());
     EXPECT_FALSE(replay_.is_busy());
     EXPECT_EQ(settled(), Ids()) << "nobody knows whether it arrived";
+}
+
+TEST_F(ReplayTest, OneLetterOfATopicIsTriedAndAllFollowWhenItHasArrived) {
+    using Topics = std::vector<std::string>;
+    lanes_.waiting = {"shut", "shut", "closed"};
+    step();
+    ASSERT_EQ(lanes_.revivals.size(), 1U);
+    EXPECT_EQ(lanes_.revivals[0].letters, 1U);
+    EXPECT_EQ(lanes_.waiting, Topics{"shut"});
+    letter(1, "a");
+    letter(2, "b");
+    lanes_.letters_left[0].event.topic = "shut";
+    lanes_.letters_left[1].event.topic = "closed";
+    decide("a");
+    decide("b");
+    steps();
+    EXPECT_EQ(lanes_.revivals.size(), 1U) << "nobody knows yet";
+    other_.report_each([](const FakeKafka::Sent& one) {
+        using Verdict = std::pair<Outcome, std::string_view>;
+        return one.topic == "closed" ? Verdict(Outcome::refused_topic, "TOPIC_AUTHORIZATION_FAILED")
+                                     : Verdict(Outcome::acknowledged, "");
+    });
+    steps();
+    ASSERT_EQ(lanes_.settled.size(), 2U);
+    EXPECT_FALSE(lanes_.settled[0].waits);
+    EXPECT_TRUE(lanes_.settled[1].waits);
+    EXPECT_EQ(lanes_.settled[1].attempts, 0) << "nothing is wrong with the event";
+    ASSERT_EQ(lanes_.revivals.size(), 2U);
+    EXPECT_EQ(lanes_.revivals[1].topics, Topics{"shut"});
+    EXPECT_EQ(lanes_.waiting, Topics());
+}
+
+TEST_F(ReplayTest, WhatIsPausedIsNotSentAndIsTriedAtOnceWhenItIsResumed) {
+    using Scope = outbox::Pause::Scope;
+    using Texts = std::vector<std::string>;
+    const auto pause = [&](std::vector<outbox::Pause> all) {
+        delivery_.pause(std::move(all), Delivery::Clock::now());
+    };
+    pause({{Scope::key, "k", "x"}, {Scope::topic, "shut", "x"}, {Scope::topic, "t", "x"}});
+    letter(1, "k");
+    letter(2, "l");
+    letter(3, "m");
+    lanes_.letters_left[0].event.topic = "open";
+    lanes_.letters_left[1].event.topic = "shut";
+    lanes_.letters_left[2].event.topic = "open";
+    for (const auto* key : {"k", "l", "m"}) decide(key);
+    steps();
+    EXPECT_EQ(other_.keys(), Keys{"m"});
+    ASSERT_EQ(lanes_.revivals.size(), 1U);
+    EXPECT_EQ(lanes_.revivals[0].paused_topics, (Texts{"shut", "t", ""})) << "t is the usual one";
+    EXPECT_EQ(lanes_.revivals[0].paused_keys, Texts{"k"});
+    other_.report(Outcome::acknowledged);
+    pause({{Scope::everything, "", "x"}});
+    steps();
+    EXPECT_EQ(settled(), Ids{3});
+    EXPECT_TRUE(other_.keys().empty());
+    pause({});
+    steps();
+    EXPECT_EQ(other_.keys(), (Keys{"k", "l"}));
+    EXPECT_EQ(lanes_.revivals.size(), 2U) << "what waits for what was resumed need not wait longer";
+}
+
+TEST_F(ReplayTest, ATopicThatIsTheUsualOneIsTriedUnderBothOfItsNames) {
+    using Topics = std::vector<std::string>;
+    lanes_.waiting = {"", "t"};
+    step();
+    letter(1, "a");
+    decide("a");
+    steps();
+    other_.report(Outcome::acknowledged);
+    steps();
+    ASSERT_EQ(lanes_.revivals.size(), 2U);
+    EXPECT_EQ(lanes_.revivals[1].topics, (Topics{"", "t"}));
 }
 
 TEST_F(ReplayTest, AKeyWhoseReplayHadBegunIsTakenUpByTheNextOwner) {

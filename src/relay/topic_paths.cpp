@@ -1,9 +1,22 @@
 #include "relay/topic_paths.hpp"
 
+#include "relay/paused.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace txstream::relay {
+
+namespace {
+
+// The first that it has waited for counts: its events do not wait longer for two reasons.
+TopicPaths::Clock::time_point waits_since(const TopicPaths::Topic& topic) {
+    if (!topic.is_paused) return topic.closed_since;
+    if (topic.state != TopicPaths::State::closed) return topic.paused_since;
+    return std::min(topic.closed_since, topic.paused_since);
+}
+
+}  // namespace
 
 TopicPaths::TopicPaths(std::string default_topic, Limits limits) : limits_(limits) {
     Topic topic;
@@ -21,6 +34,10 @@ TopicPaths::Topic& TopicPaths::of(std::string_view name) {
     if (topics_.size() >= limits_.topics_max) forget(true);
     Topic topic;
     topic.name = name;
+    if (const auto paused = paused_.find(name); paused != paused_.end()) {
+        topic.is_paused = true;
+        topic.paused_since = paused->second;
+    }
     return topics_.emplace(std::string(name), std::move(topic)).first->second;
 }
 
@@ -35,16 +52,17 @@ void TopicPaths::forget(bool also_closed) {
 std::vector<SlowTopic> TopicPaths::slow(Clock::time_point now) {
     std::vector<SlowTopic> all;
     for (auto& [name, topic] : topics_) {
-        if (topic.state == State::unproven || is_fast(topic, now)) continue;
+        if (!topic.is_paused && (topic.state == State::unproven || is_fast(topic, now))) continue;
         auto& one = all.emplace_back();
         one.name = name;
         one.is_closed = is_closed(topic);
         one.error = one.is_closed ? topic.error : topic.refusal;
-        one.since = one.is_closed ? topic.closed_since : topic.careful_since;
+        if (topic.is_paused) one.error = kPaused;
+        one.since = one.is_closed ? waits_since(topic) : topic.careful_since;
         if (!one.is_closed) {
             one.until = topic.careful_until;
         } else if (!topic.is_default) {
-            one.until = topic.has_given_up ? now : topic.closed_since + limits_.patience;
+            one.until = topic.has_given_up ? now : waits_since(topic) + limits_.patience;
         }
     }
     return all;
@@ -52,17 +70,29 @@ std::vector<SlowTopic> TopicPaths::slow(Clock::time_point now) {
 
 bool TopicPaths::is_fast(Topic& topic, Clock::time_point now) const {
     if (topic.state == State::careful && now >= topic.careful_until) topic.state = State::fast;
-    return topic.state == State::fast;
+    return topic.state == State::fast && !topic.is_paused;
 }
 
 bool TopicPaths::may_send(const Topic& topic, Clock::time_point now) const {
-    if (topic.state == State::closed && now < topic.next_try) return false;
+    if (topic.is_paused || (topic.state == State::closed && now < topic.next_try)) return false;
     return topic.in_flight < topic.batch;
 }
 
 bool TopicPaths::is_given_up(const Topic& topic, Clock::time_point now) const {
-    return topic.state == State::closed && !topic.is_default &&
-           (topic.has_given_up || now - topic.closed_since >= limits_.patience);
+    return is_closed(topic) && !topic.is_default &&
+           (topic.has_given_up || now - waits_since(topic) >= limits_.patience);
+}
+
+void TopicPaths::pause(const std::set<std::string, std::less<>>& names, Clock::time_point now) {
+    std::erase_if(paused_, [&](const auto& one) { return !names.contains(one.first); });
+    for (const auto& name : names) paused_.try_emplace(name, now);
+    for (auto& [name, topic] : topics_) {
+        const auto paused = paused_.find(name);
+        const bool was_paused = std::exchange(topic.is_paused, paused != paused_.end());
+        if (topic.is_paused) topic.paused_since = paused->second;
+        if (was_paused && !topic.is_paused && topic.state != State::closed)
+            topic.has_given_up = false;
+    }
 }
 
 void TopicPaths::taken(Topic& topic, Clock::time_point now) {

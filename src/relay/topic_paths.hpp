@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +28,8 @@ namespace txstream::relay {
 /// is refused. On the careful path it is at most one of a key, so that a refusal concerns nothing
 /// else; a broker refuses whole batches, so fewer go together after each refusal, until one is
 /// alone. Of a closed topic one record is tried now and then; the others wait, and with them what
-/// comes later of their keys. A topic that nothing vouches for goes the careful way until it has
-/// taken a record.
+/// comes later of their keys; those of a paused one wait, too, and none is tried. A topic that
+/// nothing vouches for goes the careful way until it has taken a record.
 class TopicPaths {
 public:
     using Clock = Deadline::Clock;
@@ -59,8 +60,10 @@ public:
         Clock::time_point closed_since{};
         Clock::time_point next_try{};
         bool has_given_up = false;  ///< its patience ended early
-        std::string error{};        ///< Kafka's name of why it is closed
-        std::string refusal{};      ///< Kafka's name of why the last record was refused
+        bool is_paused = false;
+        Clock::time_point paused_since{};
+        std::string error{};    ///< Kafka's name of why it is closed
+        std::string refusal{};  ///< Kafka's name of why the last record was refused
     };
 
     /// A schedule does not depend on where topics lie in memory.
@@ -81,9 +84,14 @@ public:
     bool is_fast(Topic& topic, Clock::time_point now) const;
     /// On the careful path one more may go now.
     bool may_send(const Topic& topic, Clock::time_point now) const;
-    bool is_closed(const Topic& topic) const noexcept { return topic.state == State::closed; }
+    /// Or paused.
+    bool is_closed(const Topic& topic) const noexcept {
+        return topic.state == State::closed || topic.is_paused;
+    }
     /// Its events are parked as they come. Never of the default topic.
     bool is_given_up(const Topic& topic, Clock::time_point now) const;
+    /// From now on these are paused and no others.
+    void pause(const std::set<std::string, std::less<>>& names, Clock::time_point now);
     /// Where waiting events need more room than there is.
     void give_up(Topic& topic) { topic.has_given_up = !topic.is_default; }
 
@@ -102,6 +110,7 @@ private:
 
     Limits limits_;
     std::map<std::string, Topic, std::less<>> topics_;
+    std::map<std::string, Clock::time_point, std::less<>> paused_;  ///< and since when
     Topic* default_;
 };
 

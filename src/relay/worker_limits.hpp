@@ -22,6 +22,8 @@ struct WorkerLimits {
     std::chrono::milliseconds idle_interval{60000};
     /// How often free lanes are looked for.
     std::chrono::milliseconds claim_interval{1000};
+    /// How often it is looked whether operators have paused or resumed something.
+    std::chrono::milliseconds pauses_interval{1000};
     /// One statement of the database.
     std::chrono::milliseconds statement_timeout{30000};
 };

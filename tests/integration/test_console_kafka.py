@@ -150,10 +150,10 @@ def guarded(tmp_path_factory):
         broker.destroy()
 
 
-def allow(broker, *what):
+def allow(broker, *what, change=("--add",)):
     done = subprocess.run(
         [Broker.SCRIPT, "tool", "--dir", broker.directory, "--", "org.apache.kafka.tools.AclCommand", "--bootstrap-server",
-         broker.bootstrap, "--add", "--allow-principal", "User:viewer", *what],
+         broker.bootstrap, *change, "--allow-principal", "User:viewer", *what],
         capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -14,6 +14,7 @@ Checks::Checks(Simulation& world, Postgres& postgres, Kafka& kafka)
         if (const auto found = events_.find(id.id()); found != events_.end())
             found->second.is_discarded = true;
     };
+    postgres.on_pause = [this](const auto& pause, bool begins) { on_pause(pause, begins); };
     postgres.on_move = [this](const auto& to) { on_move(to); };
     postgres.on_incident = [this](auto what) { incident(what); };
     kafka.on_incident = postgres.on_incident;
@@ -32,6 +33,7 @@ Checks::Checks(Simulation& world, Postgres& postgres, Kafka& kafka)
                 "event {} says that this is attempt {}, and is not", sender.event, attempt
             );
         ++found->second.handed_over;
+        if (has_pauses_) judge_pause(found->second);
         judge(sender, "handed over");
     };
     kafka.on_send = [this](const Kafka::Sender& sender) {
@@ -47,8 +49,10 @@ void Checks::incident(std::string_view what) {
 
 bool Checks::is_settled() const {
     if (over_ != events_.size()) return false;
-    return !has_operators_ || std::ranges::none_of(postgres_.tables().dead_letters, [](auto& one) {
-        return one.second.is_open() || one.second.is_decided;
+    return std::ranges::none_of(postgres_.tables().dead_letters, [this](const auto& one) {
+        const auto& letter = one.second;
+        if (has_operators_) return letter.is_open() || letter.is_decided;
+        return letter.is_decided || (letter.waits && letter.is_open());
     });
 }
 
@@ -140,7 +144,7 @@ void Checks::on_park(EventSeq id, const Postgres::DeadLetter& letter) {
     const bool is_behind = key.held_by.has_value();
     if (!is_behind) key.held_by = id.id();
     if (letter.attempts == 0) {
-        if (!is_behind)
+        if (!is_behind && !(letter.waits && was_paused(event)))
             world_.violated("event {} is parked behind another of its key; there is none", id.id());
     } else if (letter.attempts > event.refused_alone &&
                !(letter.attempts == 1 && is_too_large(event)) &&
@@ -192,10 +196,34 @@ void Checks::on_move(const outbox::LaneProgress& to) {
     }
 }
 
+void Checks::on_pause(const outbox::Pause& pause, bool begins) {
+    if (!begins) {
+        std::erase_if(pauses_, [&](const auto& one) { return one.first == pause; });
+        return;
+    }
+    pauses_.emplace_back(pause, world_.now());
+    if (pause.scope == outbox::Pause::Scope::key) keys_[pause.name].was_paused = true;
+    if (pause.scope == outbox::Pause::Scope::topic) were_paused_.insert(pause.name);
+}
+
+bool Checks::was_paused(const Event& event) const {
+    return keys_.at(event.row.key).was_paused || were_paused_.contains(event.row.topic);
+}
+
+void Checks::judge_pause(const Event& event) const {
+    for (const auto& [pause, since] : pauses_) {
+        if (world_.now() < since + kPauseMax) continue;
+        const auto& topic = event.row.topic.empty() ? std::string(kTopic) : event.row.topic;
+        if (pause.scope == outbox::Pause::Scope::everything ||
+            pause.name == (pause.scope == outbox::Pause::Scope::key ? event.row.key : topic))
+            world_.violated("event {} is handed over although it is paused", event.row.id);
+    }
+}
+
 // Neither it nor another of its key is refused, or of a topic that may be missing.
 bool Checks::is_stranger(const Event& event) const {
     const auto& key = keys_.at(event.row.key);
-    if (key.held_by || !event.row.topic.empty()) return false;
+    if (key.held_by || key.was_paused || !event.row.topic.empty()) return false;
     return std::ranges::all_of(key.events, [this](std::int64_t id) {
         return events_.at(id).row.topic.empty();
     });

@@ -6,7 +6,9 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace txstream::sim {
@@ -20,6 +22,7 @@ namespace txstream::sim {
 ///     topics Kafka has no order);
 ///   * behind a parked event of its key nothing is stored, until that one is or is discarded;
 ///   * what operators decide about parked events is carried out in the end;
+///   * of what is paused nothing is handed over, from shortly after it was paused;
 ///   * a position passes over an event only when it is stored or parked;
 ///   * only an event that the broker refused when it was alone, or that is too large, is parked for
 ///     its own sake, with no more attempts than that; others only behind such a one;
@@ -37,6 +40,8 @@ public:
     /// Of an event that has nothing to do with those that are refused: the reports of a producer
     /// that ended are waited for (25 ms), and another one is made.
     static constexpr Clock::duration kStrangersWaitMax = 300ms;
+    /// Until a relay knows that something is paused, and has done with what it had begun to replay.
+    static constexpr Clock::duration kPauseMax = 400ms;
     /// Until a process that has stood still knows how late it is.
     static constexpr Clock::duration kWakingMax = 5ms;
 
@@ -50,6 +55,8 @@ public:
 
     /// Of each letter somebody decides in the end.
     void expect_decisions() { has_operators_ = true; }
+    /// Nothing keeps relays from learning what is paused.
+    void expect_pauses() { has_pauses_ = true; }
 
     struct Totals {
         std::size_t events = 0;
@@ -77,12 +84,16 @@ private:
     struct Key {
         std::vector<std::int64_t> events;  ///< in the order of their commits, which is that of ids
         std::optional<std::int64_t> held_by;  ///< the first that was ever parked
+        bool was_paused = false;
     };
 
     void on_commit(const Row& row);
     void on_store(const Stored& record);
     void on_park(EventSeq id, const Postgres::DeadLetter& letter);
     void on_move(const outbox::LaneProgress& to);
+    void on_pause(const outbox::Pause& pause, bool begins);
+    bool was_paused(const Event& event) const;
+    void judge_pause(const Event& event) const;
     /// Of a lane that is its sender's.
     void judge(const Kafka::Sender& sender, const char* what);
     /// Its turn: all earlier ones of its key (and topic) are over.
@@ -101,6 +112,9 @@ private:
     std::optional<Clock::time_point> last_incident_;
     bool is_punctual_ = false;
     bool has_operators_ = false;
+    bool has_pauses_ = false;
+    std::vector<std::pair<outbox::Pause, Clock::time_point>> pauses_;
+    std::set<std::string> were_paused_;  ///< topics
     Clock::duration longest_wait_{};
     Totals totals_;
 };

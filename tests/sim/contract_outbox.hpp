@@ -100,7 +100,9 @@ protected:
     }
 
     /// Parks these events of key `a`, the first for its own sake.
-    void park(relay::LaneKeeper& keeper, const Claimed& claimed, const Ids& events) {
+    void park(
+        relay::LaneKeeper& keeper, const Claimed& claimed, const Ids& events, bool waits = false
+    ) {
         const auto target = look();
         const auto all = places(target);
         const auto lane = all.at(events.front()).first;
@@ -112,6 +114,7 @@ protected:
         }
         letters.front().attempts = 1;
         letters.front().error_class = "TEST";
+        letters.front().waits = waits;
         auto told = publication(*found, letters.front().id, target);
         told.events = 0;
         EXPECT_TRUE(world.run(
@@ -371,6 +374,37 @@ TYPED_TEST_P(OutboxContract, LettersKeepToTheirLimits) {
     EXPECT_FALSE(large.events.has_content(0)) << "it can never be sent";
 }
 
+TYPED_TEST_P(OutboxContract, WhatWaitsForItsTopicIsRevivedByTheOwnerOfItsLaneAlone) {
+    const auto first = this->write("a");
+    const auto second = this->write("a");
+    auto one = this->world.keeper("one");
+    this->park(*one, this->claim(*one, 1ms), {first, second}, true);
+    auto two = this->world.keeper("two");
+    (void)this->claim_after_lease(*two);
+    using Topics = std::vector<std::string>;
+    const auto revive = [&](relay::LaneKeeper& keeper, Topics topics) {
+        return this->world.run(keeper.revive(this->lanes(), {topics, 5}, this->soon()));
+    };
+    EXPECT_EQ(revive(*one, {}), Topics());
+    EXPECT_EQ(revive(*two, {"elsewhere"}), Topics());
+    EXPECT_TRUE(this->decided(*two).empty());
+    EXPECT_EQ(revive(*two, {}), Topics{""}) << "the second is only held";
+    const auto keys = this->decided(*two);
+    ASSERT_EQ(keys.size(), 1U);
+    EXPECT_EQ(revive(*two, {}), Topics()) << "it is on its way";
+    const auto letters = this->letters(*two, keys[0]);
+    ASSERT_EQ(letters.stops, std::vector<bool>({false, false}));
+    const auto event = letters.events.at(0);
+    outbox::SettledLetter again{
+        event.id, std::string(std::string_view(event.event_id)), 0, "TEST", "refused again", true
+    };
+    (void)this->world.run(two->settle({keys[0].lane}, {again}, this->soon()));
+    EXPECT_EQ(revive(*two, {""}), Topics{""});
+    again.waits = false;
+    (void)this->world.run(two->settle({keys[0].lane}, {again}, this->soon()));
+    EXPECT_EQ(revive(*two, {}), Topics()) << "it has a fault of its own now";
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
     OutboxContract,
     AWindowHasWhatEndedInItAndNothingElse,
@@ -383,7 +417,8 @@ REGISTER_TYPED_TEST_SUITE_P(
     AReplayIsDecidedUntilItsLetterIsSettled,
     ADiscardIsNoticedByTheOwnerOfItsLaneAlone,
     ALetterThatIsParkedAgainStopsItsKey,
-    LettersKeepToTheirLimits
+    LettersKeepToTheirLimits,
+    WhatWaitsForItsTopicIsRevivedByTheOwnerOfItsLaneAlone
 );
 
 }  // namespace txstream::tests

@@ -19,6 +19,20 @@ void Postgres::decide(EventSeq id, bool discards) {
     });
 }
 
+void Postgres::pause(outbox::Pause pause) {
+    world_.note("an operator pauses {}", pause.name.empty() ? "everything" : pause.name);
+    on_pause(pause, true);
+    write(Durability::flushed, [pause](Tables& tables) { tables.pauses.push_back(pause); });
+}
+
+void Postgres::resume() {
+    if (tables_.pauses.empty()) return;
+    const auto pause = tables_.pauses.front();
+    world_.note("an operator resumes {}", pause.name.empty() ? "everything" : pause.name);
+    on_pause(pause, false);
+    write(Durability::flushed, [pause](Tables& tables) { std::erase(tables.pauses, pause); });
+}
+
 std::vector<LaneId> Postgres::ours(const Owner& owner, const std::vector<LaneId>& lanes) const {
     std::vector<LaneId> found;
     const auto lease = tables_.leases.find(owner.name);
@@ -102,10 +116,43 @@ std::vector<LaneId> Postgres::settle(
             letter.attempts += one.attempts;
             letter.state =
                 one.error_class.empty() ? DeadLetter::State::replayed : DeadLetter::State::parked;
+            letter.waits = one.waits;
             if (!one.error_class.empty()) letter.error_class = one.error_class;
         }
     });
     return mine;
+}
+
+std::vector<std::string> Postgres::revive(
+    const Owner& owner, const std::vector<LaneId>& lanes, const outbox::Revival& which
+) {
+    const auto mine = ours(owner, lanes);
+    std::vector<std::string> topics;
+    std::vector<EventSeq> revived;
+    for (const auto& [id, letter] : tables_.dead_letters) {
+        const auto& topic = committed_.at(id.id()).topic;
+        const bool is_meant =
+            which.topics.empty() || std::ranges::find(which.topics, topic) != which.topics.end();
+        if (letter.state != DeadLetter::State::parked || !letter.waits || !is_meant ||
+            std::ranges::find(mine, LaneId(lane_of(letter.key))) == mine.end() ||
+            std::ranges::find(which.paused_topics, topic) != which.paused_topics.end() ||
+            std::ranges::find(which.paused_keys, letter.key) != which.paused_keys.end() ||
+            static_cast<std::size_t>(std::ranges::count(topics, topic)) >= which.letters)
+            continue;
+        world_.note("event {} is tried again for its topic", id.id());
+        topics.push_back(topic);
+        revived.push_back(id);
+    }
+    if (revived.empty()) return topics;
+    write(Durability::flushed, [revived](Tables& tables) {
+        for (const auto id : revived) {
+            auto& letter = tables.dead_letters.at(id);
+            if (letter.state != DeadLetter::State::parked) continue;
+            letter.state = DeadLetter::State::replaying;
+            letter.is_decided = true;
+        }
+    });
+    return topics;
 }
 
 }  // namespace txstream::sim

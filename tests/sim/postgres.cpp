@@ -363,7 +363,8 @@ bool Postgres::park(
         const auto row = committed_.find(event.id.id());
         if (row == committed_.end()) continue;
         letters.emplace_back(
-            event.id, DeadLetter{row->second.key, event.attempts, event.error_class, {}, false}
+            event.id,
+            DeadLetter{row->second.key, event.attempts, event.error_class, {}, false, event.waits}
         );
     }
     for (const auto& [id, letter] : letters) {

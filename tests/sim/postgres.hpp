@@ -48,6 +48,7 @@ public:
         enum class State : std::uint8_t { parked, replaying, replayed, discarded };
         State state = State::parked;
         bool is_decided = false;
+        bool waits = false;  ///< for its topic
 
         bool is_open() const { return state == State::parked || state == State::replaying; }
         /// It has a fault of its own, and nobody has decided about it.
@@ -57,6 +58,7 @@ public:
         std::map<std::string, Lease> leases;  ///< by owner
         std::vector<Lane> lanes;
         std::map<EventSeq, DeadLetter> dead_letters;
+        std::vector<outbox::Pause> pauses;
     };
     struct Limits {
         Clock::duration lock_timeout = 100ms;
@@ -113,6 +115,10 @@ public:
     /// Of a letter that is parked.
     void decide(EventSeq id, bool discards);
     std::function<void(EventSeq)> on_discard;
+    void pause(outbox::Pause pause);
+    std::function<void(const outbox::Pause&, bool begins)> on_pause;
+    /// The one that is first in the table.
+    void resume();
 
     // --- trouble
 
@@ -181,6 +187,9 @@ public:
     outbox::Letters letters(
         const std::vector<outbox::LaneKey>& keys, const outbox::LetterLimit& limit
     ) const;
+    std::vector<std::string> revive(
+        const Owner& owner, const std::vector<LaneId>& lanes, const outbox::Revival& which
+    );
     std::vector<LaneId> settle(
         const Owner& owner,
         const std::vector<LaneId>& lanes,

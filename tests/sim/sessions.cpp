@@ -336,6 +336,20 @@ public:
             return it.settle(owner, lanes, letters);
         });
     }
+    Task<Result<std::vector<std::string>>> revive(
+        std::vector<LaneId> lanes, outbox::Revival which, Deadline deadline
+    ) override {
+        using Topics = std::vector<std::string>;
+        return run<Topics>("reviving", Kind::writes, deadline, [=, owner = owner_](Postgres& it) {
+            return it.revive(owner, lanes, which);
+        });
+    }
+    Task<Result<std::vector<outbox::Pause>>> pauses(Deadline deadline) override {
+        using Pauses = std::vector<outbox::Pause>;
+        return run<Pauses>("pauses", Kind::reads, deadline, [](Postgres& it) {
+            return it.tables().pauses;
+        });
+    }
     Task<Result<>> release(Deadline deadline) override {
         using None = std::monostate;
         TXS_CO_CHECK(co_await run<None>(

@@ -16,6 +16,7 @@ constexpr int kWriters = 3;
 constexpr int kTransactionsOfWriter = 9;
 constexpr int kStrikes = 6;
 constexpr int kDecisions = 5;
+constexpr int kPausesOfOperator = 2;
 // More than a renewal of leases.
 constexpr Clock::duration kRest = 500ms;
 
@@ -46,6 +47,8 @@ relay::WorkerOptions options_of(Random& random) {
     options.replay.look_interval = 40ms;
     options.replay.unwritten_pause = 5ms;
     options.replay.failure_pause = 20ms;
+    options.replay.topic_retry_delay = 150ms;
+    options.replay.revived_max = static_cast<std::size_t>(1 + random.roll(8));
     options.replay.reports_grace = 25ms;
     options.replay.careful_max = 8;
     options.replay.attempts_max = 2;
@@ -57,6 +60,7 @@ relay::WorkerOptions options_of(Random& random) {
     options.limits.poll_max = 40ms;
     options.limits.acknowledge_interval = 10ms;
     options.limits.claim_interval = 80ms;
+    options.limits.pauses_interval = 150ms;
     options.limits.statement_timeout = 250ms;
     return options;
 }
@@ -221,6 +225,8 @@ Storm::Storm(Simulation::Options options)
     // Half of the storms that have something to decide about.
     kinds_.operators = (kinds_.refusals || kinds_.topics) && options.seed / 10 % 2 == 0;
     if (kinds_.operators) checks_.expect_decisions();
+    kinds_.pauses = options.seed / 20 % 3 == 0;
+    if (!kinds_.database && !kinds_.brokers && !kinds_.processes) checks_.expect_pauses();
     if (kinds_.refusals && !kinds_.database && !kinds_.brokers && !kinds_.processes)
         checks_.expect_punctuality();
 }
@@ -233,6 +239,7 @@ void Storm::run() {
     for (int i = 0; i < kWriters; ++i) people_->spawn(write());
     people_->spawn(trouble());
     if (kinds_.operators) people_->spawn(operate());
+    if (kinds_.pauses) people_->spawn(pause_and_resume());
     if (!world_.until(60s, [&] { return people_->size() == 0; }))
         world_.violated("the storm does not end");
     heal();
@@ -367,6 +374,38 @@ Task<> Storm::operate() {
             const bool is_all = which == static_cast<std::int64_t>(letters.size());
             if (n == which || is_all)
                 postgres_.decide(letters[static_cast<std::size_t>(n)], random.roll(4) == 0);
+        }
+    }
+}
+
+outbox::Pause Storm::make_pause() {
+    using Scope = outbox::Pause::Scope;
+    auto& random = world_.random;
+    // Where strangers must not wait, only what they have nothing to do with.
+    const bool is_wide = !kinds_.refusals || kinds_.database;
+    switch (random.roll(is_wide ? 4 : 2)) {
+        case 0:
+            return {Scope::key, fmt::format("k{}", random.roll(keys_)), "a test"};
+        case 1:
+            return {Scope::topic, "side", "a test"};
+        case 2:
+            return {Scope::topic, std::string(kTopic), "a test"};
+        default:
+            return {Scope::everything, "", "a test"};
+    }
+}
+
+Task<> Storm::pause_and_resume() {
+    auto& random = world_.random;
+    for (int i = 0; i < kPausesOfOperator; ++i) {
+        co_await wait(outside_.executor(), random.upto(200ms));
+        postgres_.pause(make_pause());
+        if (random.roll(3) == 0) postgres_.pause(make_pause());
+        // Also longer than anybody's patience.
+        co_await wait(outside_.executor(), random.upto(random.roll(2) == 0 ? 300ms : 1800ms));
+        while (!postgres_.tables().pauses.empty()) {
+            postgres_.resume();
+            co_await wait(outside_.executor(), random.upto(100ms));
         }
     }
 }

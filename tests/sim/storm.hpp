@@ -48,6 +48,7 @@ private:
         bool topics = false;
         bool usual_topic = false;  ///< among them the one that most events go to
         bool operators = false;    ///< who decide about dead letters
+        bool pauses = false;
     };
     static Kinds kinds_of(std::uint64_t seed);
 
@@ -60,6 +61,8 @@ private:
     std::vector<EventSeq> undecided() const;
     Task<> operate();
     Task<> decide_all();
+    Task<> pause_and_resume();
+    outbox::Pause make_pause();
     Task<> trouble();
     void strike();
     void strike_database();

@@ -21,6 +21,7 @@ REASONS = {
     "topic_missing": "the topic does not exist",
     "topic_refused": "keys wait: their topic refuses",
     "no_worker": "no relay is alive",
+    "paused": "an operator has paused something",
     "stalled": "stalled, for no known reason",
 }
 BREAKER = {0: ("closed", GREEN), 1: ("half-open", YELLOW), 2: ("open", RED)}

@@ -17,7 +17,7 @@ struct Refusal {
 constexpr std::string_view kDelivery =
     "what was acknowledged must not be lost, doubled or reordered";
 constexpr std::string_view kGivenUp = "a record that is given up lets later ones of its key pass";
-constexpr std::string_view kReports = "without every report the relay would wait for ever";
+constexpr std::string_view kReports = "without every report the relay would wait forever";
 
 // With librdkafka's other names for the same thing.
 constexpr std::array kRefused{

@@ -380,7 +380,7 @@ std::vector<Setting> retention_settings() {
              k::duration(0s, kMost, TXS_MEMBER(retention.events)),
              "How long events are kept after they were published. Then the relay drops them, by "
              "partitions of a tenth of that time; never one that is not published, or whose dead "
-             "letter waits. 0: for ever. The same for all relays of an outbox."},
+             "letter waits. 0: forever. The same for all relays of an outbox."},
             {"OUTBOX_POSITIONS_RETENTION",
              "30d",
              k::duration(0s, kMost, TXS_MEMBER(retention.positions)),
@@ -392,11 +392,11 @@ std::vector<Setting> retention_settings() {
              k::duration(0s, kMost, TXS_MEMBER(retention.dead_letters)),
              "How long dead letters are kept that were replayed or discarded, once their events "
              "are "
-             "dropped. Those that wait are kept until they are decided. 0: for ever."},
+             "dropped. Those that wait are kept until they are decided. 0: forever."},
             {"OUTBOX_AUDIT_RETENTION",
              "400d",
              k::duration(0s, kMost, TXS_MEMBER(retention.audit)),
-             "How long operators' actions are kept, 30 days at least. 0: for ever."},
+             "How long operators' actions are kept, 30 days at least. 0: forever."},
         }
     );
 }

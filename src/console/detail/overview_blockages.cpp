@@ -293,6 +293,17 @@ void tell_stalled(const Scene& scene, Cause& cause) {
     cause.link = "/relays";
 }
 
+void tell_paused(const Scene& scene, Cause& cause) {
+    cause.text = fmt::format(
+        "Delivery is paused{}: {}. {}; what is not paused flows.",
+        scene.lasts(),
+        scene.trouble.detail,
+        scene.waits()
+    );
+    cause.remedy = Remedy{Remedy::Kind::command, "txstream relays pauses"};
+    cause.link = "/relays";
+}
+
 struct Telling {
     std::string_view code;
     Severity severity;
@@ -310,6 +321,7 @@ constexpr std::array kTellings{
     Telling{"stalled", Severity::bad, tell_stalled},
     Telling{"topic_refused", Severity::warn, tell_topic_refused},
     Telling{"cannot_park", Severity::warn, tell_cannot_park},
+    Telling{"paused", Severity::warn, tell_paused},
 };
 
 Cause cause_of(const State& state, const Trouble& trouble) {
@@ -317,8 +329,8 @@ Cause cause_of(const State& state, const Trouble& trouble) {
     cause.code = trouble.code;
     cause.since = trouble.since;
     cause.severity = Severity::bad;
-    // Of a topic that is refused it is the topic's name, which the sentence has.
-    if (trouble.code != "topic_refused") cause.detail = trouble.detail;
+    // Of a topic that is refused, and of what is paused, the sentence has it.
+    if (trouble.code != "topic_refused" && trouble.code != "paused") cause.detail = trouble.detail;
     const Scene scene{state, trouble, settings_of(trouble.members.front()->member)};
     const auto telling = std::ranges::find(kTellings, trouble.code, &Telling::code);
     if (telling == kTellings.end()) {

@@ -27,12 +27,15 @@ namespace txstream::relay {
 /// The other half of the page, where it lies between the snapshots, is LaneMachine's.
 enum class EventState : std::uint8_t { fresh, fast, aside, careful, settled };
 
+/// For what an event waited that is not its own affair.
+enum class Waited : std::uint8_t { no, topic, pause };
+
 struct Delivery::Slot {
     Page* page;
     std::uint32_t index;  ///< in page->wire
     EventState state = EventState::fresh;
     std::uint8_t attempts = 0;  ///< refusals of it alone
-    bool has_waited_for_topic = false;
+    Waited waited = Waited::no;
 };
 
 /// Events of one key that are not on the fast path, in their order. Only the first of them may be

@@ -23,6 +23,7 @@ struct Replay::Letter {
     int attempts = 0;  ///< refusals of it alone
     std::string error_class{};
     std::string error{};
+    bool waits = false;  ///< for its topic
 
     bool is_settled() const { return state == State::sent || state == State::failed; }
 };
@@ -35,6 +36,7 @@ struct Replay::Part {
     std::size_t last = 0;      ///< behind them
     std::size_t next = 0;      ///< none before it is waiting or in flight, on the careful path
     bool is_complete = false;  ///< the table has no more
+    bool is_paused = false;    ///< one follows whose topic is paused
     bool stops = false;        ///< one that is parked for its own sake follows
     bool is_clean = false;     ///< nothing of the key was unwritten before they were read
     bool has_failed = false;

@@ -219,6 +219,11 @@ class Topic:
         for future in admin.create_topics([wanted]).values():
             future.result(PATIENCE)
 
+    def delete(self):
+        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
+        for future in admin.delete_topics([self.name]).values():
+            future.result(PATIENCE)
+
     def environment(self):
         return {"KAFKA_BROKERS": self.bootstrap, "KAFKA_TOPIC_EVENTS": self.name,
                 "KAFKA_TOPIC_PARTITIONS": str(self.partitions)}
