@@ -42,7 +42,7 @@ TEST_F(PausesPgTest, APauseStandsUntilItIsResumedAndBothAreInTheAudit) {
     must(resume(topic));
     EXPECT_EQ(resume(topic).error().code(), Code::not_found);
     must(pause(topic));
-    const auto entries = must(wait(outbox::audit_entries(*operator_, {}, 10, soon())));
+    const auto entries = must(wait(outbox::audit_entries(*operator_, {}, {}, 10, soon())));
     ASSERT_EQ(entries.size(), 5U);
     EXPECT_EQ(entries[1].action, "resume");
     EXPECT_EQ(entries[1].target, R"({"topic":"a \"topic\""})");
