@@ -44,10 +44,10 @@ TEST_F(PausesPgTest, APauseStandsUntilItIsResumedAndBothAreInTheAudit) {
     must(pause(topic));
     const auto entries = must(wait(outbox::audit_entries(*operator_, {}, {}, 10, soon())));
     ASSERT_EQ(entries.size(), 5U);
-    EXPECT_EQ(entries[1].action, "resume");
+    EXPECT_EQ(entries[1].action, "relays resume");
     EXPECT_EQ(entries[1].target, R"({"topic":"a \"topic\""})");
     EXPECT_EQ(entries[1].result.substr(0, 13), "paused since ");
-    EXPECT_EQ(entries[4].action, "pause");
+    EXPECT_EQ(entries[4].action, "relays pause");
     EXPECT_EQ(entries[4].reason, "it moves");
 }
 

@@ -20,7 +20,7 @@ WITH paused AS (INSERT INTO txstream.pauses (scope, name, reason, paused_by)
  SELECT $1, $2, $6, $3 WHERE (SELECT count(*) FROM txstream.pauses) < $7::bigint
  ON CONFLICT DO NOTHING RETURNING 1)
 INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result)
-SELECT $3, $4, 'pause', $5::json, $6, 1, 'paused' FROM paused RETURNING 1)"
+SELECT $3, $4, 'relays pause', $5::json, $6, 1, 'paused' FROM paused RETURNING 1)"
 };
 // $1 scope, $2 name, $3 actor, $4 origin, $5 target, $6 reason.
 constexpr pg::Statement kResume{
@@ -28,7 +28,7 @@ constexpr pg::Statement kResume{
     R"(
 WITH resumed AS (DELETE FROM txstream.pauses WHERE scope = $1 AND name = $2 RETURNING paused_at)
 INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result)
-SELECT $3, $4, 'resume', $5::json, $6, 1, 'paused since ' || paused_at FROM resumed RETURNING 1)"
+SELECT $3, $4, 'relays resume', $5::json, $6, 1, 'paused since ' || paused_at FROM resumed RETURNING 1)"
 };
 
 pg::Params params_of(Pause what, Signature signature) {

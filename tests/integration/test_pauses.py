@@ -91,7 +91,7 @@ def test_a_paused_key_holds_itself_alone(world):
     later = write(database, "k", [9])
     topic.read_ids(later)
     actions = database.run("SELECT action, target->>'key', reason, affected FROM txstream.audit ORDER BY id")
-    assert actions == [("pause", "k", "asked by support", 1), ("resume", "k", "", 1)]
+    assert actions == [("relays pause", "k", "asked by support", 1), ("relays resume", "k", "", 1)]
 
 
 def test_wrong_pauses_are_refused_with_what_to_do(world):
