@@ -216,7 +216,7 @@ class Drain:
 
     def two_relays(self, database, topic, count, lanes):
         self.reset(database)
-        half = {"WORKER_LANES_MAX": str(lanes // 2)}
+        half = {"WORKER_MAX_LANES": str(lanes // 2)}
         with (self.running("relay", database, topic, wait=False, settings=half) as first,
               self.running("relay", database, topic, wait=False, settings=half) as second):
             def both():

@@ -12,6 +12,8 @@ Not here, since nothing is lost without them, or no seed has met what they guard
     one fails and they are lost with the session. keeper_test.cpp shows the guard itself.
   * that an answer of the reader's is left alone when its lanes were lost and came back while it was on its way: of two
     seconds of storm, that takes too many rare things at once. reader_test.cpp shows each of the three guards.
+  * that nothing more is read of a lane that is to be handed over (Delivery::is_leaving): in peace it comes to its end all
+    the same. keeper_test.cpp shows it.
   * that a report of failure ends the fast producer (Delivery::on_retryable): it has ended by itself, says so in its own
     event, and takes nothing any more. The line decides which reason the records carry that are sent again.
 """
@@ -25,6 +27,7 @@ ASIDE = "src/relay/delivery_aside.cpp"
 LANES = "src/relay/delivery_lanes.cpp"
 PATHS = "src/relay/topic_paths.cpp"
 KEEPER = "src/relay/keeper.cpp"
+BALANCE = "src/relay/keeper_balance.cpp"
 READER = "src/relay/reader.cpp"
 SNAPSHOT = "src/outbox/snapshot.cpp"
 REPLAY = "src/relay/replay.cpp"
@@ -88,6 +91,12 @@ MUTANTS = [
     ("lost lane: nor on the careful path", LANES, "if (!lane.careful.empty()) end_careful(kLaneLost);", ""),
     ("trust: nothing is polled while in doubt", LANES, "if («is_in_doubt()» ||", "false"),
     ("the end: no record leaves after the lanes are given back", KEEPER, "delivery_.close();", ""),
+    ("hand-over: what is in flight is written first", LANES, "found != lanes_.end() && «found->second.pages.empty()»", "true"),
+    ("hand-over: a lane is forgotten before another has it", BALANCE, "delivery_.lose(gift.lane);", "delivery_.stay(gift.lane);"),
+    ("hand-over: letters on their way are settled first", BALANCE, "!replay_.is_busy_with(lane)", "true"),
+    ("hand-over: a former owner hands nothing over", SERVER,
+     "if (!is_current(owner, {gift.lane, gift.epoch, {}, {}, {}, 0})) continue;", ""),
+    ("hand-over: whoever has too many gives", BALANCE, "heirs_ = balance.heirs;", ""),
     ("reports: a producer that has failed is ended", PRODUCER, "needs_restart_ = true;", ""),
     ("topic: what went after a refused record goes again after it", REPORTS,
      "must_restart(header_word(Blockage::topic_refused));", ""),

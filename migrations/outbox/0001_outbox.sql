@@ -95,13 +95,18 @@ INSERT INTO txstream.instance (system_identifier, database_oid)
 -- Ownership, positions and leases are apart, because they change at different rates. PostgreSQL keeps every version of a row
 -- that the oldest snapshot may still see: what is updated all the time grows, and gets slow, while any session holds one.
 --
--- A lease: one narrow row for each owner of lanes (a worker of a relay), and the only row that is updated while nothing
--- changes hands. Whoever takes over the lanes of an owner deletes its lease first: this waits for the acknowledgements that
--- are under way (they hold the row FOR SHARE) and refuses all later ones. A number is never given twice.
+-- A lease: one narrow row for each worker of a relay that lives, with lanes or without, and the only row that is updated
+-- while nothing changes hands. Whoever takes over the lanes of an owner deletes its lease first: this waits for the
+-- acknowledgements that are under way (they hold the row FOR SHARE) and refuses all later ones. A number is never given twice.
 CREATE TABLE txstream.leases (
-    owner   text        PRIMARY KEY,
-    number  bigint      NOT NULL UNIQUE GENERATED ALWAYS AS IDENTITY,
-    ends_at timestamptz NOT NULL
+    owner        text        PRIMARY KEY,
+    number       bigint      NOT NULL UNIQUE GENERATED ALWAYS AS IDENTITY,
+    ends_at      timestamptz NOT NULL,
+    -- What the lanes are shared out by: how many it would have, at most, and whether only while nobody else is there.
+    lanes_wanted smallint    NOT NULL DEFAULT 0,
+    stands_by    boolean     NOT NULL DEFAULT false,
+    -- An operator wants it to have none as long as others can have them.
+    drains       boolean     NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
 
 -- Who has each lane: the owner whose lease has this number; no one where there is no such lease. A row is written only when
@@ -481,6 +486,7 @@ GRANT UPDATE ON txstream.lanes TO txstream_relay;
 GRANT UPDATE (refused_at, refused_why) ON txstream.instance TO txstream_relay;
 GRANT INSERT, UPDATE ON txstream.dead_letters TO txstream_relay;
 -- An operator decides what becomes of a dead letter, and says so; what is in it stays as it was written.
+GRANT UPDATE (drains) ON txstream.leases TO txstream_operator;
 GRANT UPDATE (state, decided, resolved_by, resolved_at, resolved_reason) ON txstream.dead_letters TO txstream_operator;
 GRANT INSERT (scope, name, reason, paused_by), DELETE ON txstream.pauses TO txstream_operator;
 GRANT INSERT (actor, origin, action, target, reason, affected, result) ON txstream.audit TO txstream_operator;

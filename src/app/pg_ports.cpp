@@ -113,6 +113,17 @@ public:
     }
     bool is_open() const override { return session_.is_open(); }
 
+    void want(outbox::Want want) override { store_.want(want); }
+    Task<Result<outbox::Shares>> shares(Deadline deadline) override {
+        return store_.shares(*session_, deadline);
+    }
+    Task<Result<>> enlist(std::chrono::milliseconds lease, Deadline deadline) override {
+        return store_.enlist(*session_, lease, deadline);
+    }
+    Task<Result<std::vector<LaneId>>> give(std::vector<outbox::Gift> gifts, Deadline deadline)
+        override {
+        return store_.give(*session_, std::move(gifts), deadline);
+    }
     Task<Result<std::vector<outbox::ClaimedLane>>> claim(
         std::vector<LaneId> owned,
         std::size_t limit,

@@ -286,6 +286,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     worker.replay.topic_retry_delay = relay.topic_retry_delay;
     worker.delivery.topics.patience = relay.topic_patience;
     worker.limits.lease = relay.lease;
+    worker.limits.stands_by = relay.stands_by;
     // What is larger by payload and metadata alone, no setting of a topic's lets through.
     worker.limits.page = {
         relay.page_rows_max,

@@ -86,6 +86,7 @@ struct Config {
         Milliseconds poll_max{};
         Milliseconds lease{};
         std::size_t lanes_max = 0;  ///< 0: no limit
+        bool stands_by = false;
         unsigned refused_retries_max = 0;
         Milliseconds refused_retry_delay{};
         Milliseconds topic_retry_delay{};

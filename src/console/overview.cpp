@@ -101,7 +101,7 @@ void add_relays(const State& state, std::vector<Cause>& causes) {
         if (cause.code == "lanes_unowned")
             cause.remedy = Remedy{
                 Remedy::Kind::text,
-                "Start another relay (txstream relay), or raise WORKER_LANES_MAX of those that "
+                "Start another relay (txstream relay), or raise WORKER_MAX_LANES of those that "
                 "run; "
                 "where neither helps, see their logs."
             };

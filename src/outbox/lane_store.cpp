@@ -22,8 +22,8 @@ SELECT EXISTS (SELECT FROM txstream.lanes l LEFT JOIN txstream.leases e ON e.num
 WHERE e.number IS NULL OR e.ends_at < clock_timestamp()))"
 };
 
-// Whether there is something to claim, so that a relay that stands by writes nothing. $1 the
-// number of our lease, $2 our lanes.
+// Whether there is something to claim; else nothing is written. $1 the number of our lease, $2 our
+// lanes.
 constexpr pg::Statement kFree{
     "txs_free_lanes",
     R"(
@@ -41,9 +41,10 @@ DELETE FROM txstream.leases WHERE owner IN (SELECT owner FROM txstream.leases
 WHERE ends_at < clock_timestamp() FOR UPDATE SKIP LOCKED))"
 };
 
-#define TXS_PROLONG                                                            \
-    "UPDATE txstream.leases"                                                   \
-    " SET ends_at = clock_timestamp() + $3::bigint * interval '1 millisecond'" \
+#define TXS_PROLONG                                                             \
+    "UPDATE txstream.leases"                                                    \
+    " SET ends_at = clock_timestamp() + $3::bigint * interval '1 millisecond'," \
+    "  lanes_wanted = $4::smallint, stands_by = $5::boolean"                    \
     " WHERE owner = $1 AND number = $2::bigint AND ends_at >= clock_timestamp()"
 
 constexpr pg::Statement kProlong{"txs_prolong", TXS_PROLONG " RETURNING number"};
@@ -52,11 +53,20 @@ constexpr pg::Statement kDropLease{
     "txs_drop_lease", "DELETE FROM txstream.leases WHERE owner = $1"
 };
 
+constexpr pg::Statement kOurLease{
+    "txs_our_lease", "SELECT number FROM txstream.leases WHERE owner = $1"
+};
+
+constexpr pg::Statement kEndLease{
+    "txs_end_lease", "DELETE FROM txstream.leases WHERE owner = $1 AND number = $2::bigint"
+};
+
 constexpr pg::Statement kNewLease{
     "txs_new_lease",
     R"(
-INSERT INTO txstream.leases (owner, ends_at)
-VALUES ($1, clock_timestamp() + $2::bigint * interval '1 millisecond') RETURNING number)"
+INSERT INTO txstream.leases (owner, ends_at, lanes_wanted, stands_by, drains)
+VALUES ($1, clock_timestamp() + $2::bigint * interval '1 millisecond', $3::smallint, $4::boolean,
+ $5::boolean) ON CONFLICT (owner) DO NOTHING RETURNING number)"
 };
 
 // $1 our lease, $2 how many, $3 the lanes that we know of.
@@ -64,8 +74,8 @@ VALUES ($1, clock_timestamp() + $2::bigint * interval '1 millisecond') RETURNING
 // SKIP LOCKED: ten relays that start at once share the lanes instead of queueing for the same rows.
 // Who comes later may lock the row that the faster one has written, while his snapshot does not
 // show him the other's lease: so the row must still have the epoch under which it was seen.
-// Lanes of our own that we do not know of (their claim's answer was lost) come first: others may
-// not take them as long as we prolong our lease.
+// Lanes of our own that we do not know of (they were handed over to us, or their claim's answer was
+// lost) come first: others may not take them as long as we prolong our lease.
 constexpr pg::Statement kClaim{
     "txs_claim",
     R"(
@@ -100,7 +110,7 @@ constexpr pg::Statement kRenew{
     R"(
 WITH lease AS ()" TXS_PROLONG R"( RETURNING number)
 SELECT l.lane FROM lease JOIN txstream.lanes l ON l.lease = lease.number
-WHERE l.lane = ANY ($4::smallint[]))"
+WHERE l.lane = ANY ($6::smallint[]))"
 };
 
 // The lease's row is what makes a late acknowledgement harmless (see LaneStore); the epochs are for
@@ -302,8 +312,7 @@ Task<Result<std::vector<ClaimedLane>>> LaneStore::claim(
     known.add_integers(owned, lane_number);
     TXS_CO_TRY(const auto free, co_await connection.run(kFree, std::move(known), deadline));
     if (!free.boolean(0, 0)) co_return std::vector<ClaimedLane>();
-    TXS_CO_TRY(const auto fenced, co_await connection.run(kFence, {}, deadline));
-    TXS_CO_CHECK(co_await take_lease(connection, lease, deadline));
+    TXS_CO_CHECK(co_await enlist(connection, lease, deadline));
     auto params = pg::Params::of(lease_, limit);
     params.add_integers(owned, lane_number);
     TXS_CO_TRY(auto rows, co_await connection.run(kClaim, std::move(params), deadline));
@@ -337,24 +346,39 @@ Task<Result<std::vector<ClaimedLane>>> LaneStore::claim(
 }
 
 // The lease that we have, for its whole time from now on; else a new one, which refuses whatever
-// was begun under the old.
-Task<Result<>> LaneStore::take_lease(
+// was begun under the old. Of a session that nobody waits for any more a statement may still be
+// under way: it must not replace the lease of the one that came after it, so a lease is replaced
+// only where it is the one that was seen.
+Task<Result<>> LaneStore::enlist(
     pg::Connection& connection, std::chrono::milliseconds lease, Deadline deadline
 ) {
-    if (lease_ != 0) {
+    TXS_CO_TRY(const auto fenced, co_await connection.run(kFence, {}, deadline));
+    auto seen = lease_;
+    if (seen != 0) {
         TXS_CO_TRY(
             const auto prolonged,
             co_await connection.run(
-                kProlong, pg::Params::of(owner_, lease_, lease.count()), deadline
+                kProlong,
+                pg::Params::of(owner_, seen, lease.count(), want_.lanes, want_.stands_by),
+                deadline
             )
         );
         if (!prolonged.empty()) co_return Result<>();
+        lease_ = 0;
+    } else {
+        TXS_CO_TRY(
+            const auto ours, co_await connection.run(kOurLease, pg::Params::of(owner_), deadline)
+        );
+        if (!ours.empty()) seen = ours.integer(0, 0);
     }
-    lease_ = 0;
     std::vector<pg::Connection::Step> steps;
-    steps.push_back({kDropLease, pg::Params::of(owner_)});
-    steps.push_back({kNewLease, pg::Params::of(owner_, lease.count())});
+    steps.push_back({kEndLease, pg::Params::of(owner_, seen)});
+    steps.push_back(
+        {kNewLease, pg::Params::of(owner_, lease.count(), want_.lanes, want_.stands_by, drains_)}
+    );
     TXS_CO_TRY(const auto results, co_await connection.transact(std::move(steps), deadline));
+    if (results.at(1).empty())
+        co_return fail(Code::unavailable, "another session has taken this owner's lease");
     lease_ = results.at(1).integer(0, 0);
     co_return Result<>();
 }
@@ -365,7 +389,7 @@ Task<Result<std::vector<LaneId>>> LaneStore::renew(
     std::chrono::milliseconds lease,
     Deadline deadline
 ) {
-    auto params = pg::Params::of(owner_, lease_, lease.count());
+    auto params = pg::Params::of(owner_, lease_, lease.count(), want_.lanes, want_.stands_by);
     params.add_integers(lanes, [](LaneId lane) { return lane.value(); });
     std::vector<pg::Connection::Step> steps;
     steps.push_back({kAsynchronousCommit, pg::Params()});

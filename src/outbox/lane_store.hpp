@@ -5,6 +5,7 @@
 #include "outbox/letters.hpp"
 #include "outbox/pauses.hpp"
 #include "outbox/progress.hpp"
+#include "outbox/shares.hpp"
 #include "pg/connection.hpp"
 
 #include <chrono>
@@ -43,6 +44,28 @@ public:
     /// What the session before this one was told, a new one knows nothing of. The next claim takes
     /// a new lease, and what the old session may still be writing is refused from then on.
     void forget();
+
+    /// What this owner would have. It is written down with its lease, from the next time on that it
+    /// is taken or prolonged.
+    void want(Want want) { want_ = want; }
+
+    /// All owners whose leases have not ended; this one is not among them where its own has. Reads
+    /// only.
+    Task<Result<Shares>> shares(pg::Connection& connection, Deadline deadline);
+
+    /// Takes a lease, or prolongs the one that it has, so that others leave it its share of the
+    /// lanes. Ends the leases that are over.
+    Task<Result<>> enlist(
+        pg::Connection& connection, std::chrono::milliseconds lease, Deadline deadline
+    );
+
+    /// Hands lanes over: each belongs to its heir, who finds it with its next claim, or to nobody
+    /// where the heir's lease has ended. Everything that was sent of them must have been written,
+    /// and nothing may be sent any more: whether it was applied may stay unknown. Returns those
+    /// that were handed over; the others are lost.
+    Task<Result<std::vector<LaneId>>> give(
+        pg::Connection& connection, std::vector<Gift> gifts, Deadline deadline
+    );
 
     /// Claims up to `limit` lanes that have no owner, or whose owner's lease has ended by the
     /// database's clock; first those that the table holds for this owner beside the `owned` ones.
@@ -125,9 +148,6 @@ private:
         std::int64_t parked = 0;
     };
 
-    Task<Result<>> take_lease(
-        pg::Connection& connection, std::chrono::milliseconds lease, Deadline deadline
-    );
     pg::Params rows_params(
         const std::vector<LaneProgress>& lanes,
         const std::vector<Publication>& publications,
@@ -137,6 +157,8 @@ private:
 
     std::string owner_;
     std::int64_t lease_ = 0;  ///< its number; 0: none
+    Want want_;
+    bool drains_ = false;  ///< as the lease said at the last look; the next lease says it again
     std::map<LaneId, Totals> totals_;
     struct Decided {
         LaneId lane{-1};

@@ -133,6 +133,22 @@ public:
     std::vector<LaneId> lanes() const;
     std::size_t lane_count() const noexcept { return lanes_.size(); }
     bool owns(LaneId lane) const { return lanes_.contains(lane); }
+
+    // Handing a lane over: nothing more is read of it, what was read comes to its end and is
+    // written, and then it is forgotten before anybody else can have it.
+
+    void begin_leaving(LaneId lane);
+    void stay(LaneId lane);
+    bool is_leaving(LaneId lane) const {
+        const auto found = lanes_.find(lane);
+        return found != lanes_.end() && found->second.is_leaving;
+    }
+    /// Nothing of it is in flight, and all that Kafka has of it is written.
+    bool has_come_to_its_end(LaneId lane) const;
+    /// The lanes, those first that are soonest at their end: without events that wait for
+    /// something else, then with few pages.
+    std::vector<LaneId> lanes_by_ease() const;
+
     /// A record of the lane may be handed over.
     bool may_publish(LaneId lane, Clock::time_point now) const {
         const auto found = lanes_.find(lane);
@@ -249,8 +265,8 @@ public:
     std::optional<Clock::time_point> acknowledgement_due() const;
     /// Events of complete pages that wait to be written.
     std::size_t unrecorded() const noexcept { return unrecorded_; }
-    /// True when nothing can be read before something is acknowledged, or when too much would come
-    /// twice if we were killed.
+    /// True when nothing can be read before something is acknowledged, when too much would come
+    /// twice if we were killed, or when a lane waits for it that is to be handed over.
     bool is_acknowledgement_urgent() const;
     bool is_acknowledging() const noexcept { return acknowledging_ > 0; }
     void acknowledged(const LaneMachine::Acknowledgement& acknowledgement);
@@ -275,6 +291,7 @@ private:
     struct Lane {
         LaneMachine machine;
         Clock::time_point publish_until;
+        bool is_leaving = false;                        ///< nothing more is read
         Clock::time_point put_off_until{};              ///< its acknowledgement was refused
         unsigned put_off = 0;                           ///< times in a row
         std::optional<Clock::time_point> busy_since{};  ///< counted up to here

@@ -41,7 +41,10 @@ std::optional<Delivery::Clock::time_point> Delivery::acknowledgement_due() const
 }
 
 bool Delivery::is_acknowledgement_urgent() const {
-    return !has_room() || unrecorded_ >= limits_.unrecorded_urgent;
+    return !has_room() || unrecorded_ >= limits_.unrecorded_urgent ||
+           std::ranges::any_of(lanes_, [this](const auto& entry) {
+               return entry.second.is_leaving && can_acknowledge(entry.second);
+           });
 }
 
 std::vector<LaneMachine::Acknowledgement> Delivery::take_acknowledgements(bool of_all) {

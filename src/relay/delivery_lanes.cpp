@@ -5,6 +5,7 @@
 #include "relay/detail/delivery_page.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace txstream::relay {
@@ -86,6 +87,33 @@ void Delivery::lose_all() {
     for (const auto id : lanes()) lose(id);
 }
 
+void Delivery::begin_leaving(LaneId lane) {
+    lanes_.at(lane).is_leaving = true;
+}
+
+void Delivery::stay(LaneId lane) {
+    const auto found = lanes_.find(lane);
+    if (found == lanes_.end()) return;
+    found->second.is_leaving = false;
+    dependencies_.reader.notify();
+}
+
+bool Delivery::has_come_to_its_end(LaneId lane) const {
+    const auto found = lanes_.find(lane);
+    return found != lanes_.end() && found->second.pages.empty();
+}
+
+std::vector<LaneId> Delivery::lanes_by_ease() const {
+    auto all = lanes();
+    const auto place = [this](LaneId id) {
+        const auto& lane = lanes_.at(id);
+        // The owner of the first lane tells of the whole outbox: that stays where it is.
+        return std::tuple(lane.aside.size(), lane.pages.size(), -id.value());
+    };
+    std::ranges::sort(all, {}, place);
+    return all;
+}
+
 std::size_t Delivery::lose_expired(Clock::time_point now) {
     std::vector<LaneId> lost;
     for (const auto& [id, lane] : lanes_) {
@@ -125,7 +153,7 @@ std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() {
     std::map<std::string, PollGroup> groups;
     if (!may_read()) return groups;
     for (const auto& [id, lane] : lanes_) {
-        if (lane.machine.is_paging() || !lane.machine.has_room()) continue;
+        if (lane.machine.is_paging() || !lane.machine.has_room() || lane.is_leaving) continue;
         const auto& cursor = lane.machine.cursor();
         groups.try_emplace(cursor.text(), PollGroup{cursor, {}}).first->second.lanes.push_back(id);
     }
@@ -145,7 +173,7 @@ std::optional<Delivery::PageGroup> Delivery::group_to_page() {
             groups.push_back({machine.cursor(), machine.target(), machine.read_up_to(), {}, {}});
             group = std::prev(groups.end());
         }
-        if (machine.has_room()) group->lanes.push_back(id);
+        if (machine.has_room() && !lane.is_leaving) group->lanes.push_back(id);
     }
     for (std::size_t i = 0; i < groups.size(); ++i) {
         auto& group = groups[++groups_paged_ % groups.size()];

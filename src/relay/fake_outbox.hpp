@@ -14,6 +14,7 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -159,6 +160,11 @@ public:
     int unproven = 0;  ///< so many times no acknowledgement works after a claim
     int renewals = 0;
     int releases = 0;
+    std::vector<outbox::Share> others;  ///< owners beside this one
+    std::optional<outbox::Want> wanted;
+    std::vector<outbox::Gift> given;
+    std::function<void()> on_give = [] {};
+    std::function<void(outbox::Want)> on_enlist = [](auto) {};
     std::function<void(std::size_t)> on_claim = [](std::size_t) {};  ///< how many at most
     std::function<void()> on_renew = [] {};
     std::function<void()> on_release = [] {};
@@ -168,6 +174,41 @@ public:
         co_return Result<>();
     }
     bool is_open() const override { return is_open_; }
+    void want(outbox::Want want) override { wanted = want; }
+    /// This one has the lease 1.
+    Task<Result<outbox::Shares>> shares(Deadline) override {
+        outbox::Shares shares;
+        auto all = held_;
+        all.insert(free.begin(), free.end());
+        for (const auto lane : lost) all.erase(lane);
+        shares.lanes = all.size();
+        shares.owners = others;
+        for (const auto& one : others) shares.lanes += one.lanes;
+        if (is_enlisted_)
+            shares.owners.insert(
+                shares.owners.begin(),
+                outbox::Share{1, all.size() - free.size(), told_, false, true}
+            );
+        co_return shares;
+    }
+    Task<Result<>> enlist(std::chrono::milliseconds, Deadline) override {
+        is_enlisted_ = true;
+        told_ = wanted.value();
+        on_enlist(told_);
+        co_return Result<>();
+    }
+    Task<Result<std::vector<LaneId>>> give(std::vector<outbox::Gift> gifts, Deadline) override {
+        on_give();
+        TXS_CO_CHECK(answer());
+        std::vector<LaneId> lanes;
+        for (const auto& gift : gifts) {
+            held_.erase(gift.lane.value());
+            lanes.push_back(gift.lane);
+            for (auto& one : others) one.lanes += one.lease == gift.heir ? 1 : 0;
+        }
+        given.insert(given.end(), gifts.begin(), gifts.end());
+        co_return lanes;
+    }
     Task<Result<std::vector<outbox::ClaimedLane>>> claim(
         std::vector<LaneId>, std::size_t limit, std::chrono::milliseconds, Deadline
     ) override {
@@ -175,6 +216,7 @@ public:
         TXS_CO_CHECK(answer());
         std::vector<outbox::ClaimedLane> claimed;
         const auto lanes = free;
+        held_.insert(lanes.begin(), lanes.end());
         // What was claimed and did not become known is claimed again.
         if (unproven == 0) free.clear();
         for (const auto lane : lanes) {
@@ -190,6 +232,7 @@ public:
         std::vector<LaneId> lanes, std::chrono::milliseconds, Deadline
     ) override {
         ++renewals;
+        told_ = wanted.value();
         on_renew();
         TXS_CO_CHECK(answer());
         std::erase_if(lanes, [&](LaneId lane) { return is_lost(lane); });
@@ -331,6 +374,9 @@ private:
     }
 
     bool is_open_ = false;
+    bool is_enlisted_ = false;
+    outbox::Want told_;  ///< with its lease
+    std::set<std::int16_t> held_;
     std::int64_t epoch_ = 0;
 };
 

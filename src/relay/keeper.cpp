@@ -16,8 +16,7 @@ namespace {
 constexpr std::string_view kComponent = "relay";
 constexpr std::chrono::milliseconds kReconnectMin{100};
 constexpr std::chrono::milliseconds kReconnectMax{2000};
-// Of the lease: how often it is prolonged, and how long before its end we stop.
-constexpr int kRenewalsPerLease = 3;
+// Of the lease: how long before its end we stop.
 constexpr int kMarginPart = 5;
 constexpr std::chrono::seconds kReleaseTimeout{2};
 // As txstream.positions says.
@@ -86,7 +85,8 @@ bool Keeper::is_over() const {
 
 Task<Result<>> Keeper::step() {
     const auto now = Clock::now();
-    if (delivery_.lane_count() > 0 && (now >= renew_at_ || delivery_.is_in_doubt()))
+    const bool has_lanes = delivery_.lane_count() > 0;
+    if (((has_lanes || is_enlisted_) && now >= renew_at_) || (has_lanes && delivery_.is_in_doubt()))
         TXS_CO_CHECK(co_await renew());
     // Before lanes are claimed: of what is paused nothing must leave.
     if (!stop_at_ && now >= pauses_at_ && (delivery_.lane_count() > 0 || now >= claim_at_))
@@ -97,6 +97,7 @@ Task<Result<>> Keeper::step() {
         (now >= acknowledge_at_ || stop_at_ || delivery_.is_acknowledgement_urgent())) {
         TXS_CO_CHECK(co_await acknowledge());
     }
+    if (!stop_at_ && !leaving_.empty()) TXS_CO_CHECK(co_await hand_over());
     if (!stop_at_ && delivery_.lane_count() > 0 && now >= idle_at_)
         TXS_CO_CHECK(co_await name_idle());
     if (const auto due = replay_.due(); replay_.is_busy() || (!stop_at_ && due && *due <= now))
@@ -107,8 +108,14 @@ Task<Result<>> Keeper::step() {
 Keeper::Clock::time_point Keeper::next_due() const {
     auto due = Clock::time_point::max();
     if (!stop_at_) due = claim_at_;
-    if (delivery_.lane_count() > 0)
+    if (delivery_.lane_count() > 0) {
         due = std::min(due, delivery_.is_in_doubt() ? Clock::now() : renew_at_);
+    } else if (is_enlisted_) {
+        due = std::min(due, renew_at_);
+    }
+    if (!stop_at_)
+        for (const auto& [lane, leaving] : leaving_)
+            due = std::min(due, leaving.since + limits_.leave_patience);
     if (delivery_.lane_count() > 0 && !stop_at_) due = std::min({due, idle_at_, pauses_at_});
     if (const auto expiry = delivery_.first_expiry()) due = std::min(due, *expiry);
     if (delivery_.has_acknowledgements()) due = std::min(due, acknowledge_at_);
@@ -164,8 +171,12 @@ void Keeper::lose_all() {
     );
 }
 
-// What was to be written about a lane that is gone, or that came back under another epoch.
+// What was to be done with a lane that is gone, or that came back under another epoch.
 void Keeper::forget_lost() {
+    std::erase_if(leaving_, [&](const auto& one) {
+        return !delivery_.owns(one.first) ||
+               delivery_.machine(one.first).epoch() != one.second.epoch;
+    });
     std::erase_if(under_way_, [&](const auto& one) {
         return !delivery_.owns(one.progress.lane) ||
                delivery_.machine(one.progress.lane).epoch() != one.progress.epoch;
@@ -173,7 +184,7 @@ void Keeper::forget_lost() {
 }
 
 void Keeper::tell() {
-    on_status_({delivery_.lanes(), is_alive_});
+    on_status_({delivery_.lanes(), is_alive_, expects_});
 }
 
 // --- lanes
@@ -185,14 +196,18 @@ Task<Result<>> Keeper::claim() {
         asked + std::chrono::duration_cast<Clock::duration>(
                     std::chrono::duration<double, std::milli>(limits_.claim_interval) * factor
                 );
-    if (delivery_.lane_count() >= limits_.lanes_max) co_return Result<>();
+    if (delivery_.lane_count() >= limits_.lanes_max && asked < look_at_) co_return Result<>();
+    look_at_ = asked + limits_.lease / kRenewalsPerLease;
     const auto doubts = delivery_.doubts();
-    TXS_CO_TRY(
-        auto claimed,
-        co_await lanes_.claim(
-            delivery_.lanes(), limits_.lanes_max - delivery_.lane_count(), limits_.lease, deadline()
-        )
-    );
+    TXS_CO_TRY(const auto claimable, co_await look());
+    std::vector<outbox::ClaimedLane> claimed;
+    if (claimable > 0) {
+        TXS_CO_TRY(
+            claimed, co_await lanes_.claim(delivery_.lanes(), claimable, limits_.lease, deadline())
+        );
+    }
+    if (expects_ && claimed.empty())
+        claim_at_ = std::min(claim_at_, asked + Clock::duration(limits_.expect_interval));
     if (!claimed.empty()) {
         // Should it fail they are claimed again, after the pause that failures make.
         const auto next_claim = std::exchange(claim_at_, asked);
@@ -200,7 +215,8 @@ Task<Result<>> Keeper::claim() {
         claim_at_ = next_claim;
     }
     delivery_.trust(doubts);
-    const bool is_news = !std::exchange(is_alive_, true);
+    const bool is_alive_again = !std::exchange(is_alive_, true);
+    const bool is_news = std::exchange(did_expect_, expects_) != expects_ || is_alive_again;
     if (claimed.empty()) {
         if (is_news) tell();
         // Who has the lanes tells how it is with them.
@@ -218,6 +234,11 @@ Task<Result<>> Keeper::claim() {
         delivery_.add_lane(std::move(lane), publish_until(asked));
     }
     metrics_.lanes_claimed.add(static_cast<double>(count));
+    metrics_.handed_over(HandOver::taken, std::min(handed_, count));
+    // The rest of what is ours need not wait.
+    const auto wanted = want();
+    is_proven_ = true;
+    if (want() != wanted) claim_at_ = asked;
     forget_lost();
     tell();
     log::info(
@@ -260,6 +281,7 @@ Task<Result<std::vector<outbox::ClaimedLane>>> Keeper::proven(
 Task<Result<>> Keeper::renew() {
     const auto asked = Clock::now();
     const auto doubts = delivery_.doubts();
+    lanes_.want(want());
     TXS_CO_TRY(
         const auto renewed, co_await lanes_.renew(delivery_.lanes(), limits_.lease, deadline())
     );
@@ -316,6 +338,7 @@ Task<Result<>> Keeper::move_cursors() {
     if (names_all) name_at_ = now + kNameInterval;
     if (names_all) idle_at_ = now + limits_.idle_interval;
     blockages_.clear(Blockage::cannot_acknowledge);
+    is_proven_ = true;
     std::size_t lost = 0;
     for (const auto* one : plain) {
         if (std::ranges::find(moved, one->progress.lane) != moved.end()) {
@@ -464,6 +487,7 @@ Task<Result<>> Keeper::release() {
 Task<> Keeper::recover(const Error& error) {
     metrics_.failed(under_way_.empty() ? Failure::database_error : Failure::update_error, "");
     const bool is_acknowledging = std::exchange(is_proving_, false) || !under_way_.empty();
+    if (is_acknowledging) is_proven_ = false;
     if (!lanes_.is_open()) lose_all();
     if (stop_at_ && (stop_at_->passed() || delivery_.lane_count() == 0)) co_return;
     ++failures_;

@@ -1,16 +1,20 @@
 #pragma once
 
+#include "relay/balance.hpp"
 #include "relay/delivery.hpp"
 #include "relay/replay.hpp"
 #include "relay/worker_limits.hpp"
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <random>
+#include <vector>
 
 namespace txstream::relay {
 
-/// Claims lanes for a worker, prolongs their leases, and moves their cursors when Kafka has
-/// acknowledged.
+/// Claims lanes for a worker, prolongs their leases, moves their cursors when Kafka has
+/// acknowledged, and hands lanes over to workers that have fewer (relay/balance.hpp).
 ///
 /// A lane may be published until a fifth of the lease before its end by our own clock, counted from
 /// before the statement that prolonged it: whoever claims it next, by the database's clock, must
@@ -24,6 +28,8 @@ public:
         std::vector<LaneId> lanes;
         /// False while leases cannot be prolonged, or nothing could be claimed yet.
         bool is_alive = false;
+        /// Others have lanes to hand over to it.
+        bool expects_lanes = false;
     };
     using OnStatus = std::function<void(Status)>;
 
@@ -45,10 +51,20 @@ public:
     void stop(Deadline deadline);
 
 private:
+    static constexpr int kRenewalsPerLease = 3;
+
     Task<Result<>> step();
     Task<Result<>> claim();
     Task<Result<>> look_for_pauses();
     Task<Result<>> renew();
+    /// Looks how the lanes are shared out; returns how many may be claimed.
+    Task<Result<std::size_t>> look();
+    Task<Result<outbox::Shares>> shares();
+    std::size_t claimable(const outbox::Shares& shares, const Balance& balance);
+    void choose_leaving(const Balance& balance);
+    Task<Result<>> hand_over();
+    void stay(LaneId lane);
+    outbox::Want want() const;
     Task<Result<std::vector<outbox::ClaimedLane>>> proven(std::vector<outbox::ClaimedLane> claimed);
     Task<Result<>> acknowledge();
     Task<Result<>> move_cursors();
@@ -85,12 +101,31 @@ private:
     std::optional<Deadline> stop_at_;
     Clock::time_point claim_at_{};
     Clock::time_point pauses_at_{};
+    Clock::time_point look_at_{};  ///< at the shares, also with all lanes that we want
     Clock::time_point renew_at_{};
     Clock::time_point acknowledge_at_{};
     Clock::time_point of_all_at_{};
     Clock::time_point name_at_{};  ///< the lanes that share no row
     Clock::time_point idle_at_{};  ///< all lanes, if nothing else names them
     WorkerBlockages blockages_;
+    /// Lanes that are to be handed over, since when; and to whose leases, in no order.
+    struct Leaving {
+        Epoch epoch;
+        Clock::time_point since;
+    };
+    std::map<LaneId, Leaving> leaving_;
+    std::vector<std::int64_t> heirs_;
+    std::map<LaneId, Clock::time_point> stays_until_;  ///< those that could not leave
+    std::vector<std::int64_t> owners_;                 ///< leases, at the last look
+    std::size_t owned_ = 0;                            ///< by the table, at the last look
+    std::size_t handed_ = 0;  ///< of the claimable ones, those that are ours already
+    Clock::time_point expect_until_{};
+    std::optional<Clock::time_point> unowned_since_;
+    bool expects_ = false;
+    bool did_expect_ = false;  ///< as it was told
+    bool is_enlisted_ = false;
+    bool is_proven_ = false;  ///< a position could be written when that was tried last
+    bool has_unwanted_ = false;
     unsigned failures_ = 0;
     bool is_proving_ = false;
     bool is_alive_ = false;

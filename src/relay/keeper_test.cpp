@@ -223,14 +223,19 @@ TEST_F(KeeperTest, ALaneThatWeThoughtOursIsAsTheDatabaseHasIt) {
 }
 
 TEST_F(KeeperTest, DoubtIsSettledAtOnceButOnlyByAStatementThatBeganAfterIt) {
+    // One that is content with the first lane looks no further.
+    limits_.lanes_max = 1;
+    Keeper keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
     lanes_.on_claim = [&](auto) { delivery_.doubt(); };
     lanes_.on_renew = [&] {
         EXPECT_TRUE(delivery_.is_in_doubt()) << "the claim began before";
         if (lanes_.renewals == 1) delivery_.doubt();
     };
-    start({1});
-    ASSERT_TRUE(until([&] { return !delivery_.is_in_doubt(); }));
+    tasks_.spawn(keeper.run());
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 1 && !delivery_.is_in_doubt(); }));
     EXPECT_EQ(lanes_.renewals, 2);
+    keeper.stop(Deadline::in(1h));
+    EXPECT_TRUE(ends());
 }
 
 TEST_F(KeeperTest, WhatKafkaHasAcknowledgedIsWrittenBeforeTheLanesAreGivenBack) {
@@ -292,6 +297,107 @@ TEST_F(KeeperTest, AWorkerWithoutLanesTellsNothingOfKafka) {
     delivery_.lose_all();
     delivery_.look(Clock::now());
     EXPECT_TRUE(blockages_.current().empty());
+}
+
+// Whoever has few lanes is there: another owner without any.
+outbox::Share newcomer(std::int64_t lease = 2) {
+    return {.lease = lease, .lanes = 0, .want = {.lanes = 256}};
+}
+
+TEST_F(KeeperTest, ALaneIsHandedOverWhenWhatIsInFlightOfItIsWrittenAndNotBefore) {
+    limits_.claim_interval = 1ms;
+    limits_.leave_patience = 1h;
+    Keeper keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    lanes_.free = {1, 2};
+    tasks_.spawn(keeper.run());
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 2; }));
+    hand_over({1, 2});
+    lanes_.on_give = [&] {
+        EXPECT_EQ(delivery_.lane_count(), 1U) << "a page of it may be on its way";
+        EXPECT_EQ(lanes_.moved.size(), 2U) << "the next owner begins behind it";
+    };
+    lanes_.others = {newcomer()};
+    ASSERT_TRUE(until([&] { return delivery_.is_leaving(LaneId(2)); }));
+    for (const auto& [text, group] : delivery_.lanes_to_poll())
+        EXPECT_EQ(group.lanes, std::vector<LaneId>({LaneId(1)})) << "nothing more is read of it";
+    EXPECT_TRUE(lanes_.given.empty());
+    kafka_.report(Outcome::acknowledged);
+    ASSERT_TRUE(until([&] { return !lanes_.given.empty(); }));
+    EXPECT_EQ(lanes_.given[0].lane, LaneId(2));
+    EXPECT_EQ(lanes_.given[0].heir, 2);
+    EXPECT_EQ(kafka_.producers, 1) << "no producer has to end for it";
+    EXPECT_TRUE(until([&] {
+        return shows("txstream_lanes_handed_over_total{direction=\"given\"} 1");
+    }));
+    EXPECT_TRUE(shows("txstream_lanes_lost_total{reason=\"taken_over\"} 0"));
+    keeper.stop(Deadline::in(1h));
+    EXPECT_TRUE(ends());
+    EXPECT_EQ(lanes_.given.size(), 1U) << "it has one, and the other has one";
+}
+
+TEST_F(KeeperTest, ALaneThatDoesNotComeToItsEndGoesOnHere) {
+    limits_.claim_interval = 1ms;
+    limits_.leave_patience = 20ms;
+    limits_.stay_times = 1'000'000;
+    Keeper keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    lanes_.free = {1, 2};
+    tasks_.spawn(keeper.run());
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 2; }));
+    hand_over({1, 2});
+    lanes_.others = {newcomer()};
+    ASSERT_TRUE(until([&] { return delivery_.is_leaving(LaneId(2)); }));
+    ASSERT_TRUE(until([&] { return delivery_.is_leaving(LaneId(1)); })) << "perhaps another";
+    ASSERT_TRUE(until([&] {
+        return !delivery_.is_leaving(LaneId(1)) && !delivery_.is_leaving(LaneId(2));
+    }));
+    EXPECT_TRUE(lanes_.given.empty());
+    keeper.stop(Deadline::in(0ms));
+    EXPECT_TRUE(ends());
+}
+
+TEST_F(KeeperTest, BeforeAPositionCouldBeWrittenOneLaneIsAskedForAndThenAll) {
+    limits_.claim_interval = 1ms;
+    lanes_.on_claim = [&](auto) { EXPECT_EQ(lanes_.wanted->lanes, delivery_.lane_count() + 1); };
+    Keeper keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    lanes_.free = {1};
+    tasks_.spawn(keeper.run());
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() == 1; }));
+    EXPECT_TRUE(until([&] { return lanes_.wanted->lanes == limits_.lanes_max; }));
+    keeper.stop(Deadline::in(1h));
+    EXPECT_TRUE(ends());
+}
+
+TEST_F(KeeperTest, OnlyItsShareOfTheLanesWithoutAnOwnerIsClaimed) {
+    limits_.claim_interval = 1ms;
+    limits_.unowned_patience = 1h;
+    std::size_t most = 0;
+    lanes_.on_claim = [&](std::size_t limit) { most = std::max(most, limit); };
+    lanes_.others = {newcomer(), newcomer(3)};
+    Keeper keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    lanes_.free = {1, 2, 3, 4, 5, 6};
+    lanes_.unproven = 3;  // what is claimed and did not become known is claimed again
+    tasks_.spawn(keeper.run());
+    ASSERT_TRUE(until([&] { return delivery_.lane_count() > 0; }));
+    EXPECT_LE(most, 2U);
+    keeper.stop(Deadline::in(1h));
+    EXPECT_TRUE(ends());
+}
+
+TEST_F(KeeperTest, LanesThatOthersLeaveAloneAreClaimedAfterAWhile) {
+    limits_.claim_interval = 1ms;
+    limits_.unowned_patience = 5ms;
+    std::size_t most = 0;
+    lanes_.on_claim = [&](std::size_t limit) {
+        most = std::max(most, limit);
+        lanes_.unproven = most < 6 ? 1 : 0;  // they stay free
+    };
+    lanes_.others = {newcomer(), newcomer(3)};
+    Keeper keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    lanes_.free = {1, 2, 3, 4, 5, 6};
+    tasks_.spawn(keeper.run());
+    EXPECT_TRUE(until([&] { return most == 6; }));
+    keeper.stop(Deadline::in(1h));
+    EXPECT_TRUE(ends());
 }
 
 TEST_F(KeeperTest, WhatCannotBeParkedWholeIsParkedBareAndItsKeyIsHeld) {

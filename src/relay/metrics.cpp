@@ -290,6 +290,17 @@ Metrics::Metrics(telemetry::Registry& registry)
            "sum by (reason) (increase(txstream_lanes_lost_total[15m]))"},
           {losses()}
       )),
+      lanes_handed_over_(registry.counters(
+          {"txstream_lanes_handed_over_total",
+           "Lanes that a relay handed over to one that had fewer, as it is counted by both. "
+           "Nothing "
+           "of them is sent twice.",
+           relay,
+           "It rises when relays start or stop, and stays the same otherwise. The two differ by "
+           "what goes to relays that end before they take it.",
+           "sum by (direction) (increase(txstream_lanes_handed_over_total[15m]))"},
+          {{"direction", {"given", "taken"}}}
+      )),
       lease_remaining_(registry.gauges(
           {"txstream_lease_remaining_seconds",
            "How long this process may publish if it cannot prolong a lease: of its workers' leases "
@@ -555,6 +566,11 @@ void Metrics::lost(Lost reason, std::size_t lanes) const {
     }
     leases_lost_.at({to_string(reason)}).add();
     lanes_lost_.at({to_string(reason)}).add(to_double(lanes));
+}
+
+void Metrics::handed_over(HandOver direction, std::size_t lanes) const {
+    if (lanes == 0) return;
+    lanes_handed_over_.at({direction == HandOver::given ? "given" : "taken"}).add(to_double(lanes));
 }
 
 void Metrics::lease_remaining(std::optional<std::chrono::duration<double>> time) const {

@@ -79,6 +79,9 @@ enum class Lost : std::uint8_t {
 
 std::string_view to_string(Lost reason);
 
+/// Label `direction` of txstream_lanes_handed_over_total.
+enum class HandOver : std::uint8_t { given, taken };
+
 /// What the relay of this process counts. Thread-safe. Hot paths bring a PageTally; the rest are
 /// single calls that cost one short lock.
 class Metrics {
@@ -104,6 +107,8 @@ public:
     void sent(Path path, std::uint64_t records) const;
     /// A worker lost so many lanes in one go.
     void lost(Lost reason, std::size_t lanes) const;
+    /// Lanes went from one worker that lives to another that has fewer.
+    void handed_over(HandOver direction, std::size_t lanes) const;
     /// How long this process may publish before a lease has to be prolonged; nothing: it has none.
     void lease_remaining(std::optional<std::chrono::duration<double>> time) const;
     /// Dead letters that were sent: so many arrived, so many were parked again.
@@ -160,6 +165,7 @@ private:
     telemetry::Family<telemetry::Counter> sent_;
     telemetry::Family<telemetry::Counter> leases_lost_;
     telemetry::Family<telemetry::Counter> lanes_lost_;
+    telemetry::Family<telemetry::Counter> lanes_handed_over_;
     telemetry::Family<telemetry::Gauge> lease_remaining_;
     telemetry::Family<telemetry::Gauge> delivery_blocked_;
 

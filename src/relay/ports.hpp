@@ -66,6 +66,12 @@ public:
     virtual bool is_open() const = 0;
 
     /// See outbox/lane_store.hpp for each.
+    virtual void want(outbox::Want want) = 0;
+    virtual Task<Result<outbox::Shares>> shares(Deadline deadline) = 0;
+    virtual Task<Result<>> enlist(std::chrono::milliseconds lease, Deadline deadline) = 0;
+    virtual Task<Result<std::vector<LaneId>>> give(
+        std::vector<outbox::Gift> gifts, Deadline deadline
+    ) = 0;
     virtual Task<Result<std::vector<outbox::ClaimedLane>>> claim(
         std::vector<LaneId> owned,
         std::size_t limit,

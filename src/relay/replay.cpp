@@ -41,6 +41,12 @@ void Replay::lose(LaneId lane) {
         if (batch_->parts[letter.part].is_lost) batch_->leave(letter);
 }
 
+bool Replay::is_busy_with(LaneId lane) const {
+    return batch_ && std::ranges::any_of(batch_->parts, [&](const Part& part) {
+               return part.work.key.lane == lane && !part.is_lost;
+           });
+}
+
 bool Replay::is_ours(const Part& part) const {
     auto& delivery = dependencies_.delivery;
     return !part.is_lost && delivery.owns(part.work.key.lane) &&
@@ -190,7 +196,7 @@ std::vector<Replay::Part> Replay::begin_parts(Clock::time_point now) {
         auto work = std::move(work_.front());
         work_.pop_front();
         if (work.not_before > now || !delivery.may_publish(work.key.lane, now) ||
-            delivery.paused().key(work.key.key)) {
+            delivery.paused().key(work.key.key) || delivery.is_leaving(work.key.lane)) {
             work_.push_back(std::move(work));
             continue;
         }

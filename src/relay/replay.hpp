@@ -80,7 +80,9 @@ public:
     std::optional<Clock::time_point> due() const;
     /// Letters are with Kafka, or what became of them is not written.
     bool is_busy() const noexcept { return batch_ != nullptr; }
-    /// The same, and it is worth waiting for: Kafka has said something lately.
+    /// Of this lane.
+    bool is_busy_with(LaneId lane) const;
+    /// The same of any, and it is worth waiting for: Kafka has said something lately.
     bool expects_reports() const;
     /// The lanes are given back: no letter leaves from now on, and what became of those that left
     /// is written.

@@ -45,6 +45,7 @@ struct WorkerPool::Seat {
     std::vector<LaneId> lanes;  // guarded by mutex
     Load load;
     std::atomic<bool> is_alive{false};
+    std::atomic<bool> expects_lanes{false};
     std::atomic<bool> is_nudged{false};
     std::atomic<bool> has_ended{false};
     std::thread thread;  // last: it uses all of the above
@@ -102,6 +103,7 @@ void WorkerPool::start() {
             [this, place = seat.get()](Keeper::Status status) {
                 place->own(std::move(status.lanes));
                 place->is_alive = status.is_alive;
+                place->expects_lanes = status.expects_lanes;
                 publish_status();
             }
         );
@@ -197,7 +199,9 @@ void WorkerPool::publish_status() {
     std::size_t lanes = 0;
     std::size_t active = 0;
     std::size_t alive = 0;
+    bool expects_lanes = false;
     for (const auto& seat : seats_) {
+        expects_lanes = expects_lanes || seat->expects_lanes;
         const auto owned = seat->owned().size();
         lanes += owned;
         active += owned > 0 ? 1 : 0;
@@ -206,7 +210,8 @@ void WorkerPool::publish_status() {
     if (lanes_.exchange(lanes) != lanes && ports_.lanes_changed) ports_.lanes_changed();
     metrics_.lanes_owned.set(static_cast<double>(lanes));
     metrics_.active_workers.set(static_cast<double>(active));
-    const bool is_standing_by = lanes == 0 && alive == seats_.size() && !is_stopping_;
+    const bool is_standing_by =
+        lanes == 0 && alive == seats_.size() && !expects_lanes && !is_stopping_;
     if (is_standing_by_.exchange(is_standing_by) != is_standing_by && is_standing_by)
         log::info("relay", "standing by: other relays hold all lanes");
 }

@@ -36,9 +36,9 @@ protected:
         };
         ports.keeper = [this](auto, std::string owner) {
             auto one = std::make_unique<FakeLanes>();
-            one->on_claim = [this, owner](std::size_t limit) {
+            one->on_enlist = [this, owner](outbox::Want want) {
                 const std::scoped_lock lock(mutex_);
-                asked_.emplace(owner, limit);
+                asked_[owner] = want.lanes;
             };
             return one;
         };
@@ -76,12 +76,11 @@ protected:
 
 TEST_F(WorkerPoolTest, TheWorkersTakeAllLanesBetweenThemEachItsPart) {
     start(3, 8);
-    ASSERT_TRUE(until([&] {
+    const std::map<std::string, std::size_t> parts{{"p/1", 3}, {"p/2", 3}, {"p/3", 2}};
+    EXPECT_TRUE(until([&] {
         const std::scoped_lock lock(mutex_);
-        return asked_.size() == 3;
+        return asked_ == parts;
     }));
-    const std::scoped_lock lock(mutex_);
-    EXPECT_EQ(asked_, (std::map<std::string, std::size_t>{{"p/1", 3}, {"p/2", 3}, {"p/3", 2}}));
 }
 
 // By itself each pause is twice the one before: the twentieth poll is a quarter of an hour away.

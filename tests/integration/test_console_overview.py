@@ -159,7 +159,7 @@ def test_what_relays_and_postgresql_do_has_its_sentence_and_a_remedy_that_works(
     assert cause["remedy"] == {"kind": "command", "text": "txstream relay"}
     checklist = {one["code"]: one["is_done"] for one in overview.get("overview")["checklist"]}
     assert checklist == {"database": True, "migrations": True, "topic": True, "relay": False, "first_event": False}
-    relay = world.start("relay", database, topic, WORKER_LANES_MAX="20")
+    relay = world.start("relay", database, topic, WORKER_MAX_LANES="20")
     cause = overview.says("lanes_unowned")
     assert re.search(r"12 of 32 lanes have no owner( for \d+ s)?:", cause["text"])
     other = world.start("relay", database, topic, WORKER_LEASE="9s")

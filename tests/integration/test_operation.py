@@ -350,7 +350,7 @@ def test_a_relay_without_lanes_logs_once_that_it_stands_by(world):
     database, topic = world.database(), world.topic()
     first = world.start("relay", database, topic)
     eventually(lambda: first.metric("txstream_lanes_owned") == 32, "the first relay holds all lanes")
-    second = world.start("relay", database, topic, WORKER_POOL_SIZE="2")
+    second = world.start("relay", database, topic, WORKER_POOL_SIZE="2", WORKER_STANDBY="true")
     told = "standing by: other relays hold all lanes"
     eventually(lambda: second.logs(told), "the second one stands by")
     assert second.metric("txstream_active_workers") == 0

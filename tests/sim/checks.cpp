@@ -16,6 +16,8 @@ Checks::Checks(Simulation& world, Postgres& postgres, Kafka& kafka)
     };
     postgres.on_pause = [this](const auto& pause, bool begins) { on_pause(pause, begins); };
     postgres.on_move = [this](const auto& to) { on_move(to); };
+    postgres.on_give = [this](const auto& gift) { on_give(gift); };
+    postgres.on_claim = [this](LaneId lane) { on_claim(lane); };
     postgres.on_incident = [this](auto what) { incident(what); };
     kafka.on_incident = postgres.on_incident;
     kafka.on_store = [this](const Stored& record) { on_store(record); };
@@ -122,6 +124,8 @@ void Checks::on_store(const Stored& record) {
         event.first_stored = world_.now();
     }
     event.stored = world_.now();
+    const auto lane = static_cast<std::size_t>(postgres_.lane_of(event.row.key));
+    event.stored_under = postgres_.tables().lanes[lane].epoch;
 }
 
 bool Checks::is_too_large(const Event& event) {
@@ -218,6 +222,42 @@ void Checks::judge_pause(const Event& event) const {
             pause.name == (pause.scope == outbox::Pause::Scope::key ? event.row.key : topic))
             world_.violated("event {} is handed over although it is paused", event.row.id);
     }
+}
+
+// What an earlier owner has stored and could not write comes again, whoever is next.
+void Checks::on_give(const outbox::Gift& gift) {
+    ++totals_.hand_overs;
+    if (gift.heir != 0) given_[gift.lane] = world_.now();
+    const auto& at = postgres_.tables().lanes[static_cast<std::size_t>(gift.lane.value())];
+    for (const auto& [id, event] : events_) {
+        if (!event.stored || event.stored_under != at.epoch ||
+            postgres_.lane_of(event.row.key) != gift.lane.value())
+            continue;
+        const auto letter = postgres_.tables().dead_letters.find(EventSeq(id, event.row.xid));
+        const bool is_written = letter == postgres_.tables().dead_letters.end()
+                                    ? passes(at, at.last, event.row)
+                                    : !letter->second.is_open();
+        if (!is_written)
+            world_.violated(
+                "lane {} is handed over, and event {} of it is stored and not written",
+                gift.lane.value(),
+                id
+            );
+    }
+}
+
+void Checks::on_claim(LaneId lane) {
+    const auto found = given_.find(lane);
+    if (found == given_.end()) return;
+    const auto given = found->second;
+    given_.erase(found);
+    if (last_incident_ && *last_incident_ + kInfluence > given) return;
+    const auto waited = world_.now() - given;
+    longest_hand_over_ = std::max(longest_hand_over_, waited);
+    if (waited > kHandOverMax)
+        world_.violated(
+            "lane {} was handed over and nobody published it for {} ms", lane.value(), waited / 1ms
+        );
 }
 
 // Neither it nor another of its key is refused, or of a topic that may be missing.

@@ -31,6 +31,9 @@ namespace txstream::sim {
 ///     it, by a lease that has not ended. (Of a process that stood still what was queued before may
 ///     leave when it wakes up.)
 ///   * a record is stored twice only where something went wrong shortly before;
+///   * nothing is stored twice for a hand-over: whoever hands a lane over has written all that it
+///     stored of it; and where all is well, the next owner has it within kHandOverMax;
+///   * in the end all have as many lanes, within one;
 ///   * strangers are not delayed: while others are refused and all else is well, an event whose key
 ///     and topic are fine is stored within kStrangersWaitMax.
 class Checks {
@@ -44,6 +47,9 @@ public:
     static constexpr Clock::duration kPauseMax = 400ms;
     /// Until a process that has stood still knows how late it is.
     static constexpr Clock::duration kWakingMax = 5ms;
+    /// Between two looks of one that does not expect lanes yet, and the statements with which it
+    /// claims them.
+    static constexpr Clock::duration kHandOverMax = 200ms;
 
     Checks(Simulation& world, Postgres& postgres, Kafka& kafka);
 
@@ -64,10 +70,13 @@ public:
         std::size_t replayed = 0;
         std::size_t again = 0;
         std::size_t incidents = 0;
+        std::size_t hand_overs = 0;  ///< of lanes
     };
     const Totals& totals() const noexcept { return totals_; }
     /// The longest that a stranger has waited.
     Clock::duration longest_wait() const noexcept { return longest_wait_; }
+    /// The longest that a lane which was handed over had nobody to publish it, where all was well.
+    Clock::duration longest_hand_over() const noexcept { return longest_hand_over_; }
 
 private:
     struct Event {
@@ -75,7 +84,8 @@ private:
         Clock::time_point committed;
         std::optional<Clock::time_point> stored;  ///< the last time
         Clock::time_point first_stored{};
-        bool is_parked = false;  ///< or has been
+        std::int64_t stored_under = 0;  ///< the epoch of its lane, the last time
+        bool is_parked = false;         ///< or has been
         bool is_discarded = false;
         int refused_alone = 0;
         int handed_over = 0;
@@ -94,6 +104,8 @@ private:
     void on_pause(const outbox::Pause& pause, bool begins);
     bool was_paused(const Event& event) const;
     void judge_pause(const Event& event) const;
+    void on_give(const outbox::Gift& gift);
+    void on_claim(LaneId lane);
     /// Of a lane that is its sender's.
     void judge(const Kafka::Sender& sender, const char* what);
     /// Its turn: all earlier ones of its key (and topic) are over.
@@ -116,6 +128,8 @@ private:
     std::vector<std::pair<outbox::Pause, Clock::time_point>> pauses_;
     std::set<std::string> were_paused_;  ///< topics
     Clock::duration longest_wait_{};
+    Clock::duration longest_hand_over_{};
+    std::map<LaneId, Clock::time_point> given_;  ///< lanes that nobody has claimed since
     Totals totals_;
 };
 

@@ -69,6 +69,21 @@ protected:
         for (std::int16_t i = 0; i < World::kLanes; ++i) all.emplace_back(i);
         return all;
     }
+    outbox::Shares shares(relay::LaneKeeper& keeper) { return world.run(keeper.shares(soon())); }
+    /// The number of its lease.
+    std::int64_t enlist(
+        relay::LaneKeeper& keeper, outbox::Want want, std::chrono::milliseconds lease = 600s
+    ) {
+        keeper.want(want);
+        world.run(keeper.enlist(lease, soon()));
+        const auto all = shares(keeper);
+        return all.ours() == nullptr ? 0 : all.ours()->lease;
+    }
+    std::vector<LaneId> give(
+        relay::LaneKeeper& keeper, const outbox::ClaimedLane& lane, std::int64_t heir
+    ) {
+        return world.run(keeper.give({{lane.lane, lane.epoch, heir}}, soon()));
+    }
     Claimed claim(relay::LaneKeeper& keeper, std::chrono::milliseconds lease = 600s) {
         return world.run(keeper.claim({}, 100, lease, soon()));
     }
@@ -281,6 +296,94 @@ TYPED_TEST_P(OutboxContract, AParkedEventHoldsItsKeyForTheNextOwner) {
     }
 }
 
+TYPED_TEST_P(OutboxContract, OwnersThatLiveSeeEachOtherAndWhatEachWants) {
+    constexpr auto kLanes = static_cast<std::size_t>(TypeParam::kLanes);
+    auto one = this->world.keeper("one");
+    auto two = this->world.keeper("two");
+    EXPECT_TRUE(this->shares(*one).owners.empty());
+    EXPECT_EQ(this->shares(*one).unowned(), kLanes);
+    const auto of_one = this->enlist(*one, {.lanes = 7, .stands_by = false});
+    const auto of_two = this->enlist(*two, {.lanes = 3, .stands_by = true});
+    EXPECT_LT(of_one, of_two);
+    EXPECT_EQ(this->enlist(*one, {.lanes = 8, .stands_by = false}), of_one) << "it is prolonged";
+    (void)this->claim(*one);
+    const auto all = this->shares(*two);
+    EXPECT_EQ(all.lanes, kLanes);
+    EXPECT_EQ(all.unowned(), 0U);
+    ASSERT_EQ(all.owners.size(), 2U);
+    EXPECT_EQ(all.owners[0].lanes, kLanes);
+    EXPECT_EQ(all.owners[0].want, (outbox::Want{.lanes = 8, .stands_by = false}));
+    EXPECT_EQ(all.owners[1].lanes, 0U);
+    EXPECT_EQ(all.owners[1].want, (outbox::Want{.lanes = 3, .stands_by = true}));
+    EXPECT_EQ(all.ours(), &all.owners[1]);
+    // What a renewal writes, and what a release takes away.
+    one->want({.lanes = 0, .stands_by = false});
+    (void)this->world.run(one->renew(this->lanes(), 600s, this->soon()));
+    EXPECT_EQ(this->shares(*two).owners[0].want.lanes, 0U);
+    this->world.run(one->release(this->soon()));
+    EXPECT_EQ(this->shares(*two).owners.size(), 1U);
+    EXPECT_EQ(this->shares(*two).unowned(), kLanes);
+}
+
+TYPED_TEST_P(OutboxContract, AnOwnerWhoseLeaseHasEndedIsNoneAndItsLanesAreNobodys) {
+    auto one = this->world.keeper("one");
+    auto two = this->world.keeper("two");
+    (void)this->claim(*one, 1ms);
+    (void)this->enlist(*two, {.lanes = 3, .stands_by = false});
+    const auto until = this->soon();
+    while (this->shares(*two).owners.size() > 1 && !until.passed()) {
+    }
+    const auto all = this->shares(*two);
+    EXPECT_EQ(all.owners.size(), 1U);
+    EXPECT_EQ(all.unowned(), static_cast<std::size_t>(TypeParam::kLanes));
+}
+
+TYPED_TEST_P(OutboxContract, ALaneThatIsHandedOverIsItsHeirsWhereTheLastOwnerCame) {
+    const auto id = this->write("a");
+    const auto target = this->look();
+    const auto [lane, place] = this->places(target).at(id);
+    auto one = this->world.keeper("one");
+    auto two = this->world.keeper("two");
+    auto three = this->world.keeper("three");
+    const auto heir = this->enlist(*two, {.lanes = 1, .stands_by = false});
+    const auto claimed = this->claim(*one);
+    const auto found = std::ranges::find(claimed, lane, &outbox::ClaimedLane::lane);
+    ASSERT_NE(found, claimed.end());
+    const std::vector<outbox::LaneProgress> progress{this->to(*found, target)};
+    (void)this->world.run(
+        one->advance(progress, {this->publication(*found, place, target)}, this->soon())
+    );
+    EXPECT_EQ(this->give(*one, *found, heir), std::vector<LaneId>({lane}));
+    EXPECT_EQ(this->shares(*one).unowned(), 0U) << "it has an owner at every moment";
+    EXPECT_TRUE(this->give(*one, *found, heir).empty()) << "it is another's";
+    EXPECT_EQ(
+        this->world.run(one->renew(this->lanes(), 600s, this->soon())).size(), claimed.size() - 1
+    );
+    EXPECT_TRUE(this->world.run(one->advance(progress, {}, this->soon())).empty());
+    EXPECT_TRUE(this->claim(*three).empty()) << "no third can have it";
+    const auto next = this->claim(*two);
+    ASSERT_EQ(next.size(), 1U);
+    EXPECT_EQ(next[0].lane, lane);
+    EXPECT_GT(next[0].epoch.value(), found->epoch.value());
+    EXPECT_EQ(next[0].cursor, target);
+}
+
+TYPED_TEST_P(OutboxContract, ALaneWhoseHeirIsGoneIsFreeAndAFormerOwnerHandsNothingOver) {
+    auto one = this->world.keeper("one");
+    auto two = this->world.keeper("two");
+    auto three = this->world.keeper("three");
+    const auto gone = this->enlist(*two, {.lanes = 1, .stands_by = false});
+    this->world.run(two->release(this->soon()));
+    const auto claimed = this->claim(*one);
+    ASSERT_FALSE(claimed.empty());
+    EXPECT_EQ(this->give(*one, claimed[0], gone).size(), 1U);
+    const auto next = this->claim(*three);
+    ASSERT_EQ(next.size(), 1U);
+    EXPECT_EQ(next[0].lane, claimed[0].lane);
+    this->world.run(one->release(this->soon()));
+    EXPECT_TRUE(this->give(*one, claimed[1], this->shares(*three).ours()->lease).empty());
+}
+
 TYPED_TEST_P(OutboxContract, AReplayIsDecidedUntilItsLetterIsSettled) {
     const auto first = this->write("a");
     const auto second = this->write("a");
@@ -414,6 +517,10 @@ REGISTER_TYPED_TEST_SUITE_P(
     ANewOwnerBeginsWhereTheLastOneCame,
     AFormerOwnerChangesNothing,
     AParkedEventHoldsItsKeyForTheNextOwner,
+    OwnersThatLiveSeeEachOtherAndWhatEachWants,
+    AnOwnerWhoseLeaseHasEndedIsNoneAndItsLanesAreNobodys,
+    ALaneThatIsHandedOverIsItsHeirsWhereTheLastOwnerCame,
+    ALaneWhoseHeirIsGoneIsFreeAndAFormerOwnerHandsNothingOver,
     AReplayIsDecidedUntilItsLetterIsSettled,
     ADiscardIsNoticedByTheOwnerOfItsLaneAlone,
     ALetterThatIsParkedAgainStopsItsKey,

@@ -20,6 +20,8 @@ public:
         postgres_.on_park = [](EventSeq, const auto&) {};
         postgres_.on_discard = [](EventSeq) {};
         postgres_.on_move = [](const auto&) {};
+        postgres_.on_give = [](const auto&) {};
+        postgres_.on_claim = [](LaneId) {};
         postgres_.on_incident = [](std::string_view) {};
     }
 

@@ -41,7 +41,9 @@ struct Figures {
     std::size_t incidents = 0;
     std::uint64_t handlers = 0;
     int producers = 0;
+    std::size_t hand_overs = 0;
     Clock::duration longest_wait{};
+    Clock::duration longest_hand_over{};
 };
 
 void print(const std::vector<std::string>& lines) {
@@ -64,7 +66,10 @@ bool play(std::uint64_t seed, const Arguments& arguments, Figures& figures) {
         figures.incidents += totals.incidents;
         figures.handlers += storm.world().handlers();
         figures.producers += storm.producers();
+        figures.hand_overs += totals.hand_overs;
         figures.longest_wait = std::max(figures.longest_wait, storm.checks().longest_wait());
+        figures.longest_hand_over =
+            std::max(figures.longest_hand_over, storm.checks().longest_hand_over());
         fingerprint = storm.world().fingerprint();
         if (arguments.shows_schedule) {
             print(storm.world().schedule());
@@ -114,7 +119,8 @@ int run(const Arguments& arguments) {
         "%llu storms in %.1f s: %zu events, %zu parked, %zu replayed, %zu sent again, %zu "
         "incidents, %d "
         "producers, "
-        "%llu steps; the longest wait for strangers %lld ms\n",
+        "%llu steps; the longest wait for strangers %lld ms; %zu lanes handed over, the longest in "
+        "%lld ms\n",
         static_cast<unsigned long long>(figures.storms),
         took.count(),
         figures.events,
@@ -124,7 +130,9 @@ int run(const Arguments& arguments) {
         figures.incidents,
         figures.producers,
         static_cast<unsigned long long>(figures.handlers),
-        static_cast<long long>(figures.longest_wait / 1ms)
+        static_cast<long long>(figures.longest_wait / 1ms),
+        figures.hand_overs,
+        static_cast<long long>(figures.longest_hand_over / 1ms)
     );
     return is_good ? 0 : 1;
 }

@@ -223,15 +223,18 @@ std::string Postgres::owner_of(LaneId id) const {
 }
 
 // As outbox/lane_store.cpp: an owner whose lease has ended is fenced, its lanes are free.
-Postgres::Claim Postgres::claim(
-    const Owner& owner,
-    const std::vector<LaneId>& owned,
-    std::size_t limit,
-    std::chrono::milliseconds lease
+std::vector<outbox::ClaimedLane> Postgres::claim(
+    const Owner& owner, const std::vector<LaneId>& owned, std::size_t limit
 ) {
     const auto now = world_.now();
     auto leases = tables_.leases;
-    std::erase_if(leases, [&](const auto& one) { return one.second.ends < now; });
+    std::erase_if(leases, [&](const auto& one) {
+        return one.first != owner.name && one.second.ends < now;
+    });
+    std::vector<outbox::ClaimedLane> claimed;
+    if (const auto held = leases.find(owner.name);
+        held == leases.end() || held->second.number != owner.lease)
+        return claimed;
     std::vector<std::size_t> free;
     std::vector<std::size_t> forgotten;
     for (std::size_t i = 0; i < tables_.lanes.size(); ++i) {
@@ -241,26 +244,12 @@ Postgres::Claim Postgres::claim(
         if (!is_held(lane, leases)) free.push_back(i);
         if (is_held(lane, leases) && lane.lease == owner.lease && !is_known) forgotten.push_back(i);
     }
-    Claim claim{owner.lease, {}};
-    if (free.empty() && forgotten.empty()) return claim;
-    const auto held = leases.find(owner.name);
-    if (held == leases.end() || held->second.number != owner.lease) {
-        claim.lease = next_lease_++;
-        // Those of a session that this owner had before.
-        if (held != leases.end()) {
-            const auto old = held->second.number;
-            for (std::size_t i = 0; i < tables_.lanes.size(); ++i) {
-                if (tables_.lanes[i].lease == old) free.push_back(i);
-            }
-            std::ranges::sort(free);
-        }
-    }
-    leases[owner.name] = {claim.lease, now + lease};
+    if (free.empty() && forgotten.empty()) return claimed;
     auto chosen = forgotten;
     chosen.insert(chosen.end(), free.begin(), free.end());
     chosen.resize(std::min(chosen.size(), limit));
     std::ranges::sort(chosen);
-    write(Durability::flushed, [chosen, leases, number = claim.lease](Tables& tables) {
+    write(Durability::flushed, [chosen, leases, number = owner.lease](Tables& tables) {
         tables.leases = leases;
         for (const auto i : chosen) {
             tables.lanes[i].lease = number;
@@ -270,13 +259,14 @@ Postgres::Claim Postgres::claim(
     for (const auto i : chosen) {
         const auto& lane = tables_.lanes[i];
         const auto number = static_cast<std::int16_t>(i);
+        on_claim(LaneId(number));
         std::set<std::string> keys;
         std::vector<std::string> due;
         for (const auto& [id, letter] : tables_.dead_letters) {
             if (!letter.is_open() || lane_of(letter.key) != number) continue;
             if (keys.insert(letter.key).second && !letter.stops()) due.push_back(letter.key);
         }
-        claim.lanes.push_back(
+        claimed.push_back(
             {LaneId(number),
              Epoch(lane.epoch),
              lane.cursor,
@@ -287,7 +277,65 @@ Postgres::Claim Postgres::claim(
         );
         world_.note("{} claims lane {} under epoch {}", owner.name, number, lane.epoch);
     }
-    return claim;
+    return claimed;
+}
+
+outbox::Shares Postgres::shares(const Owner& owner) const {
+    outbox::Shares shares;
+    shares.lanes = tables_.lanes.size();
+    for (const auto& [name, lease] : tables_.leases) {
+        if (lease.ends < world_.now()) continue;
+        outbox::Share one{lease.number, 0, lease.want, false, lease.number == owner.lease};
+        for (const auto& lane : tables_.lanes) one.lanes += lane.lease == lease.number ? 1 : 0;
+        shares.owners.push_back(one);
+    }
+    std::ranges::sort(shares.owners, {}, &outbox::Share::lease);
+    return shares;
+}
+
+std::int64_t Postgres::lease_of(const std::string& owner) const {
+    const auto found = tables_.leases.find(owner);
+    return found == tables_.leases.end() ? 0 : found->second.number;
+}
+
+std::int64_t Postgres::enlist(
+    const Owner& owner, std::int64_t seen, std::chrono::milliseconds lease
+) {
+    auto leases = tables_.leases;
+    std::erase_if(leases, [&](const auto& one) { return one.second.ends < world_.now(); });
+    const auto held = leases.find(owner.name);
+    if (held != leases.end() && held->second.number != seen) return 0;
+    const bool is_ours = held != leases.end() && seen == owner.lease;
+    const auto number = is_ours ? owner.lease : next_lease_++;
+    world_.note("{} has lease {} and would have {} lanes", owner.name, number, owner.want.lanes);
+    leases[owner.name] = {number, world_.now() + lease, owner.want};
+    write(Durability::flushed, [leases](Tables& tables) { tables.leases = leases; });
+    return number;
+}
+
+std::vector<LaneId> Postgres::give(const Owner& owner, const std::vector<outbox::Gift>& gifts) {
+    std::vector<outbox::Gift> given;
+    std::vector<LaneId> lanes;
+    for (auto gift : gifts) {
+        if (!is_current(owner, {gift.lane, gift.epoch, {}, {}, {}, 0})) continue;
+        const bool is_there = std::ranges::any_of(tables_.leases, [&](const auto& one) {
+            return one.second.number == gift.heir && one.second.ends >= world_.now();
+        });
+        if (!is_there) gift.heir = 0;
+        world_.note("{} gives lane {} to lease {}", owner.name, gift.lane.value(), gift.heir);
+        on_give(gift);
+        given.push_back(gift);
+        lanes.push_back(gift.lane);
+    }
+    if (given.empty()) return lanes;
+    write(Durability::flushed, [given](Tables& tables) {
+        for (const auto& gift : given) {
+            auto& lane = tables.lanes[static_cast<std::size_t>(gift.lane.value())];
+            lane.lease = gift.heir;
+            ++lane.epoch;
+        }
+    });
+    return lanes;
 }
 
 std::vector<LaneId> Postgres::renew(
@@ -300,7 +348,7 @@ std::vector<LaneId> Postgres::renew(
         return renewed;
     // A crash may forget it.
     write(Durability::written, [owner, until = world_.now() + lease](Tables& tables) {
-        tables.leases[owner.name] = {owner.lease, until};
+        tables.leases[owner.name] = {owner.lease, until, owner.want};
     });
     for (const auto id : lanes) {
         const auto& lane = tables_.lanes[static_cast<std::size_t>(id.value())];

@@ -33,6 +33,7 @@ public:
     struct Lease {
         std::int64_t number = 0;
         Clock::time_point ends{};
+        outbox::Want want{};
     };
     struct Lane {
         std::int64_t lease = 0;
@@ -107,6 +108,9 @@ public:
     std::function<void(const Row&)> on_commit;
     std::function<void(EventSeq, const DeadLetter&)> on_park;
     std::function<void(const outbox::LaneProgress&)> on_move;
+    /// Before it has another owner.
+    std::function<void(const outbox::Gift&)> on_give;
+    std::function<void(LaneId)> on_claim;
     /// Something went wrong for which records may have to be sent again.
     std::function<void(std::string_view what)> on_incident;
 
@@ -160,16 +164,18 @@ public:
     struct Owner {
         std::string name;
         std::int64_t lease = 0;
+        outbox::Want want{};
     };
-    struct Claim {
-        std::int64_t lease = 0;
-        std::vector<outbox::ClaimedLane> lanes;
-    };
-    Claim claim(
-        const Owner& owner,
-        const std::vector<LaneId>& owned,
-        std::size_t limit,
-        std::chrono::milliseconds lease
+    outbox::Shares shares(const Owner& owner) const;
+    /// The number of the lease that an owner of this name has; 0: none.
+    std::int64_t lease_of(const std::string& owner) const;
+    /// Prolongs the owner's lease, or replaces the one that was seen. Returns its number; 0: there
+    /// is another one.
+    std::int64_t enlist(const Owner& owner, std::int64_t seen, std::chrono::milliseconds lease);
+    std::vector<LaneId> give(const Owner& owner, const std::vector<outbox::Gift>& gifts);
+    /// Nothing where its lease is another one by now.
+    std::vector<outbox::ClaimedLane> claim(
+        const Owner& owner, const std::vector<LaneId>& owned, std::size_t limit
     );
     std::vector<LaneId> renew(
         const Owner& owner, const std::vector<LaneId>& lanes, std::chrono::milliseconds lease

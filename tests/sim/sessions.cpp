@@ -267,23 +267,64 @@ public:
     }
     bool is_open() const override { return Session::is_open(); }
 
+    void want(outbox::Want want) override { owner_.want = want; }
+    Task<Result<outbox::Shares>> shares(Deadline deadline) override {
+        const auto& owner = owner_;
+        return run<outbox::Shares>("a look", Kind::reads, deadline, [=](Postgres& it) {
+            return it.shares(owner);
+        });
+    }
+    Task<Result<>> enlist(std::chrono::milliseconds lease, Deadline deadline) override {
+        using Number = std::int64_t;
+        auto seen = owner_.lease;
+        if (seen == 0) {
+            TXS_CO_TRY(
+                seen,
+                co_await run<Number>(
+                    "a look at the lease",
+                    Kind::reads,
+                    deadline,
+                    [name = owner_.name](Postgres& it) { return it.lease_of(name); }
+                )
+            );
+        }
+        TXS_CO_TRY(
+            const auto number,
+            co_await run<Number>(
+                "enlisting",
+                Kind::writes,
+                deadline,
+                [=, owner = owner_](Postgres& it) { return it.enlist(owner, seen, lease); }
+            )
+        );
+        owner_.lease = number;
+        if (number == 0) co_return fail(Code::unavailable, "another session has taken the lease");
+        co_return Result<>();
+    }
+    Task<Result<std::vector<LaneId>>> give(std::vector<outbox::Gift> gifts, Deadline deadline)
+        override {
+        using Lanes = std::vector<LaneId>;
+        return run<Lanes>(
+            "handing over",
+            Kind::writes,
+            deadline,
+            [=, owner = owner_](Postgres& it) { return it.give(owner, gifts); }
+        );
+    }
     Task<Result<std::vector<outbox::ClaimedLane>>> claim(
         std::vector<LaneId> owned,
         std::size_t limit,
         std::chrono::milliseconds lease,
         Deadline deadline
     ) override {
-        TXS_CO_TRY(
-            auto claim,
-            co_await run<Postgres::Claim>(
-                "a claim",
-                Kind::writes,
-                deadline,
-                [=, owner = owner_](Postgres& it) { return it.claim(owner, owned, limit, lease); }
-            )
+        TXS_CO_CHECK(co_await enlist(lease, deadline));
+        using Claimed = std::vector<outbox::ClaimedLane>;
+        co_return co_await run<Claimed>(
+            "a claim",
+            Kind::writes,
+            deadline,
+            [=, owner = owner_](Postgres& it) { return it.claim(owner, owned, limit); }
         );
-        owner_.lease = claim.lease;
-        co_return std::move(claim.lanes);
     }
     Task<Result<std::vector<LaneId>>> renew(
         std::vector<LaneId> lanes, std::chrono::milliseconds lease, Deadline deadline

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <set>
 
 namespace txstream::sim {
@@ -17,6 +18,8 @@ constexpr int kTransactionsOfWriter = 9;
 constexpr int kStrikes = 6;
 constexpr int kDecisions = 5;
 constexpr int kPausesOfOperator = 2;
+// More than what is in flight takes where nothing goes wrong.
+constexpr Clock::duration kLeaveMax = 3s;
 // More than a renewal of leases.
 constexpr Clock::duration kRest = 500ms;
 
@@ -57,10 +60,14 @@ relay::WorkerOptions options_of(Random& random) {
     options.limits.lease = 1s;
     options.limits.page = {static_cast<std::size_t>(1 + random.roll(6)), 2'500, kEventBytesMax};
     options.limits.poll_min = 4ms;
-    options.limits.poll_max = 40ms;
+    options.limits.poll_max = 50ms;
     options.limits.acknowledge_interval = 10ms;
-    options.limits.claim_interval = 80ms;
     options.limits.pauses_interval = 150ms;
+    options.limits.claim_interval = 140ms;
+    options.limits.expect_interval = 20ms;
+    options.limits.unowned_patience = 300ms;
+    options.limits.leave_patience = 300ms;
+    options.limits.stay_times = 2;
     options.limits.statement_timeout = 250ms;
     return options;
 }
@@ -84,7 +91,7 @@ public:
             return make_keeper(storm_.postgres_, process_, std::move(owner));
         };
         for (std::size_t i = 0; i < workers; ++i) {
-            const auto owner = fmt::format("{}/{}", process_.name, i + 1);
+            const auto& owner = owners_.emplace_back(fmt::format("{}/{}", process_.name, i + 1));
             ports.publisher = [this, owner](
                                   auto, relay::Path path, relay::PublisherEvents events
                               ) -> Result<std::unique_ptr<relay::Publisher>> {
@@ -115,6 +122,7 @@ public:
     Relay& operator=(const Relay&) = delete;
 
     Process& process() { return process_; }
+    const std::vector<std::string>& owners() const { return owners_; }
     bool is_dead() const { return process_.is_dead(); }
     bool is_stopping() const { return is_stopping_; }
     bool has_ended() const { return tasks_.size() == 0; }
@@ -156,6 +164,7 @@ private:
     std::shared_ptr<Kafka::Known> known_ = std::make_shared<Kafka::Known>();
     relay::SharedBreaker breaker_;
     relay::Blockages blockages_{nullptr};
+    std::vector<std::string> owners_;
     std::vector<relay::Load> loads_;
     std::vector<std::unique_ptr<relay::Worker>> workers_;
     runtime::TaskGroup tasks_;
@@ -248,6 +257,8 @@ void Storm::run() {
         world_.violated("events are not delivered although all is well");
     is_over_ = true;
     (void)world_.until(kRest, [&] { return people_->size() == 0; });
+    if (!world_.until(kBalanceMax, [&] { return is_balanced(); }))
+        world_.violated("some have more lanes than others although all is well");
     // A relay that is stopped before it knows that its session is gone leaves its lanes to their
     // lease.
     (void)world_.until(kRest, [] { return false; });
@@ -440,7 +451,38 @@ Task<> Storm::trouble() {
     }
 }
 
+void Storm::change_members() {
+    int alive = 0;
+    for (const auto& relay : relays_) alive += relay->is_dead() || relay->is_stopping() ? 0 : 1;
+    auto* const relay = any_relay();
+    if (alive < kRelaysMax && (alive < 2 || relay == nullptr || world_.random.roll(2) == 0)) {
+        start_relay();
+    } else if (relay != nullptr) {
+        relay->stop(kLeaveMax);
+    }
+}
+
+bool Storm::is_balanced() const {
+    std::map<std::int64_t, std::size_t> counts;
+    for (const auto& relay : relays_) {
+        if (relay->is_dead() || relay->is_stopping()) continue;
+        for (const auto& owner : relay->owners()) {
+            const auto found = postgres_.tables().leases.find(owner);
+            if (found == postgres_.tables().leases.end()) return false;
+            counts[found->second.number] = 0;
+        }
+    }
+    for (const auto& lane : postgres_.tables().lanes) {
+        const auto found = counts.find(lane.lease);
+        if (found == counts.end()) return false;
+        ++found->second;
+    }
+    const auto [least, most] = std::ranges::minmax(counts | std::views::values);
+    return most - least <= 1;
+}
+
 void Storm::strike() {
+    if (world_.random.roll(4) == 0) return change_members();
     switch (world_.random.roll(5)) {
         case 0:
             if (kinds_.database) strike_database();

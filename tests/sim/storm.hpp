@@ -26,6 +26,10 @@ public:
     /// Once nothing goes wrong any more everything is delivered within this (a lease, a breaker, a
     /// reconnection, the longest pauses).
     static constexpr Clock::duration kProgressMax = 20s;
+    /// And then the lanes are shared out within this: leases of the dead, hand-overs, and what
+    /// could not be handed over at the first try.
+    static constexpr Clock::duration kBalanceMax = 6s;
+    static constexpr int kRelaysMax = 4;  ///< that live at the same time, in peace
 
     explicit Storm(Simulation::Options options);
     ~Storm();
@@ -70,6 +74,10 @@ private:
     void strike_processes();
     void strike_topics();
     void strike_both();
+    /// A relay comes, or one goes in peace: neither is anything that goes wrong.
+    void change_members();
+    /// All workers that live have as many lanes, within one.
+    bool is_balanced() const;
     void pause(Relay& relay);
     void heal();
 

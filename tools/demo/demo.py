@@ -124,7 +124,8 @@ class Demo:
         other = next(relay for relay in self.system.relays if relay.runs())
         dead.start()
         self.system.wait_ready(dead)
-        self.narrator.say(f"{dead.name} is started again, as a standby; {other.name} owns {self.system.lanes()[other.name]} lanes.")
+        self.narrator.say(f"{dead.name} is started again; {other.name} owns {self.system.lanes()[other.name]} lanes, and hands half of them "
+                          "over within seconds. Nothing is sent twice for it.")
 
     def end_orders(self):
         self.load.stop()
