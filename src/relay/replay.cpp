@@ -340,7 +340,8 @@ void Replay::finish(Part& part, Clock::time_point now) {
         work.is_large = true;
         return work_.push_front(std::move(work));
     }
-    if (part.is_clean && machine.waits(work.key.key)) {
+    // What had been read and not been handed over when the round began may be parked by now.
+    if (part.is_clean && machine.waits(work.key.key) && machine.unwritten(work.key.key) == 0) {
         machine.release(work.key.key);
         return forget(work.key);
     }

@@ -143,6 +143,27 @@ TEST_F(ReplayTest, WhatWasParkedBeforeTheReplayAndIsNotWrittenIsSentInAnotherRou
     EXPECT_EQ(kafka_.keys(), Keys{"k"}) << "number 12, which waited";
 }
 
+// While delivery pauses a page stays as it was read.
+TEST_F(ReplayTest, WhatIsParkedWhileItsKeysLettersAreSentIsSentInAnotherRound) {
+    machine().hold("k");
+    read(1, {"k"}, 11);
+    letter(1, "k");
+    decide("k");
+    step();
+    ASSERT_EQ(other_.keys(), Keys{"k"});
+    hand_over();  // it was read before the key began to wait
+    other_.report(Outcome::acknowledged);
+    steps();
+    EXPECT_TRUE(machine().holds("k"));
+    EXPECT_EQ(parked().size(), 1U);
+    letter(11, "k");
+    steps();
+    other_.report(Outcome::acknowledged);
+    steps();
+    EXPECT_EQ(settled(), (Ids{1, 11}));
+    EXPECT_FALSE(machine().holds("k"));
+}
+
 TEST_F(ReplayTest, ARefusedLetterIsParkedAgainAndItsKeyStaysHeld) {
     machine().hold("bad");
     machine().hold("good");
