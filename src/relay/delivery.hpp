@@ -145,6 +145,8 @@ public:
     }
     /// Nothing of it is in flight, and all that Kafka has of it is written.
     bool has_come_to_its_end(LaneId lane) const;
+    /// Events of it wait for a topic, a replay or an operator, and nobody knows for how long.
+    bool is_held_up(LaneId lane) const;
     /// The lanes, those first that are soonest at their end: without events that wait for
     /// something else, then with few pages.
     std::vector<LaneId> lanes_by_ease() const;

@@ -332,12 +332,17 @@ std::size_t Delivery::bytes_waiting() const {
 }
 
 // Of pages in which nothing is left that does not wait: a page costs more than a small event in it.
+// Those behind them that are done cannot be written before them, and are kept for the same reason.
 std::size_t Delivery::bytes_of_waiting_pages() const {
     std::size_t bytes = 0;
-    for (const auto& [id, lane] : lanes_)
-        for (const auto& page : lane.pages)
-            if (page->aside > 0 && page->aside == page->open && page->in_flight == 0)
+    for (const auto& [id, lane] : lanes_) {
+        bool is_behind = false;
+        for (const auto& page : lane.pages) {
+            is_behind = is_behind || page->aside > 0;
+            if (is_behind && page->aside == page->open && page->in_flight == 0)
                 bytes += page->bytes;
+        }
+    }
     return bytes;
 }
 

@@ -103,6 +103,18 @@ bool Delivery::has_come_to_its_end(LaneId lane) const {
     return found != lanes_.end() && found->second.pages.empty();
 }
 
+bool Delivery::is_held_up(LaneId id) const {
+    const auto found = lanes_.find(id);
+    if (found == lanes_.end()) return false;
+    const auto& lane = found->second;
+    return std::ranges::any_of(lane.heads, [&](const auto& entry) {
+        const auto& [topic, queues] = entry;
+        return topics_.is_closed(*topic) || std::ranges::any_of(queues, [&](const KeyQueue* queue) {
+                   return lane.machine.waits(queue->key);
+               });
+    });
+}
+
 std::vector<LaneId> Delivery::lanes_by_ease() const {
     auto all = lanes();
     const auto place = [this](LaneId id) {

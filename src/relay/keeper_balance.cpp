@@ -90,7 +90,8 @@ void Keeper::choose_leaving(const Balance& balance) {
     if (leaving_.size() == heirs_.size()) return;
     for (const auto lane : delivery_.lanes_by_ease()) {
         if (leaving_.size() == heirs_.size()) break;
-        if (leaving_.contains(lane) || stays_until_.contains(lane)) continue;
+        if (leaving_.contains(lane) || stays_until_.contains(lane) || delivery_.is_held_up(lane))
+            continue;
         leaving_.emplace(lane, Leaving{delivery_.machine(lane).epoch(), now});
         delivery_.begin_leaving(lane);
     }
@@ -110,7 +111,8 @@ Task<Result<>> Keeper::hand_over() {
         if (gifts.size() < heirs_.size() && delivery_.has_come_to_its_end(lane) &&
             !replay_.is_busy_with(lane)) {
             gifts.push_back({lane, leaving.epoch, heirs_[gifts.size()]});
-        } else if (leaving.since + limits_.leave_patience <= now) {
+        } else if (delivery_.is_held_up(lane) || leaving.since + limits_.leave_patience <= now) {
+            // Strangers in the lane must not wait for it.
             late.push_back(lane);
         }
     }
