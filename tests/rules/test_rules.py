@@ -86,7 +86,7 @@ def test_a_page_says_the_five_things(alert):
 def test_each_way_of_not_delivering_has_an_alert():
     source = (ROOT / "src/relay/blockages.cpp").read_text()
     reasons = re.findall(r'case Blockage::\w+:\n\s+return "(\w+)";', source)
-    assert len(reasons) == 10
+    assert len(reasons) == 11
     for reason in reasons:
         alert = "TxStream" + "".join(word.capitalize() for word in reason.split("_"))
         assert f'txstream_delivery_blocked{{reason="{reason}"' in ALERTS[alert]["expr"]
