@@ -260,10 +260,10 @@ TEST_F(RetentionPgTest, APartitionSpansATenthOfTheRetentionAtTheRateOfLate) {
     ids_min_ = 100;
     // Of a server that has given fewer the first partition is too long for its pace, and ends
     // first.
+    script(*superuser_, "SET synchronous_commit = off");
     script(
         *superuser_,
-        "SET synchronous_commit = off; DO $$ BEGIN WHILE pg_current_xact_id()::text::bigint < 5000 "
-        "LOOP COMMIT; END LOOP; END $$"
+        "DO $$ BEGIN WHILE pg_current_xact_id()::text::bigint < 5000 LOOP COMMIT; END LOOP; END $$"
     );
     set_pace();
     constexpr double kHoursOfASlice = 16.8;

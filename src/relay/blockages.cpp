@@ -115,13 +115,13 @@ void Blockages::set(Teller teller, Blockage blockage, std::string_view detail) {
     if (entry.tellers.size() > 1) return;
     entry.since = runtime::WallClock::now();
     entry.detail = detail;
-    // An operator's will is no error.
-    const auto write = blockage == Blockage::paused ? &log::warn : &log::error;
-    write(
-        kComponent,
-        "events are not delivered",
-        {{"reason", to_string(blockage)}, {"meaning", explain(blockage)}, {"error", detail}}
-    );
+    // An operator's will is no error; Delivery says what was paused.
+    if (blockage != Blockage::paused)
+        log::error(
+            kComponent,
+            "events are not delivered",
+            {{"reason", to_string(blockage)}, {"meaning", explain(blockage)}, {"error", detail}}
+        );
     if (on_change_) on_change_(blockage, true);
 }
 
