@@ -263,7 +263,7 @@ TEST_F(RetentionPgTest, APartitionSpansATenthOfTheRetentionAtTheRateOfLate) {
     script(*superuser_, "SET synchronous_commit = off");
     script(
         *superuser_,
-        "DO $$ BEGIN WHILE pg_current_xact_id()::text::bigint < 5000 LOOP COMMIT; END LOOP; END $$"
+        "DO $$ BEGIN WHILE pg_current_xact_id()::text::bigint < 30000 LOOP COMMIT; END LOOP; END $$"
     );
     set_pace();
     constexpr double kHoursOfASlice = 16.8;
