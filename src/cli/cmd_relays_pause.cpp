@@ -38,10 +38,7 @@ std::optional<Pause> meant(const Options& options) {
 
 int change(const Globals& globals, const Options& options, bool pauses) {
     const auto what = meant(options);
-    if (!what) {
-        fmt::print(stderr, "txstream: say what: --topic, --key or --all, one of them\n");
-        return kUsage;
-    }
+    if (!what) return refuse("say what: --topic, --key or --all, one of them");
     const auto loaded = read_config(globals);
     if (!loaded) return kUsage;
     const auto& config = loaded->config;

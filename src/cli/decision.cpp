@@ -2,6 +2,7 @@
 
 #include "base/utf8.hpp"
 #include "cli/commands.hpp"
+#include "outbox/dead_letter_decisions.hpp"
 
 #include <fmt/format.h>
 
@@ -15,7 +16,6 @@ namespace txstream::cli {
 namespace {
 
 constexpr std::size_t kActorBytesMax = 512;
-constexpr std::size_t kReasonBytesMax = 2000;
 
 }  // namespace
 
@@ -32,8 +32,8 @@ std::string events(std::uint64_t count) {
 }
 
 std::optional<std::string> complaint_of_reason(std::string_view reason) {
-    if (is_utf8(reason) && reason.size() <= kReasonBytesMax) return std::nullopt;
-    return fmt::format("--reason takes up to {} bytes of UTF-8", kReasonBytesMax);
+    if (is_utf8(reason) && reason.size() <= outbox::kReasonBytesMax) return std::nullopt;
+    return fmt::format("--reason takes up to {} bytes of UTF-8", outbox::kReasonBytesMax);
 }
 
 bool has_terminal() {

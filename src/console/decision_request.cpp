@@ -16,8 +16,6 @@ namespace {
 
 using outbox::Decision;
 
-/// Of the audit's column.
-constexpr std::size_t kReasonBytesMax = 2000;
 /// No column that it is compared with holds more.
 constexpr std::size_t kConditionBytesMax = 4096;
 
@@ -99,10 +97,11 @@ tl::expected<operations::Selection, http::Response> selection_of(
 tl::expected<std::string, http::Response> reason_of(Decision decision, const Json& body) {
     const auto found = body.find("reason");
     if (found != body.end() &&
-        (!found->is_string() || !is_storable(found->get_ref<const std::string&>(), kReasonBytesMax)
-        ))
+        (!found->is_string() ||
+         !is_storable(found->get_ref<const std::string&>(), outbox::kReasonBytesMax)))
         return refused(
-            "reason", fmt::format("reason must be a text of at most {} bytes", kReasonBytesMax)
+            "reason",
+            fmt::format("reason must be a text of at most {} bytes", outbox::kReasonBytesMax)
         );
     auto reason = found == body.end() ? std::string() : found->get<std::string>();
     if (decision == Decision::discard && reason.find_first_not_of(" \t\r\n") == std::string::npos)

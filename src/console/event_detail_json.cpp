@@ -130,7 +130,7 @@ Json value_json(const EventDetail& detail, const Masks* masks) {
     event.metadata = *metadata;
     event.created_at = detail.event.created_at;
     std::string created_at;
-    outbox::append_created_at(event, created_at);
+    outbox::append_created_at(event.created_at, created_at);
     std::string value;
     outbox::txstream_format().append_value(event, created_at, value);
     // Beginnings of payload and metadata stand for the whole: the size is that of the whole.

@@ -12,7 +12,6 @@ namespace txstream::operations {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 4096;
-constexpr std::size_t kReasonBytesMax = 2000;
 
 std::string name_of(const outbox::Pause& what) {
     if (what.scope == outbox::Pause::Scope::everything) return "everything";
@@ -31,10 +30,10 @@ Result<> check(const outbox::Pause& what, const Authority& authority) {
             Code::invalid_input,
             fmt::format("a {} has 1 to {} bytes of UTF-8", to_string(what.scope), kNameBytesMax)
         );
-    if (authority.reason.size() > kReasonBytesMax || !is_utf8(authority.reason))
+    if (authority.reason.size() > outbox::kReasonBytesMax || !is_utf8(authority.reason))
         return fail(
             Code::invalid_input,
-            fmt::format("the reason takes up to {} bytes of UTF-8", kReasonBytesMax)
+            fmt::format("the reason takes up to {} bytes of UTF-8", outbox::kReasonBytesMax)
         );
     return {};
 }

@@ -61,7 +61,10 @@ Task<Result<DecisionCounts>> count_decision(
     Deadline deadline
 );
 
-/// What the row of txstream.audit says beside the numbers.
+/// Of the audit's column.
+inline constexpr std::size_t kReasonBytesMax = 2000;
+
+/// What the row of txstream.audit says besides the numbers.
 struct Signature {
     std::string actor;
     std::string origin;  ///< cli, console

@@ -1,6 +1,5 @@
 #include "outbox/event_detail.hpp"
 
-#include "domain/timestamp.hpp"
 #include "outbox/record_headers.hpp"
 #include "telemetry/trace_context.hpp"
 
@@ -105,8 +104,7 @@ const pg::Statement kPayloadPart{
 void form_headers(EventDetail& detail) {
     WireEvent wire;
     std::string created_at;
-    if (domain::has_rfc3339(detail.event.created_at))
-        domain::append_rfc3339(created_at, detail.event.created_at);
+    append_created_at(detail.event.created_at, created_at);
     wire.identity.event_id = detail.event.event_id;
     wire.identity.event_type = detail.event.event_type;
     wire.identity.aggregate_type = detail.event.aggregate_type;

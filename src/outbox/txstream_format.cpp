@@ -1,4 +1,5 @@
 #include "base/text.hpp"
+#include "outbox/detail/wire_text.hpp"
 #include "outbox/record_headers.hpp"
 #include "outbox/wire_format.hpp"
 
@@ -10,7 +11,6 @@ namespace txstream::outbox {
 namespace {
 
 constexpr std::string_view kJson = "application/json";
-constexpr std::string_view kNull = "null";  // how some client libraries say "none"
 
 // The envelope's member names and punctuation, the event id and a time with microseconds.
 constexpr std::size_t kEnvelopeBytes = 240;
@@ -20,12 +20,6 @@ constexpr std::size_t kEscapedMax = 6;
 constexpr std::array<std::string_view, 5> kHeaders{
     "event_type", "aggregate_type", "event_id", "content-type", "created_at"
 };
-
-std::string_view append_plain(std::string& out, std::string_view text) {
-    const auto at = out.size();
-    out += text;
-    return std::string_view(out).substr(at);
-}
 
 std::string_view append_member(std::string& out, std::string_view name, std::string_view text) {
     out += name;

@@ -1,7 +1,7 @@
 #include "outbox/wire_event.hpp"
 
 #include "domain/json_members.hpp"
-#include "outbox/detail/header_text.hpp"
+#include "outbox/detail/wire_text.hpp"
 
 #include <algorithm>
 

@@ -2,20 +2,14 @@
 
 #include "base/assert.hpp"
 #include "domain/timestamp.hpp"
+#include "outbox/detail/wire_text.hpp"
 
 namespace txstream::outbox {
 
 namespace {
 
-constexpr std::string_view kNull = "null";  // how some client libraries say "none"
 // Twice a uuid's text and a time with microseconds.
 constexpr std::size_t kFixedTextsBytes = 160;
-
-std::string_view append_plain(std::string& out, std::string_view text) {
-    const auto at = out.size();
-    out += text;
-    return std::string_view(out).substr(at);
-}
 
 // Of an event in an arena.
 std::size_t bytes_max(const WireFormat& format, const Event& event) {
@@ -61,8 +55,10 @@ WireEvent wire_event(
 
 }  // namespace
 
-void append_created_at(const Event& event, std::string& out) {
-    if (domain::has_rfc3339(event.created_at)) domain::append_rfc3339(out, event.created_at);
+void append_created_at(
+    std::chrono::sys_time<std::chrono::microseconds> created_at, std::string& out
+) {
+    if (domain::has_rfc3339(created_at)) domain::append_rfc3339(out, created_at);
 }
 
 void append_wire_events(
@@ -84,7 +80,7 @@ void append_wire_events(
     std::string created_at;
     for (const auto& event : decoded) {
         created_at.clear();
-        append_created_at(event, created_at);
+        append_created_at(event.created_at, created_at);
         wire.push_back(wire_event(format, event, created_at, default_topic, arena));
     }
     TXS_ASSERT(arena.data() == memory, "the arena moved under its views");

@@ -3,6 +3,7 @@
 #include "outbox/event.hpp"
 #include "outbox/wire_event.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -41,7 +42,7 @@ public:
         const = 0;
     /// Adds the headers that say what the event is.
     virtual void add_headers(const WireEvent& event, RecordHeaders& headers) const = 0;
-    /// Whether a header of this name is written by append_headers() alone: consumers trust it.
+    /// Whether a header of this name is written by add_headers() alone: consumers trust it.
     virtual bool owns(std::string_view header_name) const noexcept = 0;
 };
 
@@ -66,7 +67,9 @@ void append_wire_events(
     std::vector<WireEvent>& wire
 );
 
-/// The event's time as records have it; nothing when RFC 3339 cannot express it.
-void append_created_at(const Event& event, std::string& out);
+/// An event's time as records have it; nothing when RFC 3339 cannot express it.
+void append_created_at(
+    std::chrono::sys_time<std::chrono::microseconds> created_at, std::string& out
+);
 
 }  // namespace txstream::outbox

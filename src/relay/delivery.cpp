@@ -273,12 +273,11 @@ void Delivery::pump() {
 }
 
 void Delivery::pause(std::vector<outbox::Pause> pauses, Clock::time_point now) {
-    const bool was_any = paused_.any();
     if (!paused_.set(std::move(pauses))) return;
     topics_.pause(paused_.topics(), now);
     if (paused_.any()) {
         log::info(kComponent, "an operator has paused", {{"what", paused_.text()}});
-    } else if (was_any) {
+    } else {
         log::info(kComponent, "an operator has resumed everything");
     }
     look(now);
