@@ -62,6 +62,7 @@ struct Config {
     struct Kafka {
         std::string brokers;
         std::string topic;
+        std::string dead_letter_topic;  ///< where parked events are copied to; empty: nowhere
         int topic_partitions = 0;
         int topic_replication_factor = 0;  ///< -1: what the broker has as default
         std::size_t message_bytes_max = 0;
@@ -91,6 +92,9 @@ struct Config {
         Milliseconds refused_retry_delay{};
         Milliseconds topic_retry_delay{};
         Milliseconds topic_patience{};
+        /// Events of these topics and types hold nothing behind them when they are parked.
+        std::vector<std::string> skip_topics;
+        std::vector<std::string> skip_types;
     };
     /// How long the tables keep what is done; zero: for ever.
     struct Retention {
@@ -98,6 +102,7 @@ struct Config {
         Milliseconds positions{};
         Milliseconds dead_letters{};
         Milliseconds audit{};
+        Milliseconds jobs{};
     };
     struct Metrics {
         bool enabled = false;

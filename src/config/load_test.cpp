@@ -134,6 +134,23 @@ TEST(ConfigTest, AnUnknownNameWithOneOfOurPrefixesIsAnErrorWithASuggestion) {
     EXPECT_EQ(std::ranges::count(text, '\n'), 1) << text;
 }
 
+TEST(ConfigTest, WhatHoldsNothingAndWhereLettersAreCopiedIsNamedOrRefused) {
+    const auto config = loaded({{"WORKER_SKIP_TOPICS", "clicks, page.views"},
+                                {"WORKER_SKIP_TYPES", "Seen"},
+                                {"KAFKA_TOPIC_DEAD_LETTERS", "txstream.dead-letters"}})
+                            .config;
+    EXPECT_EQ(config.relay.skip_topics, (std::vector<std::string>{"clicks", "page.views"}));
+    EXPECT_EQ(config.relay.skip_types, std::vector<std::string>{"Seen"});
+    EXPECT_EQ(config.kafka.dead_letter_topic, "txstream.dead-letters");
+    for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
+             {"WORKER_SKIP_TOPICS", "clicks,,views"},
+             {"WORKER_SKIP_TOPICS", "page views"},
+             {"WORKER_SKIP_TYPES", std::string(256, 't')},
+             {"KAFKA_TOPIC_DEAD_LETTERS", ".."}
+         })
+        EXPECT_TRUE(has(problems({{name, value}}), name)) << name << "=" << value;
+}
+
 TEST(ConfigTest, WhatWasMeantIsSuggestedByBeginningPartsAndLikeness) {
     const std::vector<std::pair<std::string, std::string>> meant{
         {"WORKER_POOL", "WORKER_POOL_SIZE"},

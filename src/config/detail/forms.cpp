@@ -24,6 +24,13 @@ bool consists_of(std::string_view text, std::string_view marks) {
     });
 }
 
+constexpr std::string_view kTopicForm = "1 … 249 of a-z A-Z 0-9 . _ -";
+
+bool is_topic_name(std::string_view text) {
+    return !text.empty() && text.size() <= 249 && text != "." && text != ".." &&
+           consists_of(text, "._-");
+}
+
 bool is_port(std::string_view text) {
     const auto number = kinds::parse_integer(text);
     return number && *number >= 1 && *number <= 65535;
@@ -67,14 +74,32 @@ Kind required_acks() {
 
 Kind topic_name() {
     return {
-        "a topic name: 1 … 249 of a-z A-Z 0-9 . _ -",
+        fmt::format("a topic name: {}", kTopicForm),
         [](Config& config, std::string_view value) -> Complaint {
-            if (value.empty() || value.size() > 249 || value == "." || value == "..") return "";
-            if (!consists_of(value, "._-")) return "";
+            if (!is_topic_name(value)) return "";
             config.kafka.topic = std::string(value);
             return std::nullopt;
         }
     };
+}
+
+Kind dead_letter_topic() {
+    return {
+        fmt::format("empty, or a topic name: {}", kTopicForm),
+        [](Config& config, std::string_view value) -> Complaint {
+            if (!value.empty() && !is_topic_name(value)) return "";
+            config.kafka.dead_letter_topic = std::string(value);
+            return std::nullopt;
+        }
+    };
+}
+
+Kind topic_names(kinds::Set<std::vector<std::string>> set) {
+    return kinds::list(
+        fmt::format("empty, or topic names ({}), separated by commas", kTopicForm),
+        [](std::string_view name) { return is_topic_name(name) ? Complaint() : Complaint(""); },
+        std::move(set)
+    );
 }
 
 Kind replication_factor() {

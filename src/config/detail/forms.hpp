@@ -7,6 +7,8 @@ namespace txstream::config::forms {
 
 kinds::Kind required_acks();
 kinds::Kind topic_name();
+kinds::Kind dead_letter_topic();
+kinds::Kind topic_names(kinds::Set<std::vector<std::string>> set);
 kinds::Kind replication_factor();
 /// host:port, several separated by commas, as librdkafka takes them.
 kinds::Kind brokers();

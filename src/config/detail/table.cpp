@@ -161,6 +161,12 @@ std::vector<Setting> kafka_settings() {
              "txstream.events",
              forms::topic_name(),
              "Where events go that name no topic of their own."},
+            {"KAFKA_TOPIC_DEAD_LETTERS",
+             "",
+             forms::dead_letter_topic(),
+             "A parked event is also sent there, once, with headers that say why "
+             "(docs/wire-format.md). "
+             "The topic has to exist. Empty: parked events are in the database alone."},
             {"KAFKA_TOPIC_PARTITIONS",
              "12",
              k::number("a number", 1, 10'000, TXS_MEMBER(kafka.topic_partitions)),
@@ -371,6 +377,23 @@ std::vector<Setting> relay_settings() {
              "published "
              "behind them. KAFKA_TOPIC itself is waited for without end; nothing is read meanwhile."
             },
+            {"WORKER_SKIP_TOPICS",
+             "",
+             forms::topic_names(TXS_MEMBER(relay.skip_topics)),
+             "An event of these topics that is parked does not hold later events of its key: they "
+             "are "
+             "published without it, so the order of the key is given up. The same for all relays "
+             "of an outbox."},
+            {"WORKER_SKIP_TYPES",
+             "",
+             k::list(
+                 "event types of at most 255 bytes, separated by commas",
+                 [](std::string_view type) {
+                     return type.size() <= 255 ? k::Complaint() : k::Complaint("");
+                 },
+                 TXS_MEMBER(relay.skip_types)
+             ),
+             "The same for events of these types, whatever their topic."},
         }
     );
 }
@@ -402,6 +425,10 @@ std::vector<Setting> retention_settings() {
              "400d",
              k::duration(0s, kMost, TXS_MEMBER(retention.audit)),
              "How long operators' actions are kept, 30 days at least. 0: forever."},
+            {"OUTBOX_JOBS_RETENTION",
+             "90d",
+             k::duration(0s, kMost, TXS_MEMBER(retention.jobs)),
+             "How long jobs are kept that have ended. 0: forever."},
         }
     );
 }
