@@ -97,6 +97,7 @@ Line::Line()
     add_relays_pause(line, globals_, run_);
     add_doctor(line, globals_, run_);
     add_healthcheck(line, globals_, run_);
+    add_errors(line, run_);
     add_metrics(line, run_);
     add_completion(line, run_);
     add_version(line, run_);

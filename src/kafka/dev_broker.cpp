@@ -4,6 +4,7 @@
 
 #include <librdkafka/rdkafka_mock.h>
 
+#include <cstdint>
 #include <utility>
 
 namespace txstream::kafka {
@@ -54,6 +55,13 @@ void DevBroker::set_up(bool up) {
     } else {
         rd_kafka_mock_broker_set_down(impl_->cluster.get(), 1);
     }
+}
+
+void DevBroker::answer_write_with(int error) {
+    constexpr std::int16_t kProduce = 0;
+    rd_kafka_mock_push_request_errors(
+        impl_->cluster.get(), kProduce, 1, static_cast<rd_kafka_resp_err_t>(error)
+    );
 }
 
 }  // namespace txstream::kafka

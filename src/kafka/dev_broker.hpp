@@ -20,6 +20,8 @@ public:
     Result<> create_topic(const std::string& name, int partitions);
     /// Makes the broker refuse connections, or take them again.
     void set_up(bool up);
+    /// The next write is answered with this error code of Kafka; those after it as usual.
+    void answer_write_with(int error);
 
 private:
     class Impl;

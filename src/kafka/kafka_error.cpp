@@ -1,6 +1,7 @@
 #include "kafka/kafka_error.hpp"
 
 #include "kafka/detail/handles.hpp"
+#include "kafka/error_table.hpp"
 
 #include <librdkafka/rdkafka.h>
 
@@ -103,34 +104,20 @@ constexpr std::string_view kScramAdvice =
 }  // namespace
 
 Outcome outcome_of(int code) noexcept {
-    switch (code) {
-        case RD_KAFKA_RESP_ERR_NO_ERROR:
-            return Outcome::acknowledged;
-        case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-        case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
-        case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-        case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-        case RD_KAFKA_RESP_ERR__INVALID_ARG:
-        // A name that no topic can have: nobody will ever make it.
-        case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-            return Outcome::refused_event;
-        // Its checksum is wrong.
-        case RD_KAFKA_RESP_ERR_INVALID_MSG:
-            return Outcome::refused_for_now;
-        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-        case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-        case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
-        // The timestamp is ours and not the event's: the clocks of relay and broker disagree.
-        case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
-        case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-        case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-            return Outcome::refused_topic;
-        // Also what ends an idempotent producer: another one can send the record. And whatever a
-        // future broker invents: waiting loses nothing, parking might.
-        default:
-            return Outcome::retryable;
-    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return Outcome::acknowledged;
+    // Also whatever a future broker invents: waiting loses nothing, parking might.
+    const auto* const row = find_error(code);
+    return row == nullptr ? Outcome::retryable : outcome_of(row->kind);
+}
+
+std::optional<std::string> unknown_code(int code) {
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || find_error(code) != nullptr) return std::nullopt;
+    static std::mutex mutex;
+    static UnknownCodes codes;
+    const std::scoped_lock lock(mutex);
+    if (!codes.met(code, UnknownCodes::Clock::now())) return std::nullopt;
+    return "Kafka reports error code " + std::to_string(code) + " (" + std::string(name_of(code)) +
+           "), which has no known meaning; the record is sent again";
 }
 
 std::string_view name_of(int code) {

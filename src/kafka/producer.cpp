@@ -2,6 +2,7 @@
 
 #include "base/assert.hpp"
 #include "kafka/detail/handles.hpp"
+#include "kafka/error_table.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -135,10 +136,16 @@ public:
         rd_kafka_error_destroy(error);
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             return fail(Code::overloaded, std::move(what), std::string(name_of(code)));
+        note_unknown(code);
         return tl::unexpected<Error>(to_error(code, std::move(what)));
     }
 
 private:
+    void note_unknown(int code) const {
+        if (!log_) return;
+        if (const auto line = unknown_code(code)) log_(LOG_WARNING, *line);
+    }
+
     Result<rd_kafka_topic_t*> topic_of(std::string_view name) {
         if (auto found = topics_.find(name); found != topics_.end()) return found->second.get();
         detail::Topic topic(rd_kafka_topic_new(client_.get(), std::string(name).c_str(), nullptr));
@@ -197,6 +204,7 @@ private:
                     is_down_ = false;
                 }
                 const auto outcome = outcome_of(messages[i]->err);
+                if (outcome == Outcome::retryable) note_unknown(messages[i]->err);
                 reports_.push_back(
                     {messages[i]->_private,
                      outcome,

@@ -446,6 +446,22 @@ TEST_F(DeliveryRefusalsTest, WhatIsSentAgainIsCountedWithItsReason) {
     EXPECT_TRUE(shows(resent("batch_refused", 0)));
 }
 
+TEST_F(DeliveryTest, ARecordWhoseTopicOrProducerWasTakenAwayIsNoOutageAndGoesAgain) {
+    for (const auto* error : {"_DESTROY", "_PURGE_INFLIGHT"}) {
+        read(1, {error}, error[1] == 'D' ? 11 : 12);
+        hand_over();
+        ASSERT_EQ(kafka_.keys(), Keys{error});
+        kafka_.report(Outcome::retryable, error);
+        EXPECT_EQ(gate_.state(), DeliveryGate::State::flowing) << error;
+        EXPECT_EQ(breaker_.state(), policy::BreakerState::closed) << error;
+        ASSERT_TRUE(delivery_.needs_restart()) << error;
+        delivery_.restart();
+        hand_over();
+        EXPECT_EQ(kafka_.keys(), Keys{error});
+        kafka_.report(Outcome::acknowledged);
+    }
+}
+
 TEST_F(DeliveryTest, AProducerThatHasGivenUpIsNoOutageUntilItsReportsHaveSaidWhy) {
     read(1, {"a"}, 11);
     hand_over();

@@ -3,6 +3,7 @@
 #include "relay/delivery.hpp"
 #include "relay/detail/delivery_log.hpp"
 #include "relay/detail/delivery_page.hpp"
+#include "relay/detail/withdrawn.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/semconv.hpp"
 
@@ -16,8 +17,6 @@ namespace txstream::relay {
 namespace {
 
 constexpr std::string_view kComponent = "relay";
-constexpr std::string_view kPurged = "_PURGE_";
-constexpr std::string_view kNeverSent = "_PURGE_QUEUE";
 
 double seconds(std::chrono::nanoseconds duration) {
     return std::chrono::duration<double>(duration).count();
@@ -60,7 +59,7 @@ void Delivery::on_report(
     auto& slot = *static_cast<Slot*>(report.context);
     auto& lane = *slot.page->lane;
     if (report.outcome != Outcome::acknowledged && send_error_.empty() &&
-        !report.error.starts_with(kPurged))
+        !is_withdrawn(report.error))
         send_error_ = report.error;
     if (path == Path::fast) --fast_in_flight_;
     switch (report.outcome) {
@@ -173,7 +172,7 @@ void Delivery::on_topic_refused(Path path, Lane& lane, Slot& slot, std::string_v
 
 void Delivery::on_retryable(Path path, Lane& lane, Slot& slot, const Report& report) {
     const auto& event = slot.page->event_of(slot);
-    const bool is_purged = report.error.starts_with(kPurged);
+    const bool is_purged = is_withdrawn(report.error);
     if (report.error != kNeverSent) {
         const auto reason = is_purged ? kProducerRestart : header_word(Blockage::kafka_unavailable);
         lane.tries.add(event.identity.id, reason);

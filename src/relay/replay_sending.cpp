@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 #include "relay/detail/record.hpp"
 #include "relay/detail/replay_batch.hpp"
+#include "relay/detail/withdrawn.hpp"
 #include "relay/replay.hpp"
 #include "runtime/clock.hpp"
 #include "telemetry/log.hpp"
@@ -196,7 +197,7 @@ void Replay::on_reports(std::span<const Report> reports) {
             case Outcome::retryable:
                 batch_->back(letter);
                 // Behind a refused one of the same publisher it is queued, no more.
-                if (!report.error.starts_with("_PURGE")) pause(now);
+                if (!is_withdrawn(report.error)) pause(now);
                 break;
         }
     }

@@ -121,3 +121,8 @@ def test_the_page_names_each_command_and_option_and_no_other():
             assert "```\n$ txstream " + " ".join(path) in part, path
             for option in options - COMMON - {"-o", "--output", "--timeout"}:
                 assert f"`{option}`" in part, (path, option)
+
+
+def test_the_page_of_error_codes_is_what_the_program_prints():
+    assert printed("errors", "docs") == (ROOT / "docs/kafka-errors.md").read_text(), \
+        "renew it: txstream errors docs > docs/kafka-errors.md"
