@@ -193,6 +193,8 @@ CREATE TABLE txstream.dead_letters (
     error            text        NOT NULL,
     -- Its fault is its topic's, which takes nothing: it is sent by itself when the topic takes records again.
     waits            boolean     NOT NULL DEFAULT false,
+    -- Later events of its key wait behind it. False where the relay that parked it was told to skip its topic or type.
+    holds            boolean     NOT NULL DEFAULT true,
     first_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_attempt_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- An operator has decided about it, and the owner of its lane has not carried that out: what is replaying is to be sent,
@@ -206,9 +208,9 @@ CREATE TABLE txstream.dead_letters (
 );
 -- What a lane's owner has to carry out.
 CREATE INDEX dead_letters_decided ON txstream.dead_letters (lane, id, xid) WHERE decided;
--- The keys a lane must hold back, read at each claim, and what holds each, in its order. The key's hash stands for it: an index
--- entry has a limit, and the last resort must not be able to fail.
-CREATE INDEX dead_letters_of_key ON txstream.dead_letters (lane, hashtextextended(key, 0), id, xid)
+-- The keys a lane must hold back, read at each claim, and what holds each, in its order; what holds nothing lies apart. The key's
+-- hash stands for it: an index entry has a limit, and the last resort must not be able to fail.
+CREATE INDEX dead_letters_of_key ON txstream.dead_letters (lane, hashtextextended(key, 0), holds, id, xid)
     WHERE state IN ('parked', 'replaying');
 -- What is sent when its topic takes records again, by topic; of each lane the first.
 CREATE INDEX dead_letters_for_topic ON txstream.dead_letters (coalesce(topic, ''), lane, id, xid)

@@ -274,6 +274,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     options.worker.delayed_before = delayed_before_;
     auto& worker = options.worker;
     worker.topic = config_.kafka.topic;
+    worker.skip = relay::SkipPolicy(config_.relay.skip_topics, config_.relay.skip_types);
     worker.tracing = tracing();
     worker.seed = std::random_device{}();
     worker.gate.retry = config_.retry;

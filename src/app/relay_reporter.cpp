@@ -99,6 +99,8 @@ std::map<std::string, std::string> shared_settings(const Config& config) {
         {"WORKER_LEASE", ms(config.relay.lease)},
         {"OUTBOX_RETENTION", ms(config.retention.events)},
         {"WORKER_MAX_RETRIES", fmt::to_string(config.relay.refused_retries_max)},
+        {"WORKER_SKIP_TOPICS", fmt::format("{}", fmt::join(config.relay.skip_topics, ","))},
+        {"WORKER_SKIP_TYPES", fmt::format("{}", fmt::join(config.relay.skip_types, ","))},
         {"KAFKA_CIRCUIT_BREAKER_ENABLED", config.breaker.enabled ? "true" : "false"},
         {"KAFKA_FAILURE_THRESHOLD", fmt::to_string(config.breaker.failure_threshold)},
         {"KAFKA_SUCCESS_THRESHOLD", fmt::to_string(config.breaker.success_threshold)},

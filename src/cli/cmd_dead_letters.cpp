@@ -71,6 +71,7 @@ Task<Result<Answer>> list(Look look, std::shared_ptr<const ListOptions> options)
         {"TYPE", "/event_type"},
         {"KEY", "/key"},
         {"TOPIC", "/topic"},
+        {"HOLDS", "/holds"},
         {"TEXT", "/error"}
     };
     listing.none = "no such dead letters";

@@ -101,6 +101,7 @@ Json plan_json(const operations::Plan& plan, const std::string& default_topic) {
         {"events", plan.counts.letters},
         {"keys", plan.counts.keys},
         {"held_behind", plan.counts.held},
+        {"keys_passed", plan.counts.keys_passed},
         {"left_out", plan.counts.blocked},
         {"sample", std::move(sample)},
     };
@@ -120,6 +121,12 @@ std::string preview(const operations::Plan& plan, const std::string& default_top
         if (counts.held > 0)
             text += fmt::format(
                 "; {} held behind them {}", counts.held, counts.held == 1 ? "follows" : "follow"
+            );
+        if (counts.keys_passed > 0)
+            text += fmt::format(
+                "; {} newer published events",
+                counts.keys_passed == 1 ? "1 key has"
+                                        : fmt::format("{} keys have", counts.keys_passed)
             );
         text += ".\n";
         Listing listing;

@@ -49,6 +49,7 @@ Task<Result<Answer>> event_answer(Look look, outbox::EventRow event) {
              {"explanation", "/dead_letter/explanation"},
              {"attempts", "/dead_letter/attempts", Shown::number},
              {"last_attempt", "/dead_letter/last_attempt_at", Shown::ago},
+             {"holds_key", "/dead_letter/holds"},
              {"resolved_by", "/dead_letter/resolved_by"},
              {"resolved_reason", "/dead_letter/resolved_reason"},
              {"held_behind", "/held_behind/ref"},

@@ -44,6 +44,7 @@ Json plan_json(const operations::Plan& plan, std::string_view topic) {
         {"events", number(plan.counts.letters)},
         {"keys", number(plan.counts.keys)},
         {"held_behind", number(plan.counts.held)},
+        {"keys_passed", number(plan.counts.keys_passed)},
         {"left_out", number(plan.counts.blocked)},
         {"sample", std::move(sample)},
     };

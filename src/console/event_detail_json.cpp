@@ -98,6 +98,7 @@ Json dead_letter_facts(const EventDetail& detail) {
         {"last_attempt_at", rfc3339(dead.last_attempt_at)},
         {"resolved_by", text_or_null(dead.resolved_by)},
         {"resolved_reason", text_or_null(dead.resolved_reason)},
+        {"holds", dead.holds},
     };
 }
 

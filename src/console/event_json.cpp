@@ -190,6 +190,7 @@ Json dead_letter(const outbox::DeadLetter& letter, std::string_view topic) {
     json["error"] = letter.event.error;
     json["first_attempt_at"] = rfc3339(letter.first_attempt_at);
     json["last_attempt_at"] = rfc3339(letter.last_attempt_at);
+    json["holds"] = letter.holds;
     return json;
 }
 

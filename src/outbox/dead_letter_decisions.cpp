@@ -27,29 +27,34 @@ namespace {
 // $7 held letters too, $8 what stands behind an obstacle is left out, $9 letters at most.
 //
 // `hits` counts the matching letters of each key; of each key's first one the obstacle is looked
-// for: the first letter parked for its own sake that does not match. One walk of each key's queue,
-// however many letters match. The obstacle comes to the key's other letters by a window and not by
-// a join: without statistics, as after a burst, a join of so many letters is planned as a loop in a
-// loop.
-#define TXS_CHOSEN                                                                      \
-    "WITH hits AS MATERIALIZED (SELECT f.*,"                                            \
-    "   row_number() OVER (PARTITION BY f.lane, f.key ORDER BY f.id, f.xid) AS place"   \
-    "  FROM (SELECT d.id, d.xid, d.event_id, d.lane, d.key"                             \
-    "    FROM txstream.dead_letters d WHERE d.state = 'parked'"                         \
-    "     AND ($7::boolean OR d.error_class <> 'held') AND " TXS_FITS                   \
-    "    ORDER BY d.id, d.xid LIMIT $9::bigint) f),"                                    \
-    " stopped AS MATERIALIZED (SELECT h.id, h.xid, h.event_id, h.lane, h.key, h.place," \
-    "   first_value(s.id) OVER w AS stop_id, first_value(s.xid) OVER w AS stop_xid"     \
-    "  FROM hits h LEFT JOIN LATERAL (SELECT d.id, d.xid FROM txstream.dead_letters d"  \
-    "    WHERE h.place = 1 AND " TXS_OF_KEY(                                            \
-        "h.lane", "h.key"                                                               \
-    ) " AND d.state = 'parked'"                                                         \
-      "     AND d.error_class <> 'held' AND NOT (" TXS_FITS                             \
-      ")"                                                                               \
-      "    ORDER BY d.id, d.xid LIMIT 1) s ON true"                                     \
-      "  WINDOW w AS (PARTITION BY h.lane, h.key ORDER BY h.place)),"                   \
-      " chosen AS MATERIALIZED (SELECT * FROM stopped"                                  \
+// for: the first letter parked for its own sake that does not match. Letters that do not hold their
+// key have no obstacle and are none: they count as a key of their own. One walk of each key's
+// queue, however many letters match. The obstacle comes to the key's other letters by a window and
+// not by a join: without statistics, as after a burst, a join of so many letters is planned as a
+// loop in a loop.
+#define TXS_CHOSEN                                                                               \
+    "WITH hits AS MATERIALIZED (SELECT f.*,"                                                     \
+    "   row_number() OVER (PARTITION BY f.lane, f.key, f.holds ORDER BY f.id, f.xid) AS place"   \
+    "  FROM (SELECT d.id, d.xid, d.event_id, d.lane, d.key, d.holds"                             \
+    "    FROM txstream.dead_letters d WHERE d.state = 'parked'"                                  \
+    "     AND ($7::boolean OR d.error_class <> 'held') AND " TXS_FITS                            \
+    "    ORDER BY d.id, d.xid LIMIT $9::bigint) f),"                                             \
+    " stopped AS MATERIALIZED (SELECT h.id, h.xid, h.event_id, h.lane, h.key, h.holds, h.place," \
+    "   first_value(s.id) OVER w AS stop_id, first_value(s.xid) OVER w AS stop_xid"              \
+    "  FROM hits h LEFT JOIN LATERAL (SELECT d.id, d.xid FROM txstream.dead_letters d"           \
+    "    WHERE h.place = 1 AND h.holds AND " TXS_OF_KEY(                                         \
+        "h.lane", "h.key"                                                                        \
+    ) " AND d.holds AND d.state = 'parked'"                                                      \
+      "     AND d.error_class <> 'held' AND NOT (" TXS_FITS                                      \
+      ")"                                                                                        \
+      "    ORDER BY d.id, d.xid LIMIT 1) s ON true"                                              \
+      "  WINDOW w AS (PARTITION BY h.lane, h.key, h.holds ORDER BY h.place)),"                   \
+      " chosen AS MATERIALIZED (SELECT * FROM stopped"                                           \
       "  WHERE NOT $8::boolean OR stop_id IS NULL OR (id, xid) < (stop_id, stop_xid))"
+
+// Events behind the first letter among which newer ones of its key are looked for: no index has the
+// key.
+#define TXS_NEWER_EVENTS_MAX "200000"
 
 constexpr pg::Statement kCount{
     "txs_count_decision",
@@ -58,12 +63,21 @@ counted AS MATERIALIZED (SELECT
  (SELECT count(*) FROM chosen) AS letters,
  (SELECT count(*) FROM (SELECT DISTINCT lane, key FROM chosen) k) AS keys,
  (SELECT count(*) FROM hits) AS hits,
- (SELECT count(*) FROM (SELECT 1 FROM (SELECT * FROM stopped WHERE place = 1) f JOIN LATERAL (
+ (SELECT count(*) FROM (SELECT 1 FROM (SELECT * FROM stopped WHERE place = 1 AND holds) f JOIN LATERAL (
    SELECT 1 FROM txstream.dead_letters d WHERE )" TXS_OF_KEY("f.lane", "f.key") R"(
-    AND d.state = 'parked' AND d.error_class = 'held' AND (d.id, d.xid) > (f.id, f.xid)
+    AND d.holds AND d.state = 'parked' AND d.error_class = 'held' AND (d.id, d.xid) > (f.id, f.xid)
     AND (f.stop_id IS NULL OR (d.id, d.xid) < (f.stop_id, f.stop_xid))
-    AND NOT ($7::boolean AND )" TXS_FITS R"()) w ON true LIMIT $9::bigint) held) AS held)
-SELECT r.*, c.letters, c.keys, c.hits, c.held FROM counted c
+    AND NOT ($7::boolean AND )" TXS_FITS R"()) w ON true LIMIT $9::bigint) held) AS held,
+ (SELECT count(*) FROM (SELECT DISTINCT f.lane, f.key FROM (
+   SELECT o.id, o.xid, o.event_id, o.lane, coalesce(o.key, o.aggregate_id) AS key
+   FROM txstream.outbox o WHERE o.id >= (SELECT min(id) FROM chosen WHERE NOT holds)
+   ORDER BY o.id, o.xid LIMIT )" TXS_NEWER_EVENTS_MAX R"() o
+   JOIN (SELECT * FROM chosen WHERE place = 1 AND NOT holds) f
+    ON f.lane = o.lane AND f.key = o.key AND (o.id, o.xid) > (f.id, f.xid)
+   JOIN txstream.lane_positions l ON l.lane = o.lane
+   LEFT JOIN txstream.dead_letters d ON d.id = o.id AND d.xid = o.xid AND d.event_id = o.event_id
+   WHERE )" TXS_EVENT_STATE("d.state") R"( = 'published') newer) AS passed)
+SELECT r.*, c.letters, c.keys, c.hits, c.held, c.passed FROM counted c
 LEFT JOIN LATERAL (SELECT )" TXS_DEAD_LETTER_ROW R"(
  FROM (SELECT * FROM chosen ORDER BY id, xid LIMIT $10::bigint) s JOIN txstream.dead_letters d
   ON d.id = s.id AND d.xid = s.xid AND d.event_id = s.event_id) r ON true ORDER BY r.id, r.xid)",
@@ -73,6 +87,7 @@ constexpr int kLetters = 16;
 constexpr int kKeys = 17;
 constexpr int kHits = 18;
 constexpr int kHeld = 19;
+constexpr int kPassed = 20;
 
 // $10 more matching letters than this: nothing is changed; $11 the step; $12 actor, $13 origin,
 // $14 action, $15 target, $16 reason, $17 the new state; $18 letters that were decided before,
@@ -121,7 +136,10 @@ constexpr pg::Statement kBlocker{
     "txs_letter_blocker",
     "SELECT " TXS_DEAD_LETTER_ROW R"(
 FROM txstream.dead_letters d WHERE )" TXS_OF_KEY("$1::smallint", "$2::text") R"(
- AND d.state = 'parked' AND d.error_class <> 'held' AND (d.id, d.xid) < ($3::bigint, $4::xid8)
+ AND d.holds AND d.state = 'parked' AND d.error_class <> 'held'
+ AND (d.id, d.xid) < ($3::bigint, $4::xid8)
+ AND NOT EXISTS (SELECT FROM txstream.dead_letters s
+  WHERE s.id = $3::bigint AND s.xid = $4::xid8 AND NOT s.holds)
 ORDER BY d.id, d.xid LIMIT 1)",
     pg::Planning::each_time
 };
@@ -181,6 +199,7 @@ Task<Result<DecisionCounts>> count_decision(
     counts.keys = static_cast<std::uint64_t>(rows.integer(0, kKeys));
     counts.blocked = static_cast<std::uint64_t>(rows.integer(0, kHits)) - counts.letters;
     counts.held = static_cast<std::uint64_t>(rows.integer(0, kHeld));
+    counts.keys_passed = static_cast<std::uint64_t>(rows.integer(0, kPassed));
     for (std::size_t i = 0; i < rows.size() && !rows.is_null(i, 0); ++i)
         counts.sample.push_back(event_row_at(rows, i));
     co_return counts;

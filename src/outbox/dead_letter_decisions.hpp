@@ -51,6 +51,9 @@ struct DecisionCounts {
     /// Held letters behind the decided ones, with no other obstacle before them: the relay sends
     /// them without a decision.
     std::uint64_t held = 0;
+    /// Keys of letters that do not hold them and have newer published events, among the 200,000
+    /// events behind the first such letter: a replay sends these letters after the newer events.
+    std::uint64_t keys_passed = 0;
     std::vector<EventRow> sample;  ///< the first ones
 };
 Task<Result<DecisionCounts>> count_decision(

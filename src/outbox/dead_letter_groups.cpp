@@ -10,11 +10,12 @@ namespace {
 #define TXS_LETTER                             \
     TXS_DEAD_LETTER_ROW                        \
     ", d.first_attempt_at, d.last_attempt_at," \
-    " coalesce(d.resolved_by, ''), coalesce(d.resolved_reason, '')"
+    " coalesce(d.resolved_by, ''), coalesce(d.resolved_reason, ''), d.holds"
 constexpr int kFirstAttempt = 16;
 constexpr int kLastAttempt = 17;
 constexpr int kResolvedBy = 18;
 constexpr int kResolvedReason = 19;
+constexpr int kHolds = 20;
 
 #define TXS_CAUSE "d.error_class, d.event_type, coalesce(d.topic, ''), d.state"
 #define TXS_OF_CAUSE                                                \
@@ -45,10 +46,10 @@ FROM c CROSS JOIN LATERAL (SELECT )" TXS_LETTER
 CROSS JOIN LATERAL (SELECT d.first_attempt_at FROM txstream.dead_letters d WHERE )" TXS_OF_CAUSE R"(
   ORDER BY d.id, d.xid LIMIT 1) oldest)"
 };
-constexpr int kTopic = 20;
-constexpr int kOldest = 21;
-constexpr int kCounted = 22;
-constexpr int kKeys = 23;
+constexpr int kTopic = 21;
+constexpr int kOldest = 22;
+constexpr int kCounted = 23;
+constexpr int kKeys = 24;
 
 // $1, $2 the place (id, xid) below which it looks, $3 rows, $4 dead letters that are walked over,
 // $5 to $9 the filter. Planned for its values: with a whole cause the index of causes is walked.
@@ -74,8 +75,8 @@ LEFT JOIN LATERAL (SELECT )" TXS_LETTER R"(
   AND d.event_id = h.event_id) r ON true ORDER BY r.id DESC, r.xid DESC)",
     pg::Planning::each_time
 };
-constexpr int kCutId = 20;
-constexpr int kCutXid = 21;
+constexpr int kCutId = 21;
+constexpr int kCutXid = 22;
 
 constexpr pg::Statement kContents{
     "txs_dead_letter_contents",
@@ -93,7 +94,8 @@ DeadLetter letter_at(const pg::Rows& rows, std::size_t row) {
         rows.time(row, kFirstAttempt),
         rows.time(row, kLastAttempt),
         std::string(rows.bytes(row, kResolvedBy)),
-        std::string(rows.bytes(row, kResolvedReason))
+        std::string(rows.bytes(row, kResolvedReason)),
+        rows.boolean(row, kHolds)
     };
 }
 

@@ -18,6 +18,7 @@ struct DeadLetter {
     Time last_attempt_at;
     std::string resolved_by;
     std::string resolved_reason;
+    bool holds = true;  ///< later events of its key wait behind it
 };
 
 /// What went wrong with which events: an operator repairs causes, not rows.

@@ -37,7 +37,7 @@ CASE WHEN pg_column_size(o.metadata) <= 1048576 THEN left(o.metadata::text, $3::
 CASE WHEN pg_column_size(o.metadata) <= 1048576 THEN octet_length(o.metadata::text)
  ELSE pg_column_size(o.metadata) END,
 d.state, d.attempts, d.error_class, left(d.error, 4000), d.first_attempt_at,
-d.last_attempt_at, coalesce(d.resolved_by, ''), coalesce(d.resolved_reason, '')
+d.last_attempt_at, coalesce(d.resolved_by, ''), coalesce(d.resolved_reason, ''), d.holds
 FROM )" TXS_FOUND TXS_EVENT_JOINS
 };
 enum Column {
@@ -58,6 +58,7 @@ enum Column {
     kLastAttempt,
     kResolvedBy,
     kResolvedReason,
+    kHolds,
 };
 
 const pg::Statement kAcknowledged{
@@ -92,7 +93,7 @@ const pg::Statement kHeldBehind{
     R"(
 SELECT )" TXS_DEAD_LETTER_ROW R"(
 FROM (SELECT * FROM txstream.dead_letters WHERE lane = $3::smallint
- AND state IN ('parked', 'replaying') AND key = $4::text OFFSET 0) d
+ AND holds AND state IN ('parked', 'replaying') AND key = $4::text OFFSET 0) d
 WHERE (d.id, d.xid) < ($1::bigint, $2::xid8) ORDER BY d.id, d.xid LIMIT 1)"
 };
 
@@ -147,7 +148,8 @@ EventDetail detail_of(const pg::Rows& rows) {
             rows.time(0, kFirstAttempt),
             rows.time(0, kLastAttempt),
             text(kResolvedBy),
-            text(kResolvedReason)
+            text(kResolvedReason),
+            rows.boolean(0, kHolds)
         };
     }
     form_headers(detail);
@@ -183,7 +185,7 @@ Task<Result<EventDetail>> event_detail(
                 found.integer(0, 2),
                 std::string(found.bytes(0, 3))
             };
-    } else {
+    } else if (!detail.dead_letter || detail.dead_letter->holds) {
         TXS_CO_TRY(
             const auto held,
             co_await connection.run(

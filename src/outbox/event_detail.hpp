@@ -17,6 +17,7 @@ struct DeadLetterFacts {
     Time last_attempt_at;
     std::string resolved_by;      ///< empty: nobody has decided
     std::string resolved_reason;  ///< empty: none was given
+    bool holds = true;            ///< later events of its key wait behind it
 };
 
 /// The page that was acknowledged with an event.

@@ -101,7 +101,7 @@ constexpr pg::Statement kHeldKeys{
 SELECT DISTINCT ON (lane, hashtextextended(key, 0), key) lane, key,
  state = 'replaying' OR error_class = 'held'
 FROM txstream.dead_letters
-WHERE lane = ANY($1::smallint[]) AND state IN ('parked', 'replaying')
+WHERE lane = ANY($1::smallint[]) AND holds AND state IN ('parked', 'replaying')
 ORDER BY lane, hashtextextended(key, 0), key, id, xid)"
 };
 
@@ -158,14 +158,14 @@ constexpr pg::Statement kAdvance{"txs_advance", TXS_APPEND " SELECT unnest(named
 constexpr pg::Statement kPark{"txs_park", TXS_APPEND R"(
 , aside AS (INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type,
   aggregate_id, event_type, topic, key, payload, payload_bytes, content_type, metadata,
-  headers, created_at, attempts, error_class, error, waits)
+  headers, created_at, attempts, error_class, error, waits, holds)
  SELECT o.id, o.xid, o.event_id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type,
   o.topic, coalesce(o.key, o.aggregate_id), CASE WHEN $24::boolean THEN o.payload END,
   CASE WHEN $24::boolean THEN o.payload_bytes END, o.content_type,
   CASE WHEN $24::boolean THEN o.metadata END, CASE WHEN $24::boolean THEN o.headers END,
-  o.created_at, p.attempts, p.error_class, p.error, p.waits
+  o.created_at, p.attempts, p.error_class, p.error, p.waits, p.holds
  FROM ours, unnest($19::bigint[], $20::text[], $21::integer[], $22::text[], $23::text[],
-   $25::boolean[]) AS p(id, xid, attempts, error_class, error, waits)
+   $25::boolean[], $26::boolean[]) AS p(id, xid, attempts, error_class, error, waits, holds)
  JOIN txstream.outbox o ON o.id = p.id AND o.xid = p.xid::xid8
 ON CONFLICT (id, xid, event_id) DO NOTHING)
 SELECT unnest(named) FROM ours)"};
@@ -502,6 +502,9 @@ Task<Result<bool>> LaneStore::park(
     params.add(form == LetterForm::whole);
     params.add_texts(parked, [](const ParkedEvent& event) {
         return std::string(event.waits ? "t" : "f");
+    });
+    params.add_texts(parked, [](const ParkedEvent& event) {
+        return std::string(event.holds ? "t" : "f");
     });
     TXS_CO_TRY(auto rows, co_await connection.run(kPark, std::move(params), deadline));
     if (rows.size() != 1) co_return false;

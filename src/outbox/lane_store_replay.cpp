@@ -14,7 +14,7 @@ namespace {
 constexpr pg::Statement kDecisions{
     "txs_decisions",
     R"(
-SELECT lane, key, id, xid, state = 'replaying' FROM txstream.dead_letters
+SELECT lane, key, id, xid, state = 'replaying', holds FROM txstream.dead_letters
 WHERE decided AND lane = ANY ($1::smallint[])
  AND (lane, id, xid) > ($2::smallint, $3::bigint, $4::xid8)
 ORDER BY lane, id, xid LIMIT $5::bigint)"
@@ -35,8 +35,9 @@ WHERE d.lane = l.lane AND d.id = n.id AND d.xid = n.xid::xid8 AND d.decided
  AND d.state <> 'replaying')"
 };
 
-// $1, $2 lanes and keys, $3 rows, $4 bytes, $5 bytes of an event that can be sent. The columns of
-// Events, then which key and whether the queue stops there.
+// $1, $2 lanes and keys, $3 rows, $4 bytes, $5 bytes of an event that can be sent, $6 of each key
+// whether the letters that hold it. The columns of Events, then which key and whether the queue
+// stops there.
 //
 // The outbox's own row counts where it is still there: a letter may have been stored without its
 // content.
@@ -44,10 +45,12 @@ constexpr pg::Statement kLetters{
     "txs_letters",
     R"(
 WITH queue AS MATERIALIZED (
- SELECT k.number, d.* FROM unnest($1::smallint[], $2::text[]) WITH ORDINALITY AS k(lane, key, number)
+ SELECT k.number, d.* FROM unnest($1::smallint[], $2::text[], $6::boolean[])
+  WITH ORDINALITY AS k(lane, key, holds, number)
  CROSS JOIN LATERAL (SELECT l.* FROM txstream.dead_letters l
   WHERE l.lane = k.lane AND hashtextextended(l.key, 0) = hashtextextended(k.key, 0)
-   AND l.key = k.key AND l.state IN ('parked', 'replaying')
+   AND l.key = k.key AND l.holds = k.holds AND l.state IN ('parked', 'replaying')
+   AND (k.holds OR l.state = 'replaying')
   ORDER BY l.id, l.xid LIMIT $3::bigint) d
  ORDER BY k.number, d.id, d.xid LIMIT $3::bigint),
 whole AS (
@@ -76,7 +79,8 @@ FROM summed WHERE coalesce(bytes_before, 0) < $4::bigint ORDER BY number, id, xi
 enum LetterColumn { kNumber = 17, kStops, kRows };
 
 // $1 owner, $2 lease, $3 lanes; of each letter $4, $5, $6 its event, $7 attempts, $8 class of the
-// error (null: Kafka has it), $9 its text, $10 whether it waits for its topic.
+// error (null: Kafka has it), $9 its text, $10 whether it waits for its topic, $11 whether it may
+// go on holding its key.
 constexpr pg::Statement kSettle{
     "txs_settle_letters",
     R"(
@@ -87,12 +91,14 @@ ours AS MATERIALIZED (SELECT l.lane FROM lease JOIN txstream.lanes l ON l.lease 
 settled AS (UPDATE txstream.dead_letters d SET decided = false,
   state = CASE WHEN s.error_class IS NULL THEN 'replayed' ELSE 'parked' END,
   attempts = d.attempts + s.attempts, error_class = coalesce(s.error_class, d.error_class),
-  error = coalesce(s.error, d.error), waits = s.waits, last_attempt_at = clock_timestamp(),
+  error = coalesce(s.error, d.error), waits = s.waits, holds = d.holds AND s.holds,
+  last_attempt_at = clock_timestamp(),
   resolved_by = CASE WHEN s.error_class IS NULL THEN d.resolved_by END,
   resolved_at = CASE WHEN s.error_class IS NULL THEN d.resolved_at END,
   resolved_reason = CASE WHEN s.error_class IS NULL THEN d.resolved_reason END
  FROM ours, unnest($4::bigint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[],
-   $10::boolean[]) AS s(id, xid, event_id, attempts, error_class, error, waits)
+   $10::boolean[], $11::boolean[])
+   AS s(id, xid, event_id, attempts, error_class, error, waits, holds)
  WHERE d.id = s.id AND d.xid = s.xid::xid8 AND d.event_id = s.event_id::uuid AND d.lane = ours.lane
   AND d.state IN ('parked', 'replaying'))
 SELECT lane FROM ours)"
@@ -148,7 +154,9 @@ Task<Result<Decisions>> LaneStore::decisions(
     EventSeq last;
     for (std::size_t i = 0; i < rows.size(); ++i) {
         found.keys.push_back(
-            {LaneId(static_cast<std::int16_t>(rows.integer(i, 0))), std::string(rows.bytes(i, 1))}
+            {LaneId(static_cast<std::int16_t>(rows.integer(i, 0))),
+             std::string(rows.bytes(i, 1)),
+             rows.boolean(i, 5)}
         );
         last = EventSeq(rows.integer(i, 2), rows.integer(i, 3));
         if (!rows.boolean(i, 4)) noticed.push_back(last);
@@ -174,6 +182,7 @@ Task<Result<Letters>> LaneStore::letters(
     params.add(limit.rows);
     params.add(limit.bytes);
     params.add(limit.event_bytes);
+    params.add_texts(keys, [](const LaneKey& key) { return std::string(key.holds ? "t" : "f"); });
     TXS_CO_TRY(auto rows, co_await connection.run(kLetters, std::move(params), deadline));
     Letters found;
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -214,6 +223,9 @@ Task<Result<std::vector<LaneId>>> LaneStore::settle(
     });
     params.add_texts(letters, [](const SettledLetter& one) {
         return std::string(one.waits ? "t" : "f");
+    });
+    params.add_texts(letters, [](const SettledLetter& one) {
+        return std::string(one.holds ? "t" : "f");
     });
     std::vector<pg::Connection::Step> steps;
     steps.push_back({kAsynchronousCommit, pg::Params()});

@@ -14,6 +14,9 @@
 // `held`), is sent; it stops at the first that is parked for its own sake. When nothing is left the
 // key is free again. A letter that waits for its topic is decided about by the lanes' owner: one of
 // each topic now and then, and all of them once one has arrived.
+//
+// A letter that does not hold its key is in no queue: it is sent when it is `replaying`, whatever
+// else the key has, and stops nothing.
 namespace txstream::outbox {
 
 /// Keys with decisions that have not been carried out; there may be more.
@@ -48,6 +51,7 @@ struct SettledLetter {
     std::string error_class;  ///< empty: Kafka has it
     std::string error;
     bool waits = false;  ///< it is its topic that takes nothing
+    bool holds = true;   ///< false: it holds its key no longer
 };
 
 /// Which letters that wait for their topics are to be tried again.

@@ -25,10 +25,11 @@ struct ClaimedLane {
     std::vector<std::string> due_keys{};
 };
 
-/// A key of a lane.
+/// A key of a lane, and which of its letters: those that hold it, or those that do not.
 struct LaneKey {
     LaneId lane;
     std::string key;
+    bool holds = true;
 
     friend auto operator<=>(const LaneKey&, const LaneKey&) = default;
 };
@@ -50,6 +51,7 @@ struct ParkedEvent {
     std::string error_class;
     std::string error;
     bool waits = false;  ///< it is its topic that takes nothing, not this event
+    bool holds = true;   ///< later events of its key wait behind it
 };
 
 /// Where events went: offsets of Kafka. Records of other producers may lie between.

@@ -457,8 +457,11 @@ void Delivery::park(Lane& lane, Slot& slot, outbox::ParkedEvent parked) {
         told.error_class = "held";
         lane.machine.park_behind(page.number, event.identity.id, event.key);
     } else {
-        if (parked.error_class != kPaused)
+        // A pause costs nobody's order: what it parks always holds its key.
+        if (parked.error_class != kPaused) {
             dependencies_.metrics.failed(Failure::publish_error, event.identity.event_type);
+            parked.holds = !dependencies_.skip.skips(event.topic, event.identity.event_type);
+        }
         lane.machine.park(page.number, std::move(parked), event.key);
     }
     settled(lane, slot);

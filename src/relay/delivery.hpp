@@ -14,6 +14,7 @@
 #include "relay/ports.hpp"
 #include "relay/refusal_log.hpp"
 #include "relay/send_spans.hpp"
+#include "relay/skip_policy.hpp"
 #include "relay/topic_paths.hpp"
 #include "runtime/wakeup.hpp"
 
@@ -107,6 +108,7 @@ public:
         /// What else leaves this process of a lane must not leave any more; may be empty.
         std::function<void(LaneId)> lane_lost = nullptr;
         const outbox::WireFormat* format = &outbox::txstream_format();
+        SkipPolicy skip = {};
     };
 
     Delivery(Dependencies dependencies, Limits limits);

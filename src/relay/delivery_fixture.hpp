@@ -74,6 +74,7 @@ protected:
             loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, keeper_, "t", blockages_
         };
         all.load = &load_;
+        all.skip = skip_;
         all.format = format_;
         return all;
     }
@@ -100,6 +101,7 @@ protected:
         return limits;
     }
 
+    SkipPolicy skip_;  ///< of what make() makes
     const outbox::WireFormat* format_ = &outbox::txstream_format();
     asio::io_context loop_;
     FakeKafka kafka_;

@@ -49,6 +49,21 @@ TEST_F(DeliveryPausesTest, APausedTopicHoldsItsEventsWithTheirKeysAndNoStranger)
     EXPECT_EQ(kafka_.marked(), (Keys{"stranger", "a (1 paused)", "a (1 paused)", "b (1 paused)"}));
 }
 
+TEST_F(DeliveryPausesTest, WhatAPauseParksHoldsItsKeyAlsoWhereItWouldBeSkipped) {
+    skip_ = SkipPolicy({"p"}, {"Tested"});
+    make([](auto& limits) {
+        limits.in_flight_bytes_max = 1U << 20U;
+        limits.topics.patience = 0ms;
+    });
+    pause({{Scope::topic, "p", "it moves"}});
+    read(1, {"a@p", "a"});
+    hand_over();
+    const auto aside = parked();
+    ASSERT_EQ(aside.size(), 2U);
+    EXPECT_TRUE(aside[0].holds);
+    EXPECT_EQ(aside[1].error_class, "held");
+}
+
 TEST_F(DeliveryPausesTest, APauseThatIsLongerThanThePatienceParksWithoutAnAttempt) {
     make([](auto& limits) {
         limits.in_flight_bytes_max = 1U << 20U;

@@ -30,6 +30,19 @@ protected:
                                   : Verdict(Outcome::retryable, "_PURGE_QUEUE");
         });
     }
+    /// The event of the topic, the first that was sent: with others, then alone.
+    void refuse_alone(const std::string& topic) {
+        kafka_.give_up();
+        kafka_.report_each([&](const FakeKafka::Sent& one) {
+            using Verdict = std::pair<Outcome, std::string_view>;
+            return one.topic == topic ? Verdict(Outcome::refused_event, "INVALID_RECORD")
+                                      : Verdict(Outcome::retryable, "_PURGE_QUEUE");
+        });
+        restart();
+        ASSERT_EQ(kafka_.careful.sent.size(), 1U);
+        ASSERT_EQ(kafka_.careful.sent[0].topic, topic);
+        kafka_.careful.report(Outcome::refused_event, "INVALID_RECORD");
+    }
     void restart() {
         ASSERT_TRUE(delivery_.needs_restart());
         delivery_.restart();
@@ -444,6 +457,57 @@ TEST_F(DeliveryRefusalsTest, WhatIsSentAgainIsCountedWithItsReason) {
     EXPECT_TRUE(shows(resent("kafka_unavailable", 2)));
     delivery_.lose_all();
     EXPECT_TRUE(shows(resent("batch_refused", 0)));
+}
+
+TEST_F(DeliveryRefusalsTest, WhatIsToBeSkippedIsParkedAndTheRestOfItsKeyGoesOnInOrder) {
+    skip_ = SkipPolicy({"b"}, {});
+    make([](Delivery::Limits&) {});
+    read(1, {"k@b", "k", "k"});
+    hand_over();
+    refuse_alone("b");
+    EXPECT_FALSE(delivery_.machine(LaneId(1)).holds("k"));
+    EXPECT_EQ(kafka_.keys(), (Keys{"k", "k"}));
+    kafka_.report(Outcome::acknowledged);
+    const auto aside = parked();
+    ASSERT_EQ(aside.size(), 1U);
+    EXPECT_EQ(aside[0].error_class, "INVALID_RECORD");
+    EXPECT_FALSE(aside[0].holds);
+    EXPECT_TRUE(delivery_.is_idle());
+}
+
+TEST_F(DeliveryRefusalsTest, WhatIsNotToBeSkippedHoldsItsKey) {
+    skip_ = SkipPolicy({"elsewhere"}, {"Another"});
+    make([](Delivery::Limits&) {});
+    read(1, {"k@b", "k"});
+    hand_over();
+    refuse_alone("b");
+    const auto aside = parked();
+    ASSERT_EQ(aside.size(), 2U);
+    EXPECT_TRUE(aside[0].holds);
+    EXPECT_EQ(aside[1].error_class, "held");
+}
+
+TEST_F(DeliveryRefusalsTest, ATypeIsSkippedWhateverItsTopic) {
+    skip_ = SkipPolicy({}, {"Tested"});
+    make([](Delivery::Limits&) {});
+    read(1, {"k@b", "k"});
+    hand_over();
+    refuse_alone("b");
+    EXPECT_EQ(kafka_.keys(), Keys{"k"});
+    kafka_.report(Outcome::acknowledged);
+    EXPECT_EQ(parked().size(), 1U);
+}
+
+TEST_F(DeliveryRefusalsTest, WhatWaitsForItsTopicHoldsItsKeyUntilItIsParked) {
+    skip_ = SkipPolicy({"b"}, {});
+    make([](Delivery::Limits& limits) { limits.topics.patience = 1h; });
+    kafka_.unknown_topics = {"b"};
+    read(1, {"k@b", "k"});
+    hand_over();
+    ASSERT_EQ(kafka_.careful.keys(), Keys{"k"});
+    kafka_.careful.report(Outcome::refused_topic, "UNKNOWN_TOPIC_OR_PART");
+    EXPECT_TRUE(kafka_.keys().empty()) << "its turn may still come";
+    EXPECT_TRUE(parked().empty());
 }
 
 TEST_F(DeliveryTest, ARecordWhoseTopicOrProducerWasTakenAwayIsNoOutageAndGoesAgain) {

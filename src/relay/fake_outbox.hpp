@@ -140,6 +140,7 @@ private:
 struct FakeLetter {
     tests::FakeEvent event;
     bool stops = false;  ///< it is parked for its own sake
+    bool holds = true;   ///< its key
 };
 
 /// The table of lanes as one worker sees it; answers at once.
@@ -303,7 +304,8 @@ public:
         std::vector<tests::FakeEvent> events;
         for (std::size_t i = 0; i < keys.size(); ++i) {
             for (const auto& letter : letters_left) {
-                if (letter.event.aggregate_id != keys[i].key || events.size() == letters_max)
+                if (letter.event.aggregate_id != keys[i].key || letter.holds != keys[i].holds ||
+                    (!letter.holds && letter.stops) || events.size() == letters_max)
                     continue;
                 events.push_back(letter.event);
                 found.key.push_back(i);
@@ -327,6 +329,7 @@ public:
                 letters_left.erase(place);
             } else {
                 place->stops = true;
+                place->holds = place->holds && one.holds;
             }
         }
         settled.insert(settled.end(), letters.begin(), letters.end());

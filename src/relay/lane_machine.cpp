@@ -124,9 +124,11 @@ void LaneMachine::park(PageNumber number, outbox::ParkedEvent event, std::string
     TXS_ASSERT(page.open > page.aside, "each event is settled once");
     --page.open;
     if (page.open == page.aside) --busy_;
-    ++held_[std::string(key)].unwritten;
+    if (event.holds) {
+        ++held_[std::string(key)].unwritten;
+        page.held_keys.emplace_back(key);
+    }
     page.parked.push_back(std::move(event));
-    page.parked_keys.emplace_back(key);
 }
 
 void LaneMachine::park_behind(PageNumber number, EventSeq id, std::string_view key) {
@@ -206,7 +208,7 @@ bool LaneMachine::joins_acknowledgement() const {
 void LaneMachine::acknowledged() {
     TXS_ASSERT(acknowledging_ > 0, "no acknowledgement is under way");
     done_ = pages_[acknowledging_ - 1].after;
-    for (const auto& key : pages_.front().parked_keys) --held_.find(key)->second.unwritten;
+    for (const auto& key : pages_.front().held_keys) --held_.find(key)->second.unwritten;
     pages_.erase(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(acknowledging_));
     acknowledging_ = 0;
     if (pages_.empty()) {

@@ -24,8 +24,8 @@ namespace txstream::relay {
 ///   * acknowledgements are given in order of pages, and only for pages in which each event was
 ///   acknowledged by Kafka
 ///     or is parked in that same acknowledgement;
-///   * once an event of a key is parked, no later event of the key is admitted (it is parked behind
-///   it), until the key is released.
+///   * once an event of a key is parked that holds it, no later event of the key is admitted (it is
+///   parked behind it), until the key is released.
 ///
 /// An event may be set aside: it waits for its topic, for an earlier event of its key, or to be
 /// sent again. Its page stays open, and so do those behind it, while the lane reads on: a page in
@@ -119,7 +119,8 @@ public:
     void take_up(PageNumber page);
     /// Kafka acknowledged an event that was not set aside.
     void published(PageNumber page);
-    /// An event that was not set aside can never be taken: its key is held from now on.
+    /// An event that was not set aside can never be taken: where it holds its key, that is held
+    /// from now on.
     void park(PageNumber page, outbox::ParkedEvent event, std::string_view key);
     /// It comes after one that was parked.
     void park_behind(PageNumber page, EventSeq id, std::string_view key);
@@ -171,7 +172,7 @@ private:
         std::size_t aside = 0;  ///< of them, those that are not on their way
         std::int64_t published = 0;
         std::vector<outbox::ParkedEvent> parked;
-        std::vector<std::string> parked_keys;  ///< of each
+        std::vector<std::string> held_keys;  ///< of each that holds its key
     };
 
     Page& page_at(PageNumber number);

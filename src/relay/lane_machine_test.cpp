@@ -136,6 +136,27 @@ TEST(LaneMachineTest, WhatLiesBehindAParkedEventOfItsKeyIsParkedToo) {
     EXPECT_TRUE(lane.holds("k")) << "held in later windows too";
 }
 
+TEST(LaneMachineTest, AParkedEventThatDoesNotHoldItsKeyLetsLaterOnesGo) {
+    auto lane = machine();
+    const auto page = lane.add_page(snapshot(20), EventSeq(1), EventSeq(3), 3, EventSeq(3), true);
+    lane.park(page, {EventSeq(1), 1, "BAD", "refused", false, false}, "k");
+    EXPECT_FALSE(lane.holds("k"));
+    EXPECT_EQ(lane.way_of("k", page), LaneMachine::Way::free);
+    lane.published(page);
+    // One that holds it, in the same page.
+    lane.park(page, {EventSeq(3), 1, "BAD", "refused"}, "k");
+    EXPECT_EQ(lane.way_of("k", page), LaneMachine::Way::behind);
+    EXPECT_EQ(lane.unwritten("k"), 1U);
+    const auto done = lane.next_acknowledgement();
+    ASSERT_TRUE(done);
+    ASSERT_EQ(done->parked.size(), 2U);
+    EXPECT_FALSE(done->parked[0].holds);
+    EXPECT_TRUE(done->parked[1].holds);
+    lane.acknowledged();
+    EXPECT_EQ(lane.unwritten("k"), 0U);
+    EXPECT_TRUE(lane.holds("k"));
+}
+
 TEST(LaneMachineTest, KeysHeldInTheTableAreHeldFromTheStart) {
     auto found = claimed();
     found.held_keys = {"k"};

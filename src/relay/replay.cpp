@@ -135,7 +135,7 @@ Task<Result<>> Replay::look(LaneKeeper& lanes, Deadline deadline) {
     look_at_ = Clock::now() +
                (found.is_cut || !open_.empty() ? limits_.unwritten_pause : limits_.look_interval);
     for (const auto& key : found.keys)
-        if (delivery.owns(key.lane)) add(key.lane, {key.key});
+        if (delivery.owns(key.lane) && known_.insert(key).second) work_.push_back({key});
     co_return Result<>();
 }
 
@@ -189,6 +189,13 @@ void Replay::note_topic(std::string_view topic, bool takes) {
     if (topic == dependencies_.topic) note({});
 }
 
+// The other letters of the same key: on the careful path one record of a key is in flight.
+bool Replay::is_begun(const std::vector<Part>& parts, LaneKey key) const {
+    key.holds = !key.holds;
+    return known_.contains(key) &&
+           std::ranges::any_of(parts, [&](const Part& part) { return part.work.key == key; });
+}
+
 std::vector<Replay::Part> Replay::begin_parts(Clock::time_point now) {
     std::vector<Part> parts;
     auto& delivery = dependencies_.delivery;
@@ -196,17 +203,20 @@ std::vector<Replay::Part> Replay::begin_parts(Clock::time_point now) {
         auto work = std::move(work_.front());
         work_.pop_front();
         if (work.not_before > now || !delivery.may_publish(work.key.lane, now) ||
-            delivery.paused().key(work.key.key) || delivery.is_leaving(work.key.lane)) {
+            delivery.paused().key(work.key.key) || delivery.is_leaving(work.key.lane) ||
+            is_begun(parts, work.key)) {
             work_.push_back(std::move(work));
             continue;
         }
         auto& machine = delivery.machine(work.key.lane);
-        // Not known here where somebody parked it by hand.
-        if (!machine.holds(work.key.key)) machine.hold(work.key.key);
-        if (!work.is_large) machine.begin_wait(work.key.key);
         Part part;
         part.epoch = machine.epoch();
-        part.is_clean = !work.is_large && machine.unwritten(work.key.key) == 0;
+        if (work.key.holds) {
+            // Not known here where somebody parked it by hand.
+            if (!machine.holds(work.key.key)) machine.hold(work.key.key);
+            if (!work.is_large) machine.begin_wait(work.key.key);
+            part.is_clean = !work.is_large && machine.unwritten(work.key.key) == 0;
+        }
         part.work = std::move(work);
         parts.push_back(std::move(part));
     }
@@ -288,7 +298,13 @@ Task<Result<>> Replay::settle(LaneKeeper& lanes, Deadline deadline) {
         which.insert(part.work.key.lane);
         const std::string event_id(batch_->wire[i].identity.event_id);
         settled.push_back(
-            {letter.id, event_id, letter.attempts, letter.error_class, letter.error, letter.waits}
+            {letter.id,
+             event_id,
+             letter.attempts,
+             letter.error_class,
+             letter.error,
+             letter.waits,
+             letter.holds}
         );
         if (!letter.error_class.empty()) ++parked;
     }
@@ -324,6 +340,12 @@ Task<Result<>> Replay::settle(LaneKeeper& lanes, Deadline deadline) {
 void Replay::finish(Part& part, Clock::time_point now) {
     if (!is_ours(part)) return;
     auto& work = part.work;
+    if (!work.key.holds) {
+        // Whatever was decided about since is found by the next look.
+        if (part.is_complete && !part.is_paused) return forget(work.key);
+        if (part.is_paused) work.not_before = now + limits_.look_interval;
+        return work_.push_back(std::move(work));
+    }
     auto& machine = dependencies_.delivery.machine(work.key.lane);
     if (part.is_paused && !part.has_failed) {
         // Its new events are parked meanwhile: memory is for strangers.

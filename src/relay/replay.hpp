@@ -27,6 +27,9 @@ namespace txstream::relay {
 /// A letter that waits for its topic is tried now and then, one of each topic; when it has arrived,
 /// all that wait for the topic follow.
 ///
+/// Letters that do not hold their key (SkipPolicy) are a part of their own in a round: new events
+/// of the key do not wait for them, and when one is refused again the others go on.
+///
 /// While Kafka is away a round waits in its publisher, and no attempt is counted. The gate is not
 /// asked: with nothing else to send nobody would prove that Kafka is back.
 ///
@@ -62,6 +65,7 @@ public:
         runtime::Wakeup& keeper;
         std::string topic;  ///< for events without their own
         const outbox::WireFormat* format = &outbox::txstream_format();
+        SkipPolicy skip = {};
     };
 
     Replay(Dependencies dependencies, Limits limits);
@@ -107,6 +111,7 @@ private:
     Task<Result<>> settle(LaneKeeper& lanes, Deadline deadline);
     Task<Result<>> advance(LaneKeeper& lanes, bool begins, Deadline deadline);
     std::vector<Part> begin_parts(Clock::time_point now);
+    bool is_begun(const std::vector<Part>& parts, LaneKey key) const;
     void fill(std::vector<Part> parts, const outbox::Letters& letters);
     void finish(Part& part, Clock::time_point now);
     void forget(const LaneKey& key) { known_.erase(key); }

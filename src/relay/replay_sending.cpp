@@ -162,7 +162,12 @@ void Replay::failed(Letter& letter, std::string_view error, std::string text, in
     letter.attempts += attempts;
     letter.error_class = error;
     letter.error = std::move(text);
-    batch_->parts[letter.part].has_failed = true;
+    auto& part = batch_->parts[letter.part];
+    const auto& event = batch_->event_of(letter);
+    letter.holds =
+        part.work.key.holds && !dependencies_.skip.skips(event.topic, event.identity.event_type);
+    // What holds nothing stops nothing: the others of its key go on.
+    if (letter.holds) part.has_failed = true;
 }
 
 // No attempt is counted: nothing is wrong with the event.

@@ -18,7 +18,15 @@ protected:
     void letter(std::int64_t id, const std::string& key, bool stops = false) {
         lanes_.letters_left.push_back({{.id = id, .lane = 1, .aggregate_id = key}, stops});
     }
-    void decide(const std::string& key) { lanes_.decided.push_back({LaneId(1), key}); }
+    void decide(const std::string& key, bool holds = true) {
+        lanes_.decided.push_back({LaneId(1), key, holds});
+    }
+    /// One that does not hold its key, and is to be sent.
+    void loose_letter(std::int64_t id, const std::string& key) {
+        letter(id, key);
+        lanes_.letters_left.back().holds = false;
+        decide(key, false);
+    }
     template <class T>
     Result<T> run(Task<Result<T>> task) {
         std::optional<Result<T>> result;
@@ -101,6 +109,98 @@ TEST_F(ReplayTest, WhatIsParkedForItsOwnSakeStopsTheQueue) {
     EXPECT_EQ(settled(), Ids{1});
     EXPECT_TRUE(machine().holds("k"));
     EXPECT_FALSE(machine().waits("k"));
+}
+
+TEST_F(ReplayTest, ALetterThatDoesNotHoldItsKeyIsSentAndNewEventsOfTheKeyDoNotWaitForIt) {
+    loose_letter(1, "k");
+    step();
+    EXPECT_EQ(other_.marked(), Keys{"k (true)"});
+    EXPECT_FALSE(machine().holds("k"));
+    read(1, {"k"}, 11);
+    hand_over();
+    EXPECT_EQ(kafka_.keys(), Keys{"k"}) << "at once";
+    kafka_.report(Outcome::acknowledged);
+    other_.report(Outcome::acknowledged);
+    steps();
+    EXPECT_EQ(settled(), Ids{1});
+    EXPECT_FALSE(replay_.is_busy());
+    EXPECT_FALSE(machine().holds("k"));
+}
+
+TEST_F(ReplayTest, ALetterThatDoesNotHoldItsKeyIsNeitherStoppedNorReleasedByOthersOfTheKey) {
+    machine().hold("k");
+    letter(1, "k", true);
+    loose_letter(2, "k");
+    step();
+    EXPECT_EQ(other_.keys(), Keys{"k"});
+    other_.report(Outcome::acknowledged);
+    steps();
+    EXPECT_EQ(settled(), Ids{2});
+    EXPECT_TRUE(machine().holds("k")) << "the other one still does";
+    EXPECT_FALSE(machine().waits("k"));
+}
+
+TEST_F(ReplayTest, LettersThatHoldAKeyAndThoseThatDoNotAreNotSentInOneRound) {
+    machine().hold("k");
+    letter(1, "k");
+    decide("k");
+    loose_letter(2, "k");
+    step();
+    ASSERT_EQ(other_.keys(), Keys{"k"});
+    other_.report(Outcome::acknowledged);
+    steps();
+    ASSERT_EQ(other_.keys(), Keys{"k"});
+    other_.report(Outcome::acknowledged);
+    steps();
+    EXPECT_EQ(settled(), (Ids{1, 2}));
+    EXPECT_FALSE(machine().holds("k"));
+}
+
+TEST_F(ReplayTest, OfLettersThatDoNotHoldTheirKeyTheOthersGoWhenOneIsRefusedAgain) {
+    loose_letter(1, "k");
+    letter(2, "k");
+    lanes_.letters_left.back().holds = false;
+    step();
+    ASSERT_EQ(other_.keys(), (Keys{"k", "k"}));
+    other_.report(Outcome::refused_event, "BAD");
+    step();
+    ASSERT_EQ(other_.careful.keys(), Keys{"k"}) << "one of a key";
+    other_.careful.report(Outcome::refused_event, "BAD");
+    ASSERT_EQ(other_.careful.keys(), Keys{"k"});
+    other_.careful.report(Outcome::acknowledged);
+    steps();
+    EXPECT_EQ(settled(), (Ids{-1, 2}));
+    EXPECT_FALSE(lanes_.settled.front().holds);
+    EXPECT_FALSE(machine().holds("k"));
+}
+
+TEST_F(ReplayTest, ALetterThatIsRefusedAgainAndIsToBeSkippedByNowFreesItsKey) {
+    Replay replay(
+        {loop_.get_executor(),
+         other_.maker(),
+         delivery_,
+         metrics_,
+         keeper_,
+         "t",
+         format_,
+         SkipPolicy({"t"}, {})},
+        limits_of_replay()
+    );
+    const auto step = [&] { EXPECT_TRUE(run(replay.step(lanes_, true, Deadline::in(1h)))); };
+    machine().hold("k");
+    letter(1, "k");
+    letter(2, "k");
+    decide("k");
+    step();
+    other_.report(Outcome::refused_event, "BAD");
+    step();
+    other_.careful.report(Outcome::refused_event, "BAD");
+    ASSERT_EQ(other_.careful.keys(), Keys{"k"}) << "the next of the key";
+    other_.careful.report(Outcome::acknowledged);
+    for (int i = 0; i < 8; ++i) step();
+    EXPECT_EQ(settled(), (Ids{-1, 2}));
+    EXPECT_FALSE(lanes_.settled.front().holds);
+    EXPECT_FALSE(machine().holds("k"));
 }
 
 TEST_F(ReplayTest, NewEventsOfTheKeyWaitAndStrangersDoNot) {

@@ -37,7 +37,8 @@ Worker::Worker(
            options.seed,
            options.refusals,
            [this](LaneId lane) { replay_.lose(lane); },
-           options.format},
+           options.format,
+           options.skip},
           options.delivery
       ),
       replay_(
@@ -47,7 +48,8 @@ Worker::Worker(
            metrics,
            keeper_wakeup_,
            std::move(options.topic),
-           options.format},
+           options.format,
+           options.skip},
           options.replay
       ),
       reader_(

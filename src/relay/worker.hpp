@@ -22,6 +22,7 @@ struct WorkerOptions {
     std::uint64_t seed = 0;
     RefusalLog* refusals = nullptr;  ///< of all workers
     const outbox::WireFormat* format = &outbox::txstream_format();
+    SkipPolicy skip{};
 };
 
 /// Publishes some of the lanes: a reader, a keeper, and the delivery between them, on one thread.

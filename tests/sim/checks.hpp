@@ -1,5 +1,6 @@
 #pragma once
 
+#include "relay/skip_policy.hpp"
 #include "tests/sim/kafka.hpp"
 #include "tests/sim/postgres.hpp"
 #include "tests/sim/simulation.hpp"
@@ -20,7 +21,8 @@ namespace txstream::sim {
 ///   * nothing is invented: each record is an event that was committed, with its key and content;
 ///   * of two events of a key and topic the earlier is stored first (of first deliveries; between
 ///     topics Kafka has no order);
-///   * behind a parked event of its key nothing is stored, until that one is or is discarded;
+///   * behind a parked event of its key nothing is stored, until that one is or is discarded; where
+///     it was to be skipped, nothing waits for it, and its order alone is given up;
 ///   * what operators decide about parked events is carried out in the end;
 ///   * of what is paused nothing is handed over, from shortly after it was paused;
 ///   * a position passes over an event only when it is stored or parked;
@@ -61,6 +63,8 @@ public:
 
     /// Of each letter somebody decides in the end.
     void expect_decisions() { has_operators_ = true; }
+    /// Refused events of these topics and types do not hold their keys.
+    void expect_skips(relay::SkipPolicy skip) { skip_ = std::move(skip); }
     /// Nothing keeps relays from learning what is paused.
     void expect_pauses() { has_pauses_ = true; }
 
@@ -93,7 +97,8 @@ private:
     };
     struct Key {
         std::vector<std::int64_t> events;  ///< in the order of their commits, which is that of ids
-        std::optional<std::int64_t> held_by;  ///< the first that was ever parked
+        std::optional<std::int64_t> held_by;  ///< the first that was ever parked and holds it
+        bool was_parked = false;              ///< one that does not hold it, or does
         bool was_paused = false;
     };
 
@@ -113,6 +118,9 @@ private:
     /// The same of its record, for the first time: earlier ones are stored, or discarded.
     void judge_order(const Event& event);
     bool is_too_large(const Event& event);
+    bool is_skipped(const Event& event) const;
+    /// It may have been parked, and that may not be written yet.
+    bool may_be_passed(const Event& event, bool has_letter);
     bool is_stranger(const Event& event) const;
 
     Simulation& world_;
@@ -125,6 +133,7 @@ private:
     bool is_punctual_ = false;
     bool has_operators_ = false;
     bool has_pauses_ = false;
+    relay::SkipPolicy skip_;
     std::vector<std::pair<outbox::Pause, Clock::time_point>> pauses_;
     std::set<std::string> were_paused_;  ///< topics
     Clock::duration longest_wait_{};

@@ -116,7 +116,11 @@ protected:
 
     /// Parks these events of key `a`, the first for its own sake.
     void park(
-        relay::LaneKeeper& keeper, const Claimed& claimed, const Ids& events, bool waits = false
+        relay::LaneKeeper& keeper,
+        const Claimed& claimed,
+        const Ids& events,
+        bool waits = false,
+        bool holds = true
     ) {
         const auto target = look();
         const auto all = places(target);
@@ -130,6 +134,7 @@ protected:
         letters.front().attempts = 1;
         letters.front().error_class = "TEST";
         letters.front().waits = waits;
+        letters.front().holds = holds;
         auto told = publication(*found, letters.front().id, target);
         told.events = 0;
         EXPECT_TRUE(world.run(
@@ -453,6 +458,62 @@ TYPED_TEST_P(OutboxContract, ALetterThatIsParkedAgainStopsItsKey) {
     EXPECT_TRUE(letters.stops[0]);
 }
 
+TYPED_TEST_P(OutboxContract, ALetterThatDoesNotHoldItsKeyIsReadAloneAndHoldsNothing) {
+    const auto id = this->write("a");
+    auto one = this->world.keeper("one");
+    this->park(*one, this->claim(*one), {id}, false, false);
+    this->world.run(one->release(this->soon()));
+    auto two = this->world.keeper("two");
+    for (const auto& next : this->claim(*two)) EXPECT_TRUE(next.held_keys.empty());
+    this->world.decide(id, false);
+    const auto keys = this->decided(*two);
+    ASSERT_EQ(keys.size(), 1U);
+    EXPECT_FALSE(keys[0].holds);
+    const auto letters = this->letters(*two, keys[0]);
+    ASSERT_EQ(letters.events.size(), 1U);
+    EXPECT_FALSE(letters.stops[0]);
+    auto queue = keys[0];
+    queue.holds = true;
+    EXPECT_TRUE(this->letters(*two, queue).events.empty()) << "it is in no queue";
+    const auto event = letters.events.at(0);
+    const outbox::SettledLetter again{
+        event.id, std::string(std::string_view(event.event_id)), 1, "AGAIN", "refused again"
+    };
+    (void)this->world.run(two->settle({keys[0].lane}, {again}, this->soon()));
+    EXPECT_TRUE(this->decided(*two).empty());
+    EXPECT_TRUE(this->letters(*two, keys[0]).events.empty()) << "until it is decided about again";
+    this->world.run(two->release(this->soon()));
+    auto three = this->world.keeper("three");
+    for (const auto& next : this->claim(*three)) EXPECT_TRUE(next.held_keys.empty());
+}
+
+TYPED_TEST_P(OutboxContract, ALetterThatIsRefusedAgainMayLetItsKeyGo) {
+    const auto id = this->write("a");
+    auto one = this->world.keeper("one");
+    this->park(*one, this->claim(*one), {id});
+    this->world.decide(id, false);
+    const auto keys = this->decided(*one);
+    ASSERT_EQ(keys.size(), 1U);
+    EXPECT_TRUE(keys[0].holds);
+    const auto letters = this->letters(*one, keys[0]);
+    ASSERT_EQ(letters.events.size(), 1U);
+    const auto event = letters.events.at(0);
+    const outbox::SettledLetter again{
+        event.id,
+        std::string(std::string_view(event.event_id)),
+        1,
+        "AGAIN",
+        "refused again",
+        false,
+        false
+    };
+    (void)this->world.run(one->settle({keys[0].lane}, {again}, this->soon()));
+    EXPECT_TRUE(this->letters(*one, keys[0]).events.empty());
+    this->world.run(one->release(this->soon()));
+    auto two = this->world.keeper("two");
+    for (const auto& next : this->claim(*two)) EXPECT_TRUE(next.held_keys.empty());
+}
+
 TYPED_TEST_P(OutboxContract, LettersKeepToTheirLimits) {
     typename TestFixture::Ids ids;
     for (int i = 0; i < 4; ++i)
@@ -524,6 +585,8 @@ REGISTER_TYPED_TEST_SUITE_P(
     AReplayIsDecidedUntilItsLetterIsSettled,
     ADiscardIsNoticedByTheOwnerOfItsLaneAlone,
     ALetterThatIsParkedAgainStopsItsKey,
+    ALetterThatDoesNotHoldItsKeyIsReadAloneAndHoldsNothing,
+    ALetterThatIsRefusedAgainMayLetItsKeyGo,
     LettersKeepToTheirLimits,
     WhatWaitsForItsTopicIsRevivedByTheOwnerOfItsLaneAlone
 );

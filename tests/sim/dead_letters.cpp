@@ -54,7 +54,7 @@ outbox::Decisions Postgres::decisions(
         const LaneId lane(lane_of(letter.key));
         if (!letter.is_decided || std::ranges::find(lanes, lane) == lanes.end()) continue;
         if (found.keys.size() == limit) break;
-        found.keys.push_back({lane, letter.key});
+        found.keys.push_back({lane, letter.key, letter.holds});
         if (letter.state != DeadLetter::State::replaying &&
             std::ranges::find(mine, lane) != mine.end())
             noticed.push_back(id);
@@ -74,7 +74,10 @@ outbox::Letters Postgres::letters(
     std::size_t bytes = 0;
     for (std::size_t number = 0; number < keys.size(); ++number) {
         for (const auto& [id, letter] : tables_.dead_letters) {
-            if (!letter.is_open() || letter.key != keys[number].key) continue;
+            if (!letter.is_open() || letter.key != keys[number].key ||
+                letter.holds != keys[number].holds ||
+                (!letter.holds && letter.state != DeadLetter::State::replaying))
+                continue;
             if (events.size() == limit.rows || bytes >= limit.bytes) found.is_cut = true;
             if (found.is_cut) break;
             const auto& row = committed_.at(id.id());
@@ -117,6 +120,7 @@ std::vector<LaneId> Postgres::settle(
             letter.state =
                 one.error_class.empty() ? DeadLetter::State::replayed : DeadLetter::State::parked;
             letter.waits = one.waits;
+            if (!one.error_class.empty()) letter.holds = letter.holds && one.holds;
             if (!one.error_class.empty()) letter.error_class = one.error_class;
         }
     });

@@ -205,6 +205,7 @@ tests::FakeEvent Postgres::event_of(const Row& row) const {
     event.aggregate_id = row.key;
     if (!row.topic.empty()) event.topic = row.topic;
     event.payload = row.payload;
+    if (!row.type.empty()) event.event_type = row.type;
     return event;
 }
 
@@ -263,7 +264,7 @@ std::vector<outbox::ClaimedLane> Postgres::claim(
         std::set<std::string> keys;
         std::vector<std::string> due;
         for (const auto& [id, letter] : tables_.dead_letters) {
-            if (!letter.is_open() || lane_of(letter.key) != number) continue;
+            if (!letter.holds || !letter.is_open() || lane_of(letter.key) != number) continue;
             if (keys.insert(letter.key).second && !letter.stops()) due.push_back(letter.key);
         }
         claimed.push_back(
@@ -412,7 +413,15 @@ bool Postgres::park(
         if (row == committed_.end()) continue;
         letters.emplace_back(
             event.id,
-            DeadLetter{row->second.key, event.attempts, event.error_class, {}, false, event.waits}
+            DeadLetter{
+                row->second.key,
+                event.attempts,
+                event.error_class,
+                {},
+                false,
+                event.waits,
+                event.holds
+            }
         );
     }
     for (const auto& [id, letter] : letters) {

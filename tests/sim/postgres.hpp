@@ -19,6 +19,7 @@ struct Row {
     std::string key;
     std::string topic;    ///< empty: the configured one
     std::string payload;  ///< JSON
+    std::string type{};   ///< empty: any
 };
 
 /// PostgreSQL with the tables of the outbox: transactions, snapshots, what a crash forgets, and
@@ -50,6 +51,7 @@ public:
         State state = State::parked;
         bool is_decided = false;
         bool waits = false;  ///< for its topic
+        bool holds = true;   ///< its key
 
         bool is_open() const { return state == State::parked || state == State::replaying; }
         /// It has a fault of its own, and nobody has decided about it.

@@ -18,6 +18,7 @@ constexpr int kTransactionsOfWriter = 9;
 constexpr int kStrikes = 6;
 constexpr int kDecisions = 5;
 constexpr int kPausesOfOperator = 2;
+constexpr const char* kSkipped = "Skipped";
 // More than what is in flight takes where nothing goes wrong.
 constexpr Clock::duration kLeaveMax = 3s;
 // More than a renewal of leases.
@@ -101,6 +102,7 @@ public:
             };
             auto options = options_of(storm_.world_.random);
             options.number = i;
+            options.skip = storm_.skip_;
             // Two relays with one worker each must be able to own all.
             options.limits.lanes_max = kLanes / 2 + (workers == 1 ? kLanes / 2 : 0);
             workers_.push_back(std::make_unique<relay::Worker>(
@@ -235,6 +237,9 @@ Storm::Storm(Simulation::Options options)
     kinds_.operators = (kinds_.refusals || kinds_.topics) && options.seed / 10 % 2 == 0;
     if (kinds_.operators) checks_.expect_decisions();
     kinds_.pauses = options.seed / 20 % 3 == 0;
+    kinds_.skips = options.seed / 10 % 3 == 1;
+    if (kinds_.skips) skip_ = relay::SkipPolicy({"side"}, {kSkipped});
+    checks_.expect_skips(skip_);
     if (!kinds_.database && !kinds_.brokers && !kinds_.processes) checks_.expect_pauses();
     if (kinds_.refusals && !kinds_.database && !kinds_.brokers && !kinds_.processes)
         checks_.expect_punctuality();
@@ -352,6 +357,7 @@ Row Storm::make_row(std::string key) {
     std::string padding;
     std::string word = "fine";
     if (random.roll(4) == 0) padding.assign(static_cast<std::size_t>(random.roll(150)), '.');
+    if (kinds_.skips && random.roll(3) == 0) row.type = kSkipped;
     if (kinds_.topics && random.roll(side_share_) == 0) row.topic = "side";
     if (kinds_.refusals) {
         if (random.roll(30) == 0) word = kPoison;
@@ -458,6 +464,8 @@ void Storm::change_members() {
     if (alive < kRelaysMax && (alive < 2 || relay == nullptr || world_.random.roll(2) == 0)) {
         start_relay();
     } else if (relay != nullptr) {
+        // What was published behind events that wait is not written, and comes again.
+        if (!postgres_.tables().pauses.empty()) checks_.incident("a relay leaves during a pause");
         relay->stop(kLeaveMax);
     }
 }

@@ -53,6 +53,7 @@ private:
         bool usual_topic = false;  ///< among them the one that most events go to
         bool operators = false;    ///< who decide about dead letters
         bool pauses = false;
+        bool skips = false;  ///< some events do not hold their keys
     };
     static Kinds kinds_of(std::uint64_t seed);
 
@@ -86,6 +87,7 @@ private:
     Postgres postgres_;
     Kafka kafka_;
     Checks checks_;
+    relay::SkipPolicy skip_;
     Process& outside_;
     std::map<std::string, std::int64_t> locked_;  ///< keys, each by one transaction
     std::int64_t keys_ = 10;                      ///< that are written to

@@ -24,6 +24,7 @@ struct Replay::Letter {
     std::string error_class{};
     std::string error{};
     bool waits = false;  ///< for its topic
+    bool holds = true;   ///< its key, where it failed
 
     bool is_settled() const { return state == State::sent || state == State::failed; }
 };

@@ -25,7 +25,7 @@ const failure = (status: number) => new ApiError("/api/x", status, { type: "", t
 const query = (part: Partial<QueryState<string>>): QueryState<string> => ({ ...(NO_QUERY as QueryState<string>), ...part });
 const loaded = (part: Partial<QueryState<string>>) => render(<Loaded query={query(part)}>{(data) => <b>{data}</b>}</Loaded>);
 
-const plan = (part: Partial<DecisionPlan>): DecisionPlan => ({ action: "replay", events: "1", keys: "1", held_behind: "0", left_out: "0", sample: [], ...part });
+const plan = (part: Partial<DecisionPlan>): DecisionPlan => ({ action: "replay", events: "1", keys: "1", held_behind: "0", keys_passed: "0", left_out: "0", sample: [], ...part });
 const planned = (part: Partial<DecisionPlan>) => render(<Planned plan={plan(part)} onDecide={() => undefined} onClose={() => undefined} />);
 
 test("how much a decision asks depends on what can be lost", () => {
@@ -41,6 +41,8 @@ test("a plan says what it touches, what follows, and what is left out", () => {
   // Enter in a field must not decide.
   assert.doesNotMatch(html, /type="submit"/);
   assert.match(planned({ events: "0" }), /No parked event matches/);
+  assert.match(planned({ keys_passed: "3" }), /3 keys have newer published events/);
+  assert.doesNotMatch(planned({}), /newer published events/);
 });
 
 test("a decision is told from its first step to its end", () => {

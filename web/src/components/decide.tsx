@@ -238,6 +238,7 @@ export function Planned({ plan, isBusy = false, onDecide, onClose }: PlannedProp
       <Sample plan={plan} />
       <ul class="consequences">
         {plan.held_behind !== "0" && <li>{tn("decide.held_behind", Number(plan.held_behind), { n: num(plan.held_behind) })}</li>}
+        {!isDiscard && plan.keys_passed !== "0" && <li>{tn("decide.keys_passed", Number(plan.keys_passed), { n: num(plan.keys_passed) })}</li>}
         <li>{t(`decide.order_${plan.action}`)}</li>
         {!isDiscard && <li>{t("decide.repaired")}</li>}
       </ul>

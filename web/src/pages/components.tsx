@@ -6,7 +6,7 @@ import { Status } from "../components/status";
 import { say } from "../components/toasts";
 import type { DecisionPlan, DecisionProgress } from "../api/types";
 
-const plan = (action: "replay" | "discard", events: string): DecisionPlan => ({ action, events, keys: "3", held_behind: "17", left_out: "2", sample: [] });
+const plan = (action: "replay" | "discard", events: string): DecisionPlan => ({ action, events, keys: "3", held_behind: "17", keys_passed: "3", left_out: "2", sample: [] });
 const progress = (part: Partial<DecisionProgress>): DecisionProgress => ({
   entry: { id: "7", at: new Date().toISOString(), actor: "ana", login: "txstream", origin: "console", action: "dead-letters replay", target: { error_class: "MSG_SIZE_TOO_LARGE" }, reason: "the topic takes 4 MiB now", affected: "12", result: "done" },
   events: "12431",
