@@ -149,6 +149,10 @@ test-unit: ## the tests that need nothing but a build
 test-pg: ## the tests that need PostgreSQL
 	@tools/run_tests.sh -L '^pg$$' $(ARGS)
 
+.PHONY: test-postgres
+test-postgres: ## the tests that need PostgreSQL, and those of the built binary, with VERSION=14, 16, 17 or 18 of it
+	@tools/run_tests.sh --postgres $(or $(VERSION),17) -L '^(pg|integration)$$' $(ARGS)
+
 .PHONY: test-kafka
 test-kafka: ## the tests that need Kafka
 	@tools/run_tests.sh -L '^kafka$$' $(ARGS)

@@ -2,6 +2,7 @@
 # Builds and runs the tests: `make test`, `make test-unit` and their relatives.
 #
 #   run_tests.sh [--unit | --deploy | --containers] [--preset NAME] [CTEST ARGUMENT]...
+#   run_tests.sh --postgres VERSION [CTEST ARGUMENT]...   with the server and the client programs of that version, 14 to 18
 #   run_tests.sh --rings COMPILER             unit, pg and kafka with the compiler and libraries of the image (tests/containers/rings.sh)
 #   run_tests.sh --remove var/test-XXXXXX     what a killed run left behind (the next run does it by itself)
 #
@@ -10,6 +11,7 @@
 #
 #   TXSTREAM_TEST_PG      libpq connection string of a superuser
 #   TXSTREAM_TEST_KAFKA   host:port
+#   TXSTREAM_POSTGRES_BIN the programs of PostgreSQL, if they are not Debian's
 #   TXSTREAM_BIN          the built binary
 #   TXSTREAM_ROOT         this checkout
 #
@@ -24,12 +26,13 @@ KAFKA=$TXS_ROOT/tools/services/kafka.sh
 KEPT_LOGS=$TXS_ROOT/var/last-failed-test
 
 main() {
-    local bare='' rings='' preset=dev
+    local bare='' rings='' preset=dev version=''
     while (($#)); do
         case $1 in
             --unit | --deploy | --containers) bare=${1#--} && shift ;;
             --rings) rings=$2 && shift 2 ;;
             --remove) remove_run "$2" && return ;;
+            --postgres) version=$2 && shift 2 ;;
             --preset) preset=$2 && shift 2 ;;
             *) break ;;
         esac
@@ -56,6 +59,11 @@ main() {
         return
     fi
     tools/deps.sh build run unit test
+    if [[ $version ]]; then
+        TXSTREAM_POSTGRES_BIN=$(tools/services/postgres_binaries.sh "$version") || exit
+        export TXSTREAM_POSTGRES_BIN PATH=$TXSTREAM_POSTGRES_BIN:$PATH
+        say "PostgreSQL is $("$TXSTREAM_POSTGRES_BIN/postgres" -V | awk '{ print $3 }')"
+    fi
     # The steps that may need the network; they overlap with the compiler.
     "$KAFKA" fetch &
     local fetch=$!
@@ -65,6 +73,9 @@ main() {
     local otlp=$!
     tools/venv.sh tools/manifests/requirements.txt >/dev/null &
     local manifests=$!
+    # What a server of 15 is upgraded to.
+    tools/services/postgres_binaries.sh 17 >/dev/null &
+    local postgres=$!
     # Without a Go there are none, and their test says so; a failure is that test's as well.
     nice tools/manifests/tools.sh >/dev/null 2>&1 &
     local charts=$!
@@ -75,6 +86,7 @@ main() {
     wait "$fetch" || die "there is no Kafka to test against"
     wait "$venv" || die "there is no Python to draw dashboards with"
     wait "$otlp" || die "there is no Python to read traces with"
+    wait "$postgres" || die "there is no PostgreSQL 17 to upgrade to"
     wait "$manifests" || die "there is no Python to judge manifests with"
     wait "$charts" || true
     wait "$containers" || true

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from support.world import Broker, Database, Pooler, PostgresServer, Process, StandbyServer, Topic  # noqa: E402
+from support.world import PG_BIN, Broker, Database, Pooler, PostgresServer, Process, StandbyServer, Topic  # noqa: E402
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -45,9 +45,9 @@ class World:
         self.things.append(made.destroy)
         return made
 
-    def of_data(self, directory):
+    def of_data(self, directory, programs=PG_BIN):
         """A server of a data directory that was made before."""
-        made = PostgresServer(directory)
+        made = PostgresServer(directory, programs)
         self.things.append(made.destroy)
         return made
 

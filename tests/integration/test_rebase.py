@@ -13,11 +13,10 @@ import pytest
 
 from conftest import a_world
 from support.checker import judge
-from support.world import SUPERUSER, clean_environment, event_id, eventually, run
+from support.world import PG_BIN, SUPERUSER, clean_environment, event_id, eventually, run
 from test_delivery import append
 from test_topics import set_config
 
-BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 NEXT_ID = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 
 
@@ -35,7 +34,7 @@ def use_up_ids(database, until):
 
 def pg(tool, server, *words, text=None):
     done = subprocess.run(
-        [BIN / tool, "-h", server["host"], "-p", str(server["port"]), "-U", server["user"], *words],
+        [PG_BIN / tool, "-h", server["host"], "-p", str(server["port"]), "-U", server["user"], *words],
         env={**clean_environment(), "PGPASSWORD": server["password"]}, input=text, capture_output=True, text=True, timeout=60,
         check=False)
     assert done.returncode == 0, done.stderr
@@ -162,7 +161,7 @@ def reset(server, *words):
     """pg_resetwal on a server that was stopped cleanly."""
     data = pathlib.Path(server.directory) / "data"
     server.stop()
-    done = subprocess.run([BIN / "pg_resetwal", *words, data], user=(data / "PG_VERSION").stat().st_uid, cwd="/",
+    done = subprocess.run([PG_BIN / "pg_resetwal", *words, data], user=(data / "PG_VERSION").stat().st_uid, cwd="/",
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     server.start()
@@ -257,12 +256,12 @@ def test_after_pg_upgrade_a_rebase_sends_nothing_again(world):
     give(new, owner)
 
     def as_owner(tool, *words):
-        done = subprocess.run([BIN / tool, *words], user=owner.st_uid, group=owner.st_gid, cwd=new, capture_output=True, text=True,
+        done = subprocess.run([PG_BIN / tool, *words], user=owner.st_uid, group=owner.st_gid, cwd=new, capture_output=True, text=True,
                               env={**clean_environment(), "PGPASSWORD": old.dsn["password"]}, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     as_owner("initdb", "-D", new / "data", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
-    as_owner("pg_upgrade", "-b", BIN, "-B", BIN, "-d", data, "-D", new / "data", "-U", "postgres", "-s", new, "--no-sync")
+    as_owner("pg_upgrade", "-b", PG_BIN, "-B", PG_BIN, "-d", data, "-D", new / "data", "-U", "postgres", "-s", new, "--no-sync")
     with open(new / "data/postgresql.conf", "a", encoding="utf-8") as settings:
         settings.write("include = 'txstream.conf'\n")
     shutil.copy(pathlib.Path(old.directory) / "password", new / "password")

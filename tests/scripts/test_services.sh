@@ -226,6 +226,10 @@ test_psql_without_a_server_of_ours_connects_nowhere() {
 }
 
 test_a_server_that_cannot_start_says_why() {
+    exits 1 "$POSTGRES" start --dir "$WORK/pg" --port auto --bin "$WORK"
+    says "$WORK has no PostgreSQL"
+    exits 1 "$ROOT/tools/services/postgres_binaries.sh" 13
+    says 'the versions are 14, 15, 16, 17, 18'
     exits 1 "$POSTGRES" start --dir "$WORK/pg" --port auto --set no_such_setting=1
     says no_such_setting
     exits 1 "$KAFKA" start --dir "$WORK/kafka" --port auto --set num.io.threads=none

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A private PostgreSQL 15 in a directory of its own, for tests, benchmarks and `make start-all`.
+# A private PostgreSQL in a directory of its own, for tests, benchmarks and `make start-all`.
 #
-#   postgres.sh start   --dir DIR --port PORT|auto [--set NAME=VALUE]... [--port-variable NAME]
+#   postgres.sh start   --dir DIR --port PORT|auto [--set NAME=VALUE]... [--port-variable NAME] [--bin DIRECTORY]
 #   postgres.sh stop    --dir DIR      fast shutdown (open sessions are ended, nothing is lost)
 #   postgres.sh kill    --dir DIR      SIGKILL to the server and its children: a crash, for fault tests
 #   postgres.sh status  --dir DIR      exit 0 when it runs, 3 when not
@@ -10,7 +10,8 @@
 #   postgres.sh destroy --dir DIR      kill, and remove DIR
 #
 # Started again in the same DIR it comes back with its data; `--port auto` then takes the port it had before if it can.
-# --set may name any server parameter and counts for this start only. DIR holds port, password, server.pid,
+# --set may name any server parameter and counts for this start only. --bin, or TXSTREAM_POSTGRES_BIN, is where the programs
+# of another version than Debian's 15 are (postgres_binaries.sh). DIR holds port, password, server.pid,
 # postgres.log; the data directory and the socket directory are DIR/data and DIR/run, which are symbolic links when the
 # server's user cannot reach DIR (a checkout below a home directory that is closed to others).
 #
@@ -52,12 +53,13 @@ main() {
 }
 
 parse_options() {
-    DIR='' PORT=auto PORT_VARIABLE=--port EXTRA_SETTINGS=() REST=()
+    DIR='' PORT=auto PORT_VARIABLE=--port EXTRA_SETTINGS=() REST=() PROGRAMS=${TXSTREAM_POSTGRES_BIN:-}
     while (($#)); do
         case $1 in
             --dir) DIR=$(realpath -m -- "$2") && shift 2 ;;
             --port) PORT=$2 && shift 2 ;;
             --port-variable) PORT_VARIABLE=$2 && shift 2 ;;
+            --bin) PROGRAMS=$2 && shift 2 ;;
             --set) EXTRA_SETTINGS+=("$2") && shift 2 ;;
             --) shift && REST=("$@") && return ;;
             *) die "unknown option $1" ;;
@@ -163,6 +165,11 @@ do_destroy() {
 # --- where and as whom ------------------------------------------------------------------------------------------------
 
 find_binaries() {
+    if [[ $PROGRAMS ]]; then
+        [[ -x $PROGRAMS/postgres && -x $PROGRAMS/initdb ]] || die "$PROGRAMS has no PostgreSQL (--bin, TXSTREAM_POSTGRES_BIN)"
+        PG_BIN=$PROGRAMS
+        return
+    fi
     local candidate
     for candidate in /usr/lib/postgresql/15/bin "$(pg_config --bindir 2>/dev/null || true)"; do
         if [[ -x $candidate/postgres && -x $candidate/initdb && $("$candidate/postgres" -V) == *' 15.'* ]]; then

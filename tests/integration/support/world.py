@@ -27,6 +27,8 @@ BINARY = os.environ["TXSTREAM_BIN"]
 KAFKA = os.environ["TXSTREAM_TEST_KAFKA"]
 SUPERUSER = psycopg2.extensions.parse_dsn(os.environ["TXSTREAM_TEST_PG"])
 PATIENCE = 60.0
+# The programs of the servers that tests start: Debian's, or those of `make test-postgres`.
+PG_BIN = pathlib.Path(os.environ.get("TXSTREAM_POSTGRES_BIN") or "/usr/lib/postgresql/15/bin")
 
 
 def eventually(condition, what="the condition", timeout=PATIENCE, pause=0.02):
@@ -327,8 +329,9 @@ class PostgresServer:
 
     SCRIPT = str(ROOT / "tools/services/postgres.sh")
 
-    def __init__(self, directory):
+    def __init__(self, directory, programs=PG_BIN):
         self.directory = str(directory)
+        self.programs = programs
         self.start()
 
     def _run(self, verb, *more):
@@ -338,7 +341,7 @@ class PostgresServer:
         return done.stdout.strip()
 
     def start(self):
-        self._run("start", "--port", "auto")
+        self._run("start", "--port", "auto", "--bin", str(self.programs))
         self.dsn = psycopg2.extensions.parse_dsn(self._run("conninfo"))
 
     def stop(self):
@@ -357,9 +360,8 @@ class StandbyServer(PostgresServer):
     def __init__(self, directory, primary):
         data = directory / "data"
         directory.mkdir()
-        bindir = pathlib.Path("/usr/lib/postgresql/15/bin")
         copied = subprocess.run(
-            [bindir / "pg_basebackup", "-h", primary.dsn["host"], "-p", primary.dsn["port"], "-U", primary.dsn["user"],
+            [PG_BIN / "pg_basebackup", "-h", primary.dsn["host"], "-p", primary.dsn["port"], "-U", primary.dsn["user"],
              "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync"],
             env={**clean_environment(), "PGPASSWORD": primary.dsn["password"]},
             capture_output=True, text=True, timeout=120, check=False)
