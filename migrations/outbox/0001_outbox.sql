@@ -195,6 +195,8 @@ CREATE TABLE txstream.dead_letters (
     waits            boolean     NOT NULL DEFAULT false,
     -- Later events of its key wait behind it. False where the relay that parked it was told to skip its topic or type.
     holds            boolean     NOT NULL DEFAULT true,
+    -- It is to be sent to the topic for dead letters, and Kafka has not confirmed that.
+    to_copy          boolean     NOT NULL DEFAULT false,
     first_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_attempt_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- An operator has decided about it, and the owner of its lane has not carried that out: what is replaying is to be sent,
@@ -215,6 +217,8 @@ CREATE INDEX dead_letters_of_key ON txstream.dead_letters (lane, hashtextextende
 -- What is sent when its topic takes records again, by topic; of each lane the first.
 CREATE INDEX dead_letters_for_topic ON txstream.dead_letters (coalesce(topic, ''), lane, id, xid)
     WHERE waits AND state = 'parked';
+-- What is to be copied; nothing, where there is no topic for dead letters.
+CREATE INDEX dead_letters_to_copy ON txstream.dead_letters (lane, id, xid) WHERE to_copy;
 -- Causes first: one probe for each, however many events it has, and the newest of a cause without a sort. Its texts have
 -- limits (topic and event_type where they are written, error_class in the relay), so no entry is too large. The topic itself
 -- lets the events of a cause be counted in the index alone.

@@ -255,6 +255,24 @@ Task<> RelayApp::run_when_topic_is_there() {
     );
     delayed_before_ = topic_->was_missing();
     start_pool();
+    if (config_.kafka.dead_letter_topic.empty()) co_return;
+    // Limits of its own: of a topic with small batches the others' records take no notice.
+    dead_letter_topic_ = std::make_unique<DeadLetterTopic>(
+        executor_,
+        config_,
+        metrics_,
+        producer_properties(),
+        std::make_shared<TopicLimits>(config_.kafka.message_bytes_max, topic_look(config_)),
+        [this] { return pool_ ? pool_->lanes() : std::vector<LaneId>(); }
+    );
+    tasks_.spawn(dead_letter_topic_->run());
+}
+
+KafkaProperties RelayApp::producer_properties() const {
+    return [&kafka = config_.kafka]() -> Result<kafka::Properties> {
+        TXS_TRY(const auto now, kafka.renewed());
+        return to_kafka(now.producer);
+    };
 }
 
 void RelayApp::start_pool() {
@@ -275,6 +293,7 @@ relay::WorkerPool::Options RelayApp::pool_options(std::size_t lanes) const {
     auto& worker = options.worker;
     worker.topic = config_.kafka.topic;
     worker.skip = relay::SkipPolicy(config_.relay.skip_topics, config_.relay.skip_types);
+    worker.copies = !config_.kafka.dead_letter_topic.empty();
     worker.tracing = tracing();
     worker.seed = std::random_device{}();
     worker.gate.retry = config_.retry;
@@ -331,17 +350,14 @@ relay::Ports RelayApp::ports() {
     ports.keeper = [conninfo](asio::any_io_executor executor, std::string owner) {
         return make_pg_lane_keeper(std::move(executor), conninfo, std::move(owner));
     };
-    const auto properties = [&kafka = config_.kafka]() -> Result<kafka::Properties> {
-        TXS_TRY(const auto now, kafka.renewed());
-        return to_kafka(now.producer);
-    };
-    ports.publisher = [properties, limits = limits_, trouble = kafka_trouble_](
-                          asio::any_io_executor executor,
-                          relay::Path path,
-                          relay::PublisherEvents events
-                      ) {
-        return make_kafka_publisher(executor, path, properties, limits, std::move(events), trouble);
-    };
+    ports.publisher =
+        [properties = producer_properties(), limits = limits_, trouble = kafka_trouble_](
+            asio::any_io_executor executor, relay::Path path, relay::PublisherEvents events
+        ) {
+            return make_kafka_publisher(
+                executor, path, properties, limits, std::move(events), trouble
+            );
+        };
     ports.kafka_doubted = [this] { topic_->doubt(); };
     // Who reports the outbox depends on them.
     ports.lanes_changed = [this] { asio::post(executor_, [this] { backlog_wakeup_.notify(); }); };
@@ -519,6 +535,7 @@ Task<> RelayApp::stop(Deadline deadline) {
     if (pool_) co_await pool_->stop(deadline);
     tasks_.cancel();               // a measurement under way, which nobody reads any more
     (void)co_await tasks_.join();  // none ends with an error
+    dead_letter_topic_.reset();
     if (!std::exchange(has_left_, true)) co_await leave();
     pool_.reset();
     limits_.reset();

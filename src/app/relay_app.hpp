@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/dead_letter_topic.hpp"
 #include "app/kafka_publisher.hpp"
 #include "app/maintenance.hpp"
 #include "app/metrics.hpp"
@@ -78,6 +79,7 @@ private:
     relay::WorkerPool::Options pool_options(std::size_t lanes) const;
     relay::Ports ports();
     relay::SendTracing tracing() const;
+    KafkaProperties producer_properties() const;
     pg::ConnInfo connect_info() const;
 
     asio::any_io_executor executor_;
@@ -97,6 +99,7 @@ private:
     std::unique_ptr<pg::Connection> backlog_session_;
     outbox::PositionMerger merger_;
     Maintenance maintenance_;
+    std::unique_ptr<DeadLetterTopic> dead_letter_topic_;  ///< with KAFKA_TOPIC_DEAD_LETTERS
     std::optional<outbox::Backlog> backlog_;  ///< at the last look, if it could be measured
     std::size_t lanes_ = 0;
     relay::DelayReason delayed_before_;  ///< what kept the workers from starting

@@ -92,6 +92,7 @@ std::map<std::string, std::string> shared_settings(const Config& config) {
     std::map<std::string, std::string> all{
         {"KAFKA_BROKERS", config.kafka.brokers},
         {"KAFKA_TOPIC_EVENTS", config.kafka.topic},
+        {"KAFKA_TOPIC_DEAD_LETTERS", config.kafka.dead_letter_topic},
         {"KAFKA_TOPIC_PARTITIONS", fmt::to_string(config.kafka.topic_partitions)},
         {"KAFKA_TOPIC_REPLICATION_FACTOR", fmt::to_string(config.kafka.topic_replication_factor)},
         {"KAFKA_MESSAGE_BYTES_MAX", fmt::to_string(config.kafka.message_bytes_max)},

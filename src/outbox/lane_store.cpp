@@ -158,14 +158,15 @@ constexpr pg::Statement kAdvance{"txs_advance", TXS_APPEND " SELECT unnest(named
 constexpr pg::Statement kPark{"txs_park", TXS_APPEND R"(
 , aside AS (INSERT INTO txstream.dead_letters (id, xid, event_id, lane, aggregate_type,
   aggregate_id, event_type, topic, key, payload, payload_bytes, content_type, metadata,
-  headers, created_at, attempts, error_class, error, waits, holds)
+  headers, created_at, attempts, error_class, error, waits, holds, to_copy)
  SELECT o.id, o.xid, o.event_id, o.lane, o.aggregate_type, o.aggregate_id, o.event_type,
   o.topic, coalesce(o.key, o.aggregate_id), CASE WHEN $24::boolean THEN o.payload END,
   CASE WHEN $24::boolean THEN o.payload_bytes END, o.content_type,
   CASE WHEN $24::boolean THEN o.metadata END, CASE WHEN $24::boolean THEN o.headers END,
-  o.created_at, p.attempts, p.error_class, p.error, p.waits, p.holds
+  o.created_at, p.attempts, p.error_class, p.error, p.waits, p.holds, p.to_copy
  FROM ours, unnest($19::bigint[], $20::text[], $21::integer[], $22::text[], $23::text[],
-   $25::boolean[], $26::boolean[]) AS p(id, xid, attempts, error_class, error, waits, holds)
+   $25::boolean[], $26::boolean[], $27::boolean[])
+   AS p(id, xid, attempts, error_class, error, waits, holds, to_copy)
  JOIN txstream.outbox o ON o.id = p.id AND o.xid = p.xid::xid8
 ON CONFLICT (id, xid, event_id) DO NOTHING)
 SELECT unnest(named) FROM ours)"};
@@ -505,6 +506,9 @@ Task<Result<bool>> LaneStore::park(
     });
     params.add_texts(parked, [](const ParkedEvent& event) {
         return std::string(event.holds ? "t" : "f");
+    });
+    params.add_texts(parked, [](const ParkedEvent& event) {
+        return std::string(event.is_copied ? "t" : "f");
     });
     TXS_CO_TRY(auto rows, co_await connection.run(kPark, std::move(params), deadline));
     if (rows.size() != 1) co_return false;

@@ -80,7 +80,7 @@ enum LetterColumn { kNumber = 17, kStops, kRows };
 
 // $1 owner, $2 lease, $3 lanes; of each letter $4, $5, $6 its event, $7 attempts, $8 class of the
 // error (null: Kafka has it), $9 its text, $10 whether it waits for its topic, $11 whether it may
-// go on holding its key.
+// go on holding its key, $12 whether it is to be copied.
 constexpr pg::Statement kSettle{
     "txs_settle_letters",
     R"(
@@ -92,13 +92,14 @@ settled AS (UPDATE txstream.dead_letters d SET decided = false,
   state = CASE WHEN s.error_class IS NULL THEN 'replayed' ELSE 'parked' END,
   attempts = d.attempts + s.attempts, error_class = coalesce(s.error_class, d.error_class),
   error = coalesce(s.error, d.error), waits = s.waits, holds = d.holds AND s.holds,
+  to_copy = d.to_copy OR s.to_copy,
   last_attempt_at = clock_timestamp(),
   resolved_by = CASE WHEN s.error_class IS NULL THEN d.resolved_by END,
   resolved_at = CASE WHEN s.error_class IS NULL THEN d.resolved_at END,
   resolved_reason = CASE WHEN s.error_class IS NULL THEN d.resolved_reason END
  FROM ours, unnest($4::bigint[], $5::text[], $6::text[], $7::integer[], $8::text[], $9::text[],
-   $10::boolean[], $11::boolean[])
-   AS s(id, xid, event_id, attempts, error_class, error, waits, holds)
+   $10::boolean[], $11::boolean[], $12::boolean[])
+   AS s(id, xid, event_id, attempts, error_class, error, waits, holds, to_copy)
  WHERE d.id = s.id AND d.xid = s.xid::xid8 AND d.event_id = s.event_id::uuid AND d.lane = ours.lane
   AND d.state IN ('parked', 'replaying'))
 SELECT lane FROM ours)"
@@ -226,6 +227,9 @@ Task<Result<std::vector<LaneId>>> LaneStore::settle(
     });
     params.add_texts(letters, [](const SettledLetter& one) {
         return std::string(one.holds ? "t" : "f");
+    });
+    params.add_texts(letters, [](const SettledLetter& one) {
+        return std::string(one.is_copied ? "t" : "f");
     });
     std::vector<pg::Connection::Step> steps;
     steps.push_back({kAsynchronousCommit, pg::Params()});

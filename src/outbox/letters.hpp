@@ -50,8 +50,9 @@ struct SettledLetter {
     int attempts = 0;         ///< more than it had
     std::string error_class;  ///< empty: Kafka has it
     std::string error;
-    bool waits = false;  ///< it is its topic that takes nothing
-    bool holds = true;   ///< false: it holds its key no longer
+    bool waits = false;      ///< it is its topic that takes nothing
+    bool holds = true;       ///< false: it holds its key no longer
+    bool is_copied = false;  ///< to the topic for dead letters, again
 };
 
 /// Which letters that wait for their topics are to be tried again.

@@ -50,8 +50,9 @@ struct ParkedEvent {
     int attempts = 0;  ///< 0: held behind another event of its key
     std::string error_class;
     std::string error;
-    bool waits = false;  ///< it is its topic that takes nothing, not this event
-    bool holds = true;   ///< later events of its key wait behind it
+    bool waits = false;      ///< it is its topic that takes nothing, not this event
+    bool holds = true;       ///< later events of its key wait behind it
+    bool is_copied = false;  ///< to the topic for dead letters
 };
 
 /// Where events went: offsets of Kafka. Records of other producers may lie between.

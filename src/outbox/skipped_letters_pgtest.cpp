@@ -1,6 +1,7 @@
 #include "outbox/dead_letter_decisions.hpp"
 #include "outbox/dead_letter_groups.hpp"
 #include "outbox/event_detail.hpp"
+#include "outbox/letter_copies.hpp"
 #include "tests/support/outbox_database.hpp"
 
 namespace txstream::outbox {
@@ -109,6 +110,40 @@ TEST_F(SkippedLettersPgTest, WhoLooksSeesWhetherItHoldsItsKeyAndNothingWaitsForO
     EXPECT_FALSE(must(wait(event_detail(*superuser_, place, {}, soon()))).held_behind);
     script(*superuser_, "UPDATE txstream.dead_letters SET holds = true");
     EXPECT_TRUE(must(wait(event_detail(*superuser_, place, {}, soon()))).held_behind);
+}
+
+TEST_F(SkippedLettersPgTest, WhatIsToBeCopiedIsReadUntilItIsWrittenThatItWas) {
+    for (int i = 0; i < 3; ++i) park(publish("k" + std::to_string(i)), true);
+    script(
+        *superuser_,
+        "UPDATE txstream.dead_letters SET to_copy = true WHERE key <> 'k1'; UPDATE"
+        " txstream.dead_letters SET attempts = 2 WHERE key = 'k2'"
+    );
+    std::vector<LaneId> lanes;
+    for (std::int16_t i = 0; i < 32; ++i) lanes.emplace_back(i);
+    const auto read = [&](std::size_t rows) {
+        return must(wait(letters_to_copy(*superuser_, lanes, {rows, 1U << 20U, 1U << 20U}, soon()))
+        );
+    };
+    EXPECT_EQ(read(1).events.size(), 1U);
+    const auto found = read(10);
+    ASSERT_EQ(found.events.size(), 2U);
+    EXPECT_EQ(found.events.at(0).key, "k0");
+    EXPECT_TRUE(found.events.at(0).has_content);
+    EXPECT_EQ(found.faults[0].error_class, "BAD");
+    EXPECT_EQ(found.faults[0].error, "why");
+    EXPECT_EQ(found.faults[1].attempts, 2);
+    EXPECT_TRUE(found.faults[0].first_attempt_at.ends_with("Z"));
+    std::vector<CopiedLetter> copied;
+    for (std::size_t i = 0; i < 2; ++i)
+        copied.push_back({found.events.id(i), found.faults[i].event_id, 1});
+    must(wait(letters_copied(*superuser_, copied, soon())));
+    const auto left = read(10);
+    ASSERT_EQ(left.events.size(), 1U) << "the other one was refused again since it was read";
+    EXPECT_EQ(left.events.at(0).key, "k2");
+    copied[1].attempts = 2;
+    must(wait(letters_copied(*superuser_, copied, soon())));
+    EXPECT_TRUE(read(10).events.empty());
 }
 
 }  // namespace

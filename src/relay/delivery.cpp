@@ -461,6 +461,7 @@ void Delivery::park(Lane& lane, Slot& slot, outbox::ParkedEvent parked) {
         if (parked.error_class != kPaused) {
             dependencies_.metrics.failed(Failure::publish_error, event.identity.event_type);
             parked.holds = !dependencies_.skip.skips(event.topic, event.identity.event_type);
+            parked.is_copied = dependencies_.copies;
         }
         lane.machine.park(page.number, std::move(parked), event.key);
     }

@@ -109,6 +109,7 @@ public:
         std::function<void(LaneId)> lane_lost = nullptr;
         const outbox::WireFormat* format = &outbox::txstream_format();
         SkipPolicy skip = {};
+        bool copies = false;  ///< what is parked for its own sake (LetterCopier)
     };
 
     Delivery(Dependencies dependencies, Limits limits);

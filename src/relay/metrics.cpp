@@ -249,6 +249,15 @@ Metrics::Metrics(telemetry::Registry& registry)
            "sum by (result) (increase(txstream_dead_letters_replayed_total[1h]))"},
           {{"result"}}
       )),
+      copied_(registry.counters(
+          {"txstream_dead_letter_copies_total",
+           "Dead letters for KAFKA_TOPIC_DEAD_LETTERS: copied, Kafka has them; left_out, it never "
+           "takes them; failed, batches that are tried again.",
+           relay,
+           "failed that rises: the log says why; the topic may be missing.",
+           "sum by (result) (increase(txstream_dead_letter_copies_total[1h]))"},
+          {{"result"}}
+      )),
       resent_(registry.counters(
           {"txstream_records_resent_total",
            "Records that were handed to Kafka before and are sent again: unknown, Kafka may have "
@@ -507,6 +516,8 @@ void Metrics::expect(std::string_view topic, std::string_view event_type) const 
     (void)publishing_.at({topic, event_type});
     (void)dead_lettered_.at({"MSG_SIZE_TOO_LARGE", topic});
     replayed(0, 0);
+    copied(0, 0);
+    (void)copied_.at({"failed"});
 }
 
 void Metrics::published(const PageTally& page) const {
@@ -592,6 +603,15 @@ void Metrics::parked(
 void Metrics::replayed(std::uint64_t arrived, std::uint64_t parked) const {
     replayed_.at({"replayed"}).add(static_cast<double>(arrived));
     replayed_.at({"parked"}).add(static_cast<double>(parked));
+}
+
+void Metrics::copied(std::uint64_t arrived, std::uint64_t left) const {
+    copied_.at({"copied"}).add(static_cast<double>(arrived));
+    copied_.at({"left_out"}).add(static_cast<double>(left));
+}
+
+void Metrics::copy_failed() const {
+    copied_.at({"failed"}).add();
 }
 
 Metrics::Totals Metrics::totals() const noexcept {

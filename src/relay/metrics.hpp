@@ -113,6 +113,9 @@ public:
     void lease_remaining(std::optional<std::chrono::duration<double>> time) const;
     /// Dead letters that were sent: so many arrived, so many were parked again.
     void replayed(std::uint64_t arrived, std::uint64_t parked) const;
+    /// To the topic for dead letters.
+    void copied(std::uint64_t arrived, std::uint64_t left) const;
+    void copy_failed() const;
     void parked(std::string_view error_type, std::string_view topic, std::string_view event_type)
         const;
 
@@ -161,6 +164,7 @@ private:
     telemetry::Histogram end_to_end_;
     telemetry::Family<telemetry::Counter> dead_lettered_;
     telemetry::Family<telemetry::Counter> replayed_;
+    telemetry::Family<telemetry::Counter> copied_;
     telemetry::Family<telemetry::Counter> resent_;
     telemetry::Family<telemetry::Counter> sent_;
     telemetry::Family<telemetry::Counter> leases_lost_;

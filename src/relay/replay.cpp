@@ -304,7 +304,9 @@ Task<Result<>> Replay::settle(LaneKeeper& lanes, Deadline deadline) {
              letter.error_class,
              letter.error,
              letter.waits,
-             letter.holds}
+             letter.holds,
+             // What only tried whether its topic takes records again was copied when it was parked.
+             dependencies_.copies && !letter.error_class.empty() && !letter.waits}
         );
         if (!letter.error_class.empty()) ++parked;
     }

@@ -66,6 +66,7 @@ public:
         std::string topic;  ///< for events without their own
         const outbox::WireFormat* format = &outbox::txstream_format();
         SkipPolicy skip = {};
+        bool copies = false;  ///< what is refused again (LetterCopier)
     };
 
     Replay(Dependencies dependencies, Limits limits);

@@ -38,7 +38,8 @@ Worker::Worker(
            options.refusals,
            [this](LaneId lane) { replay_.lose(lane); },
            options.format,
-           options.skip},
+           options.skip,
+           options.copies},
           options.delivery
       ),
       replay_(
@@ -49,7 +50,8 @@ Worker::Worker(
            keeper_wakeup_,
            std::move(options.topic),
            options.format,
-           options.skip},
+           options.skip,
+           options.copies},
           options.replay
       ),
       reader_(

@@ -23,6 +23,7 @@ struct WorkerOptions {
     RefusalLog* refusals = nullptr;  ///< of all workers
     const outbox::WireFormat* format = &outbox::txstream_format();
     SkipPolicy skip{};
+    bool copies = false;  ///< parked events are to be copied
 };
 
 /// Publishes some of the lanes: a reader, a keeper, and the delivery between them, on one thread.
