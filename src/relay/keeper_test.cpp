@@ -2,9 +2,9 @@
 
 #include "relay/fake_kafka.hpp"
 #include "relay/fake_outbox.hpp"
+#include "relay/virtual_loop.hpp"
 #include "runtime/task_group.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
 namespace txstream::relay {
@@ -30,9 +30,7 @@ protected:
     }
     template <class Condition>
     bool until(Condition condition) {
-        const auto give_up_at = Deadline::in(30s);
-        while (!condition() && !give_up_at.passed()) loop_.run_one_for(10ms);
-        return condition();
+        return loop_.until(condition);
     }
     bool shows(const std::string& line) const {
         return ("\n" + registry_.expose()).find("\n" + line + "\n") != std::string::npos;
@@ -51,27 +49,27 @@ protected:
         delivery_.pump();
     }
 
-    asio::io_context loop_;
+    VirtualLoop loop_;
     FakeKafka kafka_;
     FakeLanes lanes_;
     telemetry::Registry registry_;
     Metrics metrics_{registry_};
-    runtime::Wakeup reader_{loop_.get_executor()};
-    runtime::Wakeup wakeup_{loop_.get_executor()};
+    runtime::Wakeup reader_{loop_.executor()};
+    runtime::Wakeup wakeup_{loop_.executor()};
     SharedBreaker breaker_{{.failure_threshold = 100}, nullptr};
     DeliveryGate gate_{DeliveryGate::Limits(), breaker_};
     Blockages blockages_{nullptr};
     Delivery delivery_{
-        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, reader_, wakeup_, "t", blockages_},
+        {loop_.executor(), kafka_.maker(), gate_, metrics_, reader_, wakeup_, "t", blockages_},
         {.lane = {}, .in_flight_bytes_max = 1, .topics = {}}
     };
     // Nothing is due by itself once it has been done.
     WorkerLimits limits_{
         .lease = 2h, .acknowledge_interval = 1h, .claim_interval = 1h, .statement_timeout = 1h
     };
-    Replay replay_{{loop_.get_executor(), kafka_.maker(), delivery_, metrics_, wakeup_, "t"}, {}};
+    Replay replay_{{loop_.executor(), kafka_.maker(), delivery_, metrics_, wakeup_, "t"}, {}};
     Keeper keeper_{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
-    runtime::TaskGroup tasks_{loop_.get_executor()};
+    runtime::TaskGroup tasks_{loop_.executor()};
 };
 
 TEST_F(KeeperTest, ALaneIsPublishedUntilAFifthOfItsLeaseBeforeItsEnd) {

@@ -1,8 +1,8 @@
 #include "relay/fake_kafka.hpp"
 #include "relay/fake_outbox.hpp"
+#include "relay/virtual_loop.hpp"
 #include "relay/worker.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
 namespace txstream::relay {
@@ -37,7 +37,7 @@ protected:
         options.limits.statement_timeout = 1h;
         options.limits.lease = 3h;
         worker_ = std::make_unique<Worker>(
-            loop_.get_executor(),
+            loop_.executor(),
             "w",
             ports,
             breaker_,
@@ -51,15 +51,13 @@ protected:
     }
     template <class Condition>
     bool until(Condition condition) {
-        const auto give_up_at = Deadline::in(30s);
-        while (!condition() && !give_up_at.passed()) loop_.run_one_for(10ms);
-        return condition();
+        return loop_.until(condition);
     }
     bool ends() {
         return until([&] { return tasks_.size() == 0; });
     }
 
-    asio::io_context loop_;
+    VirtualLoop loop_;
     FakeKafka kafka_;
     telemetry::Registry registry_;
     Metrics metrics_{registry_};
@@ -71,7 +69,7 @@ protected:
     std::unique_ptr<Worker> worker_;
     int polls_ = 0;
     std::optional<std::size_t> sent_at_release_;
-    runtime::TaskGroup tasks_{loop_.get_executor()};
+    runtime::TaskGroup tasks_{loop_.executor()};
 };
 
 TEST_F(WorkerEndTest, NoStatementOfTheReaderHoldsUpTheEnd) {
