@@ -201,6 +201,9 @@ public:
         std::vector<LaneId> lanes;
         /// Where other lanes of ours are in the same window: these join them there.
         std::optional<EventSeq> joins_at;
+        /// Lanes that could be read are further back in the same window: these go slowly, so that
+        /// they meet.
+        bool is_ahead = false;
 
         bool is_in_same_window(const PageGroup& other) const {
             return cursor == other.cursor && target == other.target;
@@ -211,10 +214,13 @@ public:
                    target == lane.target();
         }
     };
-    /// The next lanes with a page to read, each group in its turn. Lanes that must wait, for room
-    /// or for their topic, fall behind the others and are a group of their own until they join
-    /// them.
+    /// The next lanes with a page to read. Lanes that must wait, for room or for their topic, fall
+    /// behind the others and are a group of their own until they join them. What two groups read
+    /// the server reads twice: of four pages three are for the groups that are furthest back in
+    /// their windows, each in its turn.
     std::optional<PageGroup> group_to_page();
+    /// The target of a window that lanes of ours are being paged through from this cursor on.
+    std::optional<outbox::Snapshot> target_from(const outbox::Snapshot& cursor) const;
     LaneMachine& machine(LaneId lane);
     /// These events of one lane were read, its window up to `end`; pump() hands them over.
     void add_page(
@@ -339,6 +345,7 @@ private:
     Clock::time_point look_at_clocks();
     std::chrono::sys_time<std::chrono::microseconds> wall(Clock::time_point now) const;
     bool may_read();
+    std::vector<PageGroup> groups_paging() const;
     Topic& topic_of(const WireEvent& event);
     Way way_of(Topic& topic, Clock::time_point now);
     std::size_t in_flight() const noexcept { return fast_in_flight_ + careful_in_flight_; }
@@ -427,7 +434,9 @@ private:
     TopicPaths topics_;
     std::unique_ptr<Publisher> fast_;  // last: ended before what their records point into
     std::unique_ptr<Publisher> careful_;
-    std::size_t groups_paged_ = 0;
+    std::size_t rear_paged_ = 0;   ///< pages of groups that nobody is behind
+    std::size_t ahead_paged_ = 0;  ///< of the others
+    std::size_t rear_in_a_row_ = 0;
     std::size_t events_ = 0;      ///< of all pages
     std::size_t unrecorded_ = 0;  ///< of the pages at their lane's front that are complete
     std::size_t in_flight_bytes_ = 0;

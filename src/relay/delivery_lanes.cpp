@@ -10,6 +10,13 @@
 
 namespace txstream::relay {
 
+namespace {
+
+// Before a page of a group that is ahead of them.
+constexpr std::size_t kRearPages = 3;
+
+}  // namespace
+
 WorkerBlockages Delivery::blockages(std::size_t part) const {
     TXS_ASSERT(part < kPartsOfWorker, "each part tells for itself");
     return {dependencies_.blockages, dependencies_.worker * kPartsOfWorker + part};
@@ -172,8 +179,7 @@ std::map<std::string, Delivery::PollGroup> Delivery::lanes_to_poll() {
     return groups;
 }
 
-std::optional<Delivery::PageGroup> Delivery::group_to_page() {
-    if (!may_read()) return std::nullopt;
+std::vector<Delivery::PageGroup> Delivery::groups_paging() const {
     std::vector<PageGroup> groups;
     for (const auto& [id, lane] : lanes_) {
         const auto& machine = lane.machine;
@@ -187,14 +193,37 @@ std::optional<Delivery::PageGroup> Delivery::group_to_page() {
         }
         if (machine.has_room() && !lane.is_leaving) group->lanes.push_back(id);
     }
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-        auto& group = groups[++groups_paged_ % groups.size()];
+    return groups;
+}
+
+std::optional<Delivery::PageGroup> Delivery::group_to_page() {
+    if (!may_read()) return std::nullopt;
+    auto groups = groups_paging();
+    std::vector<PageGroup*> rear;
+    std::vector<PageGroup*> ahead;
+    for (auto& group : groups) {
         if (group.lanes.empty()) continue;
         for (const auto& other : groups) {
-            if (other.after <= group.after || !group.is_in_same_window(other)) continue;
-            group.joins_at = std::min(group.joins_at.value_or(other.after), other.after);
+            if (!group.is_in_same_window(other)) continue;
+            if (other.after > group.after)
+                group.joins_at = std::min(group.joins_at.value_or(other.after), other.after);
+            if (other.after < group.after && !other.lanes.empty()) group.is_ahead = true;
         }
-        return group;
+        (group.is_ahead ? ahead : rear).push_back(&group);
+    }
+    if (rear.empty()) return std::nullopt;
+    if (!ahead.empty() && rear_in_a_row_ >= kRearPages) {
+        rear_in_a_row_ = 0;
+        return *ahead[++ahead_paged_ % ahead.size()];
+    }
+    ++rear_in_a_row_;
+    return *rear[++rear_paged_ % rear.size()];
+}
+
+std::optional<outbox::Snapshot> Delivery::target_from(const outbox::Snapshot& cursor) const {
+    for (const auto& [id, lane] : lanes_) {
+        const auto& machine = lane.machine;
+        if (machine.is_paging() && machine.cursor() == cursor) return machine.target();
     }
     return std::nullopt;
 }

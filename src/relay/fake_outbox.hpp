@@ -52,6 +52,7 @@ public:
     bool is_silent = false;                ///< asked for the snapshot it does not answer
     std::function<void()> on_poll = [] {};
     std::function<void()> on_window = [] {};
+    std::function<void()> on_first = [] {};
     std::function<void()> on_send = [] {};
     std::function<void()> on_receive = [] {};
 
@@ -92,6 +93,7 @@ public:
     Task<Result<std::optional<EventSeq>>> first_id(
         outbox::Snapshot, outbox::Snapshot, std::chrono::milliseconds
     ) override {
+        on_first();
         if (window.empty()) co_return std::nullopt;
         co_return EventSeq(window.front().id, window.front().xid);
     }

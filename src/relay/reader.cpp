@@ -187,6 +187,8 @@ Task<Result<bool>> Reader::poll_group(
 ) {
     keep_those_at(lanes, cursor);
     if (lanes.empty()) co_return false;
+    if (auto begun = delivery_.target_from(cursor))
+        co_return co_await begin_paging(std::move(lanes), cursor, *std::move(begun));
     auto limit = page_limit();
     ++limit.rows;  // a full page that is the whole window is not cut
     TXS_CO_TRY(auto events, co_await source_.read_window(lanes, cursor, target, limit, deadline()));
@@ -246,10 +248,10 @@ Task<Result<bool>> Reader::begin_paging(
     std::vector<LaneId> lanes, outbox::Snapshot cursor, outbox::Snapshot target
 ) {
     if (lanes.empty()) co_return false;
-    TXS_CO_TRY(
-        const auto first, co_await source_.first_id(cursor, target, limits_.statement_timeout)
-    );
+    TXS_CO_TRY(const auto first, co_await first_of(cursor, target));
     if (delivery_.lives() != life_) co_return false;
+    // Also those that were claimed while it was looked for.
+    lanes = delivery_.lanes();
     keep_those_at(lanes, cursor);
     for (const auto lane : lanes) {
         if (first) {
@@ -259,6 +261,19 @@ Task<Result<bool>> Reader::begin_paging(
         }
     }
     co_return true;
+}
+
+// A look at the whole window: those that begin it later need not wait for another one.
+Task<Result<std::optional<EventSeq>>> Reader::first_of(
+    outbox::Snapshot cursor, outbox::Snapshot target
+) {
+    if (begin_ && begin_->life == life_ && begin_->cursor == cursor && begin_->target == target)
+        co_return begin_->id;
+    TXS_CO_TRY(
+        const auto first, co_await source_.first_id(cursor, target, limits_.statement_timeout)
+    );
+    if (first) begin_ = WindowBegin{life_, std::move(cursor), std::move(target), *first};
+    co_return first;
 }
 
 // --- pages
@@ -276,7 +291,9 @@ Task<Result<bool>> Reader::request_page() {
         request.lanes.push_back({lane, machine.epoch()});
     }
     if (request.lanes.empty() || delivery_.needs_restart()) co_return false;
-    const auto reach = EventSeq(group->after.id() + span_, group->after.xid());
+    request.is_short = group->is_ahead;
+    const auto span = group->is_ahead ? static_cast<std::int64_t>(limits_.page.rows) : span_;
+    const auto reach = EventSeq(group->after.id() + span, group->after.xid());
     request.target = group->target;
     request.limit = page_limit();
     request.up_to = std::max(std::min({reach, end, group->joins_at.value_or(end)}), group->after);
@@ -314,7 +331,7 @@ Task<Result<>> Reader::receive_page() {
                            : events.size();
     const bool is_cut = outbox::is_cut(events, request.limit);
     if (is_cut && whole == 0) co_return Result<>();
-    span_ = events.empty() ? std::min(2 * span_, kSpanMax) : kSpan;
+    if (!request.is_short) span_ = events.empty() ? std::min(2 * span_, kSpanMax) : kSpan;
     give_page(events, whole, request, is_cut);
     co_return Result<>();
 }

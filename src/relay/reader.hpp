@@ -15,9 +15,17 @@ namespace txstream::relay {
 ///
 /// All caught-up lanes are polled with one statement. A window that is larger than a page is paged
 /// in the order of ids, all lanes together, so that the server reads its table as it lies on disk;
-/// what fell behind (a lane claimed later, one that had to wait) is read on its own until it has
-/// caught up with the others. The statement for the next page is sent before the events of this one
-/// are handed over, so that the server reads while we publish.
+/// a lane that fell behind, since it had to wait, is read on its own until it has caught up with
+/// the others. The statement for the next page is sent before the events of this one are handed
+/// over, so that the server reads while we publish.
+///
+/// A backlog that is larger than the server's memory must be read once. So a lane that is at the
+/// cursor from which others are being paged already (it was claimed later) begins their window, and
+/// they go slowly until it is where they are. Their target is then older than the claim. That is
+/// sound because the cursors are equal: a window is what its target sees and its cursor does not,
+/// whatever the lane, and the target saw all that this cursor sees when the window began. (From
+/// another cursor it may not: the lane's last owner has perhaps come further than this target, and
+/// the lane would go back.) What the target sees had ended before any of these statements.
 class Reader {
 public:
     using Clock = Deadline::Clock;
@@ -49,6 +57,7 @@ private:
         outbox::Snapshot target;
         outbox::PageLimit limit;
         EventSeq up_to;
+        bool is_short = false;
         bool is_last = false;  ///< nothing of the window lies behind `up_to`
     };
 
@@ -72,6 +81,9 @@ private:
     );
     const std::vector<std::uint32_t>& of_lane(LaneId lane) const;
     void sort_by_lane(const outbox::Events& events, std::size_t count);
+    Task<Result<std::optional<EventSeq>>> first_of(
+        outbox::Snapshot cursor, outbox::Snapshot target
+    );
     Task<Result<EventSeq>> end_of(const outbox::Snapshot& target);
     Task<Result<>> drop_request();
     Task<> restart_delivery();
@@ -100,6 +112,14 @@ private:
     WorkerBlockages blockages_;
     unsigned database_failures_ = 0;
     bool are_large_ = false;  ///< events, so that shares of a page do not do
+    /// A window whose first id is known.
+    struct WindowBegin {
+        std::uint64_t life;
+        outbox::Snapshot cursor;
+        outbox::Snapshot target;
+        EventSeq id;
+    };
+    std::optional<WindowBegin> begin_;
     /// A window whose end is known.
     struct WindowEnd {
         outbox::Snapshot target;

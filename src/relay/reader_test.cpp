@@ -2,10 +2,9 @@
 
 #include "relay/fake_kafka.hpp"
 #include "relay/fake_outbox.hpp"
+#include "relay/virtual_loop.hpp"
 #include "runtime/task_group.hpp"
-#include "runtime/timer.hpp"
 
-#include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
 
 namespace txstream::relay {
@@ -26,11 +25,11 @@ protected:
         EXPECT_TRUE(until([&] { return tasks_.size() == 0; }));
     }
 
-    void claim(std::int64_t epoch, std::int16_t lane = 1) {
+    void claim(std::int64_t epoch, std::int16_t lane = 1, std::int64_t cursor = 10) {
         outbox::ClaimedLane claimed{};
         claimed.lane = LaneId(lane);
         claimed.epoch = Epoch(epoch);
-        claimed.cursor = snapshot(10);
+        claimed.cursor = snapshot(cursor);
         delivery_.add_lane(claimed, Reader::Clock::now() + 1h);
     }
     /// A window of so many pages.
@@ -41,19 +40,12 @@ protected:
     }
     template <class Condition>
     bool until(Condition condition, Reader::Clock::duration limit = 30s) {
-        // A timer of the loop, or a slow machine would decide.
-        bool is_over = false;
-        runtime::Timer timer(loop_.get_executor(), Reader::Clock::now() + limit);
-        timer.async_wait([&](auto error) { is_over = is_over || !error; });
-        while (!condition() && !is_over) {
-            loop_.run_one();
+        const auto settled = [&] {
             // The keeper's part.
             if (delivery_.is_in_doubt()) delivery_.trust(delivery_.doubts());
-        }
-        const bool came = condition();
-        timer.cancel();
-        loop_.poll();  // the timer's handler must not outlive is_over
-        return came;
+            return condition();
+        };
+        return loop_.until(settled, limit);
     }
     bool polls(int times, Reader::Clock::duration limit = 30s) {
         return until([&] { return source_.polls >= times; }, limit);
@@ -63,13 +55,13 @@ protected:
     static constexpr std::int64_t kPageRows = 5;
 
     std::size_t pages_;
-    asio::io_context loop_;
+    VirtualLoop loop_;
     FakeKafka kafka_;
     FakeSource source_;
     telemetry::Registry registry_;
     Metrics metrics_{registry_};
-    runtime::Wakeup wakeup_{loop_.get_executor()};
-    runtime::Wakeup keeper_{loop_.get_executor()};
+    runtime::Wakeup wakeup_{loop_.executor()};
+    runtime::Wakeup keeper_{loop_.executor()};
     SharedBreaker breaker_{{.failure_threshold = 100}, nullptr};
     DeliveryGate gate_{
         {.retry = {.exponential = false, .fixed_delay = 1h},
@@ -79,7 +71,7 @@ protected:
     };
     Blockages blockages_{nullptr};
     Delivery delivery_{
-        {loop_.get_executor(), kafka_.maker(), gate_, metrics_, wakeup_, keeper_, "t", blockages_},
+        {loop_.executor(), kafka_.maker(), gate_, metrics_, wakeup_, keeper_, "t", blockages_},
         {.lane = {.pages_in_flight_max = pages_},
          .topics = {.retry_delay = 5ms},
          .reports_grace = 0ms}
@@ -92,7 +84,7 @@ protected:
         wakeup_,
         {.page = {kPageRows, 1 << 20, 1 << 20}, .poll_min = 1ms, .poll_max = 1h}
     };
-    runtime::TaskGroup tasks_{loop_.get_executor()};
+    runtime::TaskGroup tasks_{loop_.executor()};
 };
 
 TEST_F(ReaderTest, LanesArePagedTogetherInTheOrderOfIds) {
@@ -151,6 +143,100 @@ TEST_F(ReaderOfTwoPagesTest, ALaneThatFellBehindIsReadOnItsOwnUntilItIsWhereTheO
     EXPECT_EQ(came, (Keys{"1", "3", "5", "7", "9", "11", "13", "15", "17", "19"}));
     EXPECT_EQ(source_.pages.back().lanes, std::vector{LaneId(2)});
     EXPECT_EQ(delivery_.machine(LaneId(2)).cursor(), delivery_.machine(LaneId(1)).cursor());
+}
+
+/// A window of two lanes, of which the second is claimed when the first is far ahead.
+class ReaderOfALateLaneTest : public ReaderTest {
+protected:
+    ReaderOfALateLaneTest() : ReaderTest(kPagesOfLane) {}
+
+    /// The first has come to the id 80; without acknowledgements each reads four pages.
+    void claim_late(std::int64_t cursor) {
+        write(40);
+        for (auto& event : source_.window) event.lane = event.id % 2 == 0 ? 1 : 2;
+        source_.on_first = [&] { ++looks_for_first_; };
+        ASSERT_TRUE(until([&] { return source_.received == kPagesOfLane; }));
+        acknowledge();
+        ASSERT_TRUE(until([&] { return source_.received == 2 * kPagesOfLane; }));
+        claim(1, 2, cursor);
+        source_.now = snapshot(30);  // what another window would end at
+        reader_.nudge();
+        ASSERT_TRUE(until([&] { return source_.received == 3 * kPagesOfLane; }));
+    }
+    void acknowledge() {
+        for (const auto& key : kafka_.keys()) came_.push_back(key);
+        kafka_.report(Outcome::acknowledged);
+        for (const auto& one : delivery_.take_acknowledgements()) delivery_.acknowledged(one);
+    }
+
+    static constexpr int kPagesOfLane = 4;
+    const std::vector<LaneId> kFirst{LaneId(1)};
+    const std::vector<LaneId> kLate{LaneId(2)};
+    int looks_for_first_ = 0;
+    Keys came_;
+};
+
+TEST_F(ReaderOfALateLaneTest, ItBeginsTheWindowOfTheOthersAndTheyMeet) {
+    claim_late(10);
+    const auto& pages = source_.pages;
+    EXPECT_EQ(looks_for_first_, 1) << "where the window begins is known";
+    EXPECT_EQ(pages[2 * kPagesOfLane].after, EventSeq(1, 3).before());
+    const auto before = pages.size();
+    // From here on both have room.
+    source_.on_send = [&] { acknowledge(); };
+    acknowledge();
+    ASSERT_TRUE(until([&] { return pages.back().lanes.size() == 2; }));
+    std::size_t of_first = 0;
+    std::size_t apart = before;
+    for (; pages[apart].lanes.size() == 1; ++apart) {
+        if (pages[apart].lanes != kFirst) continue;
+        ++of_first;
+        EXPECT_LE(pages[apart].up_to.id() - pages[apart].after.id(), kPageRows) << "it waits";
+    }
+    EXPECT_LE(of_first, 1 + (apart - before) / 4) << "three pages of four are of the late one";
+    for (const auto& page : pages) {
+        EXPECT_EQ(page.cursor, snapshot(10));
+        EXPECT_EQ(page.target, snapshot(20));
+    }
+    acknowledge();
+    std::ranges::sort(came_);
+    EXPECT_EQ(std::ranges::adjacent_find(came_), came_.end()) << "none twice";
+}
+
+TEST_F(ReaderOfALateLaneTest, FromAnotherCursorItReadsAWindowOfItsOwn) {
+    claim_late(25);
+    EXPECT_EQ(source_.pages.back().lanes, kLate);
+    EXPECT_EQ(source_.pages.back().cursor, snapshot(25));
+    EXPECT_EQ(source_.pages.back().target, snapshot(30)) << "20 is behind where it is";
+    EXPECT_EQ(looks_for_first_, 2);
+}
+
+TEST_F(ReaderTest, LanesThatAreClaimedWhileTheLowestIdIsLookedForBeginWithTheOthers) {
+    write(3);
+    for (auto& event : source_.window) event.lane = event.id % 2 == 0 ? 1 : 2;
+    source_.on_first = [&] {
+        if (delivery_.owns(LaneId(2))) return;
+        claim(1, 2);
+        claim(1, 3, 15);
+        source_.now = snapshot(30);
+    };
+    ASSERT_TRUE(until([&] { return source_.sent > 0; }));
+    EXPECT_EQ(source_.pages[0].lanes, (std::vector{LaneId(1), LaneId(2)}));
+    EXPECT_EQ(source_.pages[0].target, snapshot(20));
+}
+
+TEST_F(ReaderTest, WhereAWindowBeganInAnEarlierLifeIsOfNoUse) {
+    write(10);
+    int looks = 0;
+    source_.on_first = [&] { ++looks; };
+    source_.on_receive = [&] {
+        if (source_.received > 1) return;
+        delivery_.lose_all();
+        claim(2);
+        reader_.nudge();
+    };
+    ASSERT_TRUE(until([&] { return source_.received > 2; }));
+    EXPECT_EQ(looks, 2);
 }
 
 TEST_F(ReaderTest, APageEndsAfterSoManyIdsWhereNoneIsFound) {
