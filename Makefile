@@ -177,7 +177,7 @@ web-test: ## the page: lint, types, unit tests, size
 sim: ## storms of a simulated world, from seeds (SEEDS=1000000; SEED=n begins there; ARGS=--schedule prints what happens)
 	@tools/deps.sh build
 	@tools/build.sh release txs_sim
-	@build/release/tests/sim/txs_sim --first $(or $(SEED),1) --seeds $(SEEDS) $(ARGS)
+	@build/release/tests/sim/txs_sim --jobs 0 --first $(or $(SEED),1) --seeds $(SEEDS) $(ARGS)
 
 .PHONY: sim-mutants
 sim-mutants: ## take away the heart's guards, one at a time: each must be missed by a seed; some minutes (ARGS=word: those)

@@ -29,6 +29,8 @@ public:
     /// And then the lanes are shared out within this: leases of the dead, hand-overs, and what
     /// could not be handed over at the first try.
     static constexpr Clock::duration kBalanceMax = 6s;
+    /// Of events that do not hold their keys.
+    static constexpr const char* kSkippedType = "Skipped";
     static constexpr int kRelaysMax = 4;  ///< that live at the same time, in peace
 
     explicit Storm(Simulation::Options options);
@@ -67,6 +69,7 @@ private:
     Task<> operate();
     Task<> decide_all();
     Task<> pause_and_resume();
+    Task<> pause_without_kafka();
     outbox::Pause make_pause();
     Task<> trouble();
     void strike();
