@@ -36,7 +36,7 @@ server_cpu() {
     awk -v pm="$pm" '{s+=$14+$15; if($1==pm) s+=$16+$17} END{printf "%.2f\n", s/100}'
 }
 # The keys of txstream.outbox.
-keys() { q "CREATE UNIQUE INDEX ON $1(id,xid); CREATE INDEX ON $1(xid)"; }
+keys() { q "CREATE UNIQUE INDEX ON $1(id,xid); CREATE INDEX ON $1(xid,id)"; }
 # A number measured by name and variant; summary prints the median of each.
 note() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" >>"$WORK/figures.tsv"; }
 summary() { # part

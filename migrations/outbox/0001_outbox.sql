@@ -68,7 +68,8 @@ CREATE TABLE txstream.outbox (
     CONSTRAINT headers_have_at_most_65536_bytes CHECK (octet_length(headers::text) <= 65536)
 ) PARTITION BY RANGE (xid);
 
-CREATE INDEX outbox_xid ON txstream.outbox (xid);
+-- With the id, so that the lowest id of a backlog is found without reading the table.
+CREATE INDEX outbox_xid ON txstream.outbox (xid, id);
 
 DO $$
 DECLARE

@@ -51,7 +51,7 @@ class BacklogMeter {
 public:
     struct Limits {
         /// Events that are walked over, in equal parts for each position at which lanes are.
-        std::int64_t counted_max = 320'000;
+        std::int64_t counted_max = 100'000;
         std::int64_t parked_counted_max = 100'000;
         std::chrono::milliseconds estimate_age{60'000};
         std::chrono::milliseconds parked_age{10'000};

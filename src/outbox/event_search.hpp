@@ -9,7 +9,7 @@ namespace txstream::outbox {
 
 // Searching events for people, newest first.
 //
-// The outbox has two indexes, by (id, xid) and by (xid), and no more for the sake of a page:
+// The outbox has two indexes, by (id, xid) and by (xid, id), and no more for the sake of a page:
 // writers would pay. What these, and those of the dead letters, can find is exact: an id, what is
 // pending, what is parked. All else walks from the newest event back, a named number of events and
 // no longer than a named time, says how far it looked, and goes on from there when asked.

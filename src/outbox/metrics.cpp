@@ -8,7 +8,7 @@ Metrics::Metrics(telemetry::Registry& registry)
     : in_queue_(registry.gauges(
           {"txstream_events_in_queue",
            "Events in the outbox, by status: pending ones wait to be published (exact up to about "
-           "300,000, estimated above), dead_letter ones are parked (exact up to 100,000). "
+           "100,000, estimated above), dead_letter ones are parked (exact up to 100,000). "
            "Renewed every 2 s.",
            one_relay,
            "pending that grows: see txstream_delivery_blocked, then whether more comes in than "

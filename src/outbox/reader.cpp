@@ -99,8 +99,9 @@ SELECT min(o.id) FROM unnest($1::xid8[]) AS r(x) CROSS JOIN LATERAL
 (SELECT id FROM txstream.outbox WHERE xid = r.x OFFSET 0) o)"
 };
 
-// Also what the target does not see, and what is of other lanes: it is a bound. The index on (xid)
-// brings the rows in the order of transactions.
+// Also what the target does not see, and what is of other lanes: it is a bound. The index on (xid,
+// id) brings the rows in the order of transactions, and has all that is asked for: the table is
+// visited only where it is not vacuumed.
 constexpr pg::Statement kFirstId{
     "txs_first_id",
     R"(

@@ -350,7 +350,7 @@ TEST_F(ReaderPgTest, PagesAndWindowsWalkTheIndexesWhateverTheStatisticsSay) {
         "txs_window('" + kSomeLanes + "', '" + std::to_string(start.xmax()) + "', '" +
         std::to_string(target.xmax()) + "', '" + target.text() + "', '{}', '1000', '4000')"
     );
-    EXPECT_NE(poll.find("_xid_idx"), std::string::npos) << poll;
+    EXPECT_NE(poll.find("_xid_id_idx"), std::string::npos) << poll;
     EXPECT_EQ(poll.find("Seq Scan"), std::string::npos) << poll;
 }
 
