@@ -143,6 +143,7 @@ std::string topics_json(
             json["until"] = one.until ? Json(wall(*one.until)) : Json(nullptr);
             json["events"] = one.events;
             json["keys"] = one.keys;
+            json["next_try"] = one.next_try ? Json(wall(*one.next_try)) : Json(nullptr);
         }
         all.push_back(std::move(json));
     }

@@ -72,14 +72,16 @@ TEST(TopicsJsonTest, TheWorstComeFirstAndWhatMovesIsLeftOutWhereItIsNotAskedFor)
     const Wall wall{1'700'000'000s};
     const std::vector<relay::SlowTopic> topics{
         {"careful", false, "INVALID_RECORD", now - 10s, now + 290s, 5, 5},
-        {"closed", true, "_UNKNOWN_TOPIC", now - 20s, std::nullopt, 1, 1}
+        {"closed", true, "_UNKNOWN_TOPIC", now - 20s, std::nullopt, 1, 1, now + 30s}
     };
     EXPECT_EQ(
         topics_json(topics, true, now, wall),
         R"([{"name":"closed","state":"closed","error":"_UNKNOWN_TOPIC",)"
-        R"("since":"2023-11-14T22:13:00Z","until":null,"events":1,"keys":1},)"
+        R"("since":"2023-11-14T22:13:00Z","until":null,"events":1,"keys":1,)"
+        R"("next_try":"2023-11-14T22:13:50Z"},)"
         R"({"name":"careful","state":"careful","error":"INVALID_RECORD",)"
-        R"("since":"2023-11-14T22:13:10Z","until":"2023-11-14T22:18:10Z","events":5,"keys":5}])"
+        R"("since":"2023-11-14T22:13:10Z","until":"2023-11-14T22:18:10Z","events":5,"keys":5,)"
+        R"("next_try":null}])"
     );
     EXPECT_EQ(
         topics_json(topics, false, now, wall),

@@ -35,7 +35,7 @@ struct Member {
     std::optional<Time> breaker_probe_at;
     /// JSON array of {"code", "since", "detail", "lanes": [{"lane", "topic"}]}.
     std::string blockages = "[]";
-    /// JSON array of {"name", "state", "error", "since", "until", "events", "keys"}.
+    /// JSON array of {"name", "state", "error", "since", "until", "events", "keys", "next_try"}.
     std::string topics = "[]";
     std::int64_t leases_lost = 0;
     std::optional<Time> lease_lost_at;

@@ -184,7 +184,8 @@ void Keeper::forget_lost() {
 }
 
 void Keeper::tell() {
-    on_status_({delivery_.lanes(), is_alive_, expects_});
+    told_target_ = target_;
+    on_status_({delivery_.lanes(), is_alive_, expects_, target_});
 }
 
 // --- lanes
@@ -216,7 +217,8 @@ Task<Result<>> Keeper::claim() {
     }
     delivery_.trust(doubts);
     const bool is_alive_again = !std::exchange(is_alive_, true);
-    const bool is_news = std::exchange(did_expect_, expects_) != expects_ || is_alive_again;
+    const bool is_news = std::exchange(did_expect_, expects_) != expects_ || is_alive_again ||
+                         told_target_ != target_;
     if (claimed.empty()) {
         if (is_news) tell();
         // Who has the lanes tells how it is with them.

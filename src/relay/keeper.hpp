@@ -30,6 +30,8 @@ public:
         bool is_alive = false;
         /// Others have lanes to hand over to it.
         bool expects_lanes = false;
+        /// Lanes that it should have, by the shares of all.
+        std::size_t target = 0;
     };
     using OnStatus = std::function<void(Status)>;
 
@@ -123,6 +125,8 @@ private:
     std::optional<Clock::time_point> unowned_since_;
     bool expects_ = false;
     bool did_expect_ = false;  ///< as it was told
+    std::size_t target_ = 0;   ///< lanes that it should have, at the last look
+    std::size_t told_target_ = 0;
     bool is_enlisted_ = false;
     bool is_proven_ = false;  ///< a position could be written when that was tried last
     bool has_unwanted_ = false;

@@ -51,6 +51,7 @@ Task<Result<std::size_t>> Keeper::look() {
     owners_ = std::move(owners);
     owned_ = owned;
     expects_ = balance.expects && now < expect_until_;
+    target_ = balance.target;
     choose_leaving(balance);
     co_return ours == nullptr ? 0 : claimable(all, balance);
 }

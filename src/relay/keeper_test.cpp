@@ -371,12 +371,17 @@ TEST_F(KeeperTest, OnlyItsShareOfTheLanesWithoutAnOwnerIsClaimed) {
     std::size_t most = 0;
     lanes_.on_claim = [&](std::size_t limit) { most = std::max(most, limit); };
     lanes_.others = {newcomer(), newcomer(3)};
-    Keeper keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [](auto) {}};
+    std::size_t target = 0;
+    Keeper
+        keeper{delivery_, replay_, lanes_, metrics_, wakeup_, reader_, limits_, [&](auto status) {
+                   target = status.target;
+               }};
     lanes_.free = {1, 2, 3, 4, 5, 6};
     lanes_.unproven = 3;  // what is claimed and did not become known is claimed again
     tasks_.spawn(keeper.run());
     ASSERT_TRUE(until([&] { return delivery_.lane_count() > 0; }));
     EXPECT_LE(most, 2U);
+    EXPECT_TRUE(until([&] { return target == 2; })) << "a third of six, and that is told";
     keeper.stop(Deadline::in(1h));
     EXPECT_TRUE(ends());
 }

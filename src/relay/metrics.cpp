@@ -350,6 +350,14 @@ Metrics::Metrics(telemetry::Registry& registry)
            "The sum over all relays is the number of lanes, but for moments of a change.",
            "sum(txstream_lanes_owned)"}
       )),
+      lanes_target(registry.gauge(
+          {"txstream_lanes_target",
+           "Lanes that this process should have, by the shares of all relays.",
+           relay,
+           "0 of one that stands by, or is drained. Where it differs from txstream_lanes_owned for "
+           "long, lanes cannot be handed over.",
+           "txstream_lanes_target - txstream_lanes_owned"}
+      )),
       lanes_claimed(registry.counter(
           {"txstream_lanes_claimed_total",
            "Lanes that this process has claimed.",

@@ -177,6 +177,7 @@ public:
     telemetry::Gauge worker_pool_size;
     telemetry::Gauge active_workers;  ///< those that hold lanes
     telemetry::Gauge lanes_owned;
+    telemetry::Gauge lanes_target;
     telemetry::Counter lanes_claimed;
     telemetry::Counter lanes_released;
     telemetry::Gauge lease_seconds;

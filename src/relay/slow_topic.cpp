@@ -18,11 +18,14 @@ void add_slow_topics(std::vector<SlowTopic>& all, const std::vector<SlowTopic>& 
             const bool is_endless = !known.until || !one.until;
             known.until =
                 is_endless ? std::nullopt : std::optional(std::max(*known.until, *one.until));
+            if (one.next_try)
+                known.next_try = std::min(known.next_try.value_or(*one.next_try), *one.next_try);
         } else if (one.is_closed) {
             known.is_closed = true;
             known.error = one.error;
             known.since = one.since;
             known.until = one.until;
+            known.next_try = one.next_try;
         }
         known.events += one.events;
         known.keys += one.keys;

@@ -24,6 +24,8 @@ struct SlowTopic {
     /// That wait for the topic, with those behind them in their keys.
     std::uint64_t events = 0;
     std::uint64_t keys = 0;
+    /// Of a closed one, when a record is tried again; nothing: it is paused.
+    std::optional<Time> next_try{};
 
     bool operator==(const SlowTopic&) const = default;
 };

@@ -58,6 +58,7 @@ std::vector<SlowTopic> TopicPaths::slow(Clock::time_point now) {
         one.is_closed = is_closed(topic);
         one.error = one.is_closed ? topic.error : topic.refusal;
         if (topic.is_paused) one.error = kPaused;
+        if (one.is_closed && !topic.is_paused) one.next_try = topic.next_try;
         one.since = one.is_closed ? waits_since(topic) : topic.careful_since;
         if (!one.is_closed) {
             one.until = topic.careful_until;

@@ -131,12 +131,14 @@ TEST_F(TopicPathsTest, WhatIsOffTheFastPathIsToldWithItsReasonAndItsTimes) {
          .is_closed = true,
          .error = "_UNKNOWN_TOPIC",
          .since = now_ + 1s,
-         .until = now_ + 2min + 1s},
+         .until = now_ + 2min + 1s,
+         .next_try = now_ + 31s},
         {.name = "usual",
          .is_closed = true,
          .error = "TOPIC_AUTHORIZATION_FAILED",
          .since = now_ + 2s,
-         .until = std::nullopt}
+         .until = std::nullopt,
+         .next_try = now_ + 32s}
     };
     EXPECT_EQ(told, expected);
     // One that took a record has its reason still, and is over with its time.

@@ -46,6 +46,7 @@ struct WorkerPool::Seat {
     Load load;
     std::atomic<bool> is_alive{false};
     std::atomic<bool> expects_lanes{false};
+    std::atomic<std::size_t> target{0};
     std::atomic<bool> is_nudged{false};
     std::atomic<bool> has_ended{false};
     std::thread thread;  // last: it uses all of the above
@@ -104,6 +105,7 @@ void WorkerPool::start() {
                 place->own(std::move(status.lanes));
                 place->is_alive = status.is_alive;
                 place->expects_lanes = status.expects_lanes;
+                place->target = status.target;
                 publish_status();
             }
         );
@@ -150,6 +152,7 @@ Task<> WorkerPool::stop(Deadline deadline) {
     }
     seats_.clear();
     metrics_.lanes_owned.set(0);
+    metrics_.lanes_target.set(0);
     metrics_.active_workers.set(0);
 }
 
@@ -199,9 +202,11 @@ void WorkerPool::publish_status() {
     std::size_t lanes = 0;
     std::size_t active = 0;
     std::size_t alive = 0;
+    std::size_t target = 0;
     bool expects_lanes = false;
     for (const auto& seat : seats_) {
         expects_lanes = expects_lanes || seat->expects_lanes;
+        target += seat->target;
         const auto owned = seat->owned().size();
         lanes += owned;
         active += owned > 0 ? 1 : 0;
@@ -209,6 +214,7 @@ void WorkerPool::publish_status() {
     }
     if (lanes_.exchange(lanes) != lanes && ports_.lanes_changed) ports_.lanes_changed();
     metrics_.lanes_owned.set(static_cast<double>(lanes));
+    metrics_.lanes_target.set(static_cast<double>(target));
     metrics_.active_workers.set(static_cast<double>(active));
     const bool is_standing_by =
         lanes == 0 && alive == seats_.size() && !expects_lanes && !is_stopping_;

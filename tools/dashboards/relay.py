@@ -111,6 +111,10 @@ def lanes():
         "Lanes owned", "Lanes that each relay holds a lease on.", [("{{instance}}", by_process("lanes_owned"))], unit="short",
         no_value=NO_RELAY, stacked=True, width=6, decimals=0)
     yield graph(
+        "Lanes to gain or lose", "How many lanes each relay should have more than it has, by the shares of all; fewer where it is negative."
+        " It is 0 but for moments: else lanes cannot be handed over.",
+        [("{{instance}}", f"{by_process('lanes_target')} - {by_process('lanes_owned')}")], unit="short", no_value=NO_RELAY, width=6, decimals=0)
+    yield graph(
         "Lanes busy", "Lanes with events in flight, on average, by relay: seconds of work in a second.",
         [("{{instance}}", sum_rate("lane_busy_seconds_total", by="instance"))], unit="short", no_value=NO_RELAY, stacked=True, width=6)
     yield graph(
