@@ -125,7 +125,9 @@ CREATE TABLE txstream.lanes (
     parked      bigint      NOT NULL DEFAULT 0,
     advanced_at timestamptz,
     -- The newest row of txstream.positions at that time: only newer ones of this lease count.
-    position    bigint      NOT NULL DEFAULT 0
+    position    bigint      NOT NULL DEFAULT 0,
+    -- When this owner got it.
+    taken_at    timestamptz
 ) WITH (fillfactor = 50);
 
 INSERT INTO txstream.lanes (lane) SELECT generate_series(0, {{lanes}} - 1);
@@ -279,7 +281,8 @@ CREATE TABLE txstream.members (
     -- [{"code": ..., "since": ..., "detail": ..., "lanes": [{"lane": ..., "topic": ...}]}]; the codes are those of /health.
     blockages            json        NOT NULL,
     -- Topics that are not on the fast path: [{"name": ..., "state": "careful" or "closed", "error": ..., "since": ...,
-    -- "until": ..., "events": ..., "keys": ...}], the last two of what waits for them.
+    -- "until": ..., "events": ..., "keys": ..., "next_try": ...}]: how many events wait, of how many keys, and when a closed topic
+    -- is tried again.
     topics               json        NOT NULL,
     -- How often a worker has lost its lease with lanes in hand since the process started; when and how the last time.
     leases_lost          bigint      NOT NULL,
@@ -386,7 +389,8 @@ WITH found AS MATERIALIZED (
         CASE WHEN p.id IS NULL THEN l.parked ELSE coalesce(p.parked[array_position(p.lanes, l.lane)], 0) END AS parked,
         CASE WHEN p.id IS NULL THEN l.advanced_at ELSE p.written_at END AS advanced_at,
         e.ends_at AS lease_ends_at,
-        coalesce(p.id, l.position) AS position
+        coalesce(p.id, l.position) AS position,
+        CASE WHEN e.number IS NOT NULL THEN l.taken_at END AS taken_at
     FROM txstream.lanes l
     LEFT JOIN txstream.leases e ON e.number = l.lease
     LEFT JOIN LATERAL (

@@ -1,11 +1,8 @@
 #include "operations/dead_letters.hpp"
 
 #include "base/text.hpp"
-#include "runtime/timer.hpp"
+#include "operations/looking.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,13 +15,9 @@ namespace {
 
 using outbox::Decision;
 using outbox::EventState;
-using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds kLookEvery{500};
 /// Letters that one statement asks about.
 constexpr std::size_t kLookedAt = 1000;
-/// A statement that is begun with less than this left would be cut off by the deadline.
-constexpr std::chrono::milliseconds kLastLook{200};
 
 Error refused(std::string what) {
     return {Code::conflict, std::move(what), kLetterOrigin};
@@ -111,15 +104,19 @@ bool is_open(Decision decision, const outbox::LetterState& letter) {
     return decision == Decision::replay ? letter.state == EventState::replaying : letter.is_decided;
 }
 
-/// Looks at each letter once, as long as there is time; returns those that wait.
-Task<Result<std::vector<EventSeq>>> look(
-    pg::Connection& connection,
-    Decision decision,
-    std::vector<EventSeq> letters,
-    Outcome& outcome,
-    Deadline deadline
-) {
+/// What a look has seen.
+struct Seen {
+    Outcome outcome;
     std::vector<EventSeq> waiting;
+};
+
+/// Looks at each letter that waits once, as long as there is time.
+Task<Result<Seen>> look(
+    pg::Connection& connection, Decision decision, Seen before, Deadline deadline
+) {
+    Seen seen{before.outcome, {}};
+    auto& [outcome, waiting] = seen;
+    const auto& letters = before.waiting;
     for (std::size_t at = 0; at < letters.size(); at += kLookedAt) {
         const std::vector<EventSeq> some(
             letters.begin() + static_cast<std::ptrdiff_t>(at),
@@ -143,7 +140,7 @@ Task<Result<std::vector<EventSeq>>> look(
         (decision == Decision::discard ? outcome.discarded : outcome.replayed) +=
             some.size() - std::min(some.size(), states.size());
     }
-    co_return waiting;
+    co_return seen;
 }
 
 }  // namespace
@@ -230,22 +227,15 @@ Task<Result<Applied>> apply(
 Task<Result<Outcome>> wait(
     pg::Connection& connection, Decision decision, std::vector<EventSeq> letters, Deadline deadline
 ) {
-    runtime::Timer timer(co_await asio::this_coro::executor);
-    Outcome outcome;
-    while (!letters.empty() && deadline.left() > kLastLook) {
-        const auto begun = Deadline::Clock::now();
-        TXS_CO_TRY(
-            letters, co_await look(connection, decision, std::move(letters), outcome, deadline)
-        );
-        if (letters.empty()) break;
-        // Looking at very many takes its time: twice as long the server is left alone.
-        const auto pause =
-            std::max<Deadline::Clock::duration>(kLookEvery, 2 * (Deadline::Clock::now() - begun));
-        timer.expires_at(deadline.sooner(Deadline::in(pause)).at());
-        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-    outcome.waiting = letters.size();
-    co_return outcome;
+    Seen seen{{}, std::move(letters)};
+    Looking<Seen> looking{
+        .look = [&]() { return look(connection, decision, seen, deadline); },
+        .is_done = [](const Seen& now) { return now.waiting.empty(); },
+        .on_look = [&](const Seen& now) { seen = now; }
+    };
+    TXS_CO_TRY(seen, co_await look_until(std::move(looking), deadline));
+    seen.outcome.waiting = seen.waiting.size();
+    co_return seen.outcome;
 }
 
 }  // namespace txstream::operations

@@ -71,6 +71,18 @@ s WHERE )" TXS_WAITS_LATE R"()) w ON true)"
 };
 // clang-format on
 
+// $1 lanes, $2 how many events behind each position are walked over.
+// clang-format off
+constexpr pg::Statement kOldestByLane{
+    "txs_backlog_oldest_by_lane",
+    R"(
+WITH)" TXS_POSITIONS("lane = ANY ($1::smallint[])") R"(
+SELECT w.lane, min(w.created_at) FROM p CROSS JOIN LATERAL )" TXS_WAITING("o.lane, o.id, o.xid, o.created_at", "$2::bigint") R"(
+w WHERE w.created_at BETWEEN now() - interval '30 days' AND now() + interval '1 minute'
+GROUP BY w.lane)"
+};
+// clang-format on
+
 // $1: one more than are counted. What the planner knows of the table's size stands for the rest.
 constexpr pg::Statement kParked{
     "txs_backlog_parked",
@@ -287,6 +299,23 @@ Task<Result<std::optional<std::chrono::seconds>>> oldest_pending_age(
     if (rows.is_null(0, 0)) co_return std::nullopt;
     const auto age = rows.time(0, 2) - rows.time(0, 0);
     co_return std::max(std::chrono::round<std::chrono::seconds>(age), std::chrono::seconds(0));
+}
+
+Task<Result<std::map<LaneId, std::chrono::sys_time<std::chrono::microseconds>>>> oldest_by_lane(
+    pg::Connection& connection,
+    std::vector<LaneId> lanes,
+    std::int64_t walked_max,
+    Deadline deadline
+) {
+    pg::Params params;
+    params.add_integers(lanes, [](LaneId lane) { return lane.value(); }).add(walked_max);
+    TXS_CO_TRY(
+        const auto rows, co_await connection.run(kOldestByLane, std::move(params), deadline)
+    );
+    std::map<LaneId, std::chrono::sys_time<std::chrono::microseconds>> oldest;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        oldest.emplace(LaneId(static_cast<std::int16_t>(rows.integer(i, 0))), rows.time(i, 1));
+    co_return oldest;
 }
 
 }  // namespace txstream::outbox

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "base/strong.hpp"
 #include "outbox/snapshot.hpp"
 #include "pg/connection.hpp"
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -100,6 +102,16 @@ private:
 /// none, or when its created_at cannot be true. Cheap: looks at the next event of each position.
 Task<Result<std::optional<std::chrono::seconds>>> oldest_pending_age(
     pg::Connection& connection, Deadline deadline
+);
+
+/// When the oldest event that waits in each of these lanes was created; a lane without one, or with
+/// a created_at that cannot be true, is left out, and so is one whose first is not among the next
+/// `walked_max` events behind its position.
+Task<Result<std::map<LaneId, std::chrono::sys_time<std::chrono::microseconds>>>> oldest_by_lane(
+    pg::Connection& connection,
+    std::vector<LaneId> lanes,
+    std::int64_t walked_max,
+    Deadline deadline
 );
 
 /// What the tables take on disk, indexes included; no table is read.

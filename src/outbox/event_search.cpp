@@ -272,8 +272,9 @@ Task<Result<Slice>> Search::dead() {
 
 Task<Result<>> Search::choose_lanes() {
     // The lane of an aggregate is that of its events without a key of their own. Whoever looks for
-    // the others names their key, or lanes.
-    const bool is_by_aggregate = filter().aggregate && !filter().key && filter().lanes.empty();
+    // the others names their key, or lanes, or wants every lane.
+    const bool is_by_aggregate = filter().aggregate && !filter().key && filter().lanes.empty() &&
+                                 !search_.in_every_lane;
     const auto& key = is_by_aggregate ? filter().aggregate : filter().key;
     TXS_CO_TRY(const auto rows, co_await connection_.run(kLanes, pg::Params::of(key), deadline_));
     all_lanes_ = rows.size();

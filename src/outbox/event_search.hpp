@@ -32,6 +32,8 @@ struct EventSearch {
     /// Where the page before ended; nothing: at the newest event.
     std::optional<EventSeq> before = std::nullopt;
     SearchLimits limits = {};
+    /// An aggregate's events in every lane: those with a key of their own are not in its own.
+    bool in_every_lane = false;
 };
 
 struct EventsFound {

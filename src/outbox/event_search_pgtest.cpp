@@ -217,6 +217,19 @@ TEST_F(EventSearchPgTest, ThePagesOfASearchAreWhatTheViewTells) {
         EXPECT_TRUE(one.is_exact);
         EXPECT_FALSE(one.before);
     }
+    // Pages of all that an aggregate has, under whatever key.
+    std::vector<std::string> all;
+    std::optional<EventSeq> before;
+    do {
+        const auto one = must(wait(search_events(
+            *console_, {filter("aggregate:a3"), "default", before, kSmall, true}, soon()
+        )));
+        EXPECT_TRUE(one.lanes.empty());
+        for (const auto& event : one.events)
+            all.push_back(event_ref(event.seq) + " " + std::string(to_string(event.state)));
+        before = one.before;
+    } while (before);
+    expect_same(all, refs("e.aggregate_id = 'a3'"), "aggregate:a3 in every lane");
 }
 
 }  // namespace

@@ -88,6 +88,7 @@ WITH free AS MATERIALIZED (SELECT l.lane FROM txstream.lanes l
 UPDATE txstream.lanes l SET lease = $1::bigint, epoch = l.epoch + 1, cursor = p.cursor,
  target = p.target, last_id = p.last_id, last_xid = p.last_xid, published = p.published,
  parked = p.parked, advanced_at = p.advanced_at,
+ taken_at = CASE WHEN l.lease = $1::bigint THEN l.taken_at ELSE clock_timestamp() END,
  position = (SELECT coalesce(max(id), 0) FROM txstream.positions)
 FROM free JOIN txstream.lane_positions p ON p.lane = free.lane WHERE l.lane = free.lane
 RETURNING l.lane, l.epoch, l.cursor::text, l.target::text, l.last_id, l.last_xid,

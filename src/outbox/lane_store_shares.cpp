@@ -37,7 +37,7 @@ WITH lease AS MATERIALIZED (SELECT number FROM txstream.leases
    LEFT JOIN txstream.leases h ON h.number = g.heir AND h.ends_at >= clock_timestamp())
 UPDATE txstream.lanes l SET lease = given.heir, epoch = l.epoch + 1, cursor = p.cursor,
  target = p.target, last_id = p.last_id, last_xid = p.last_xid, published = p.published,
- parked = p.parked, advanced_at = p.advanced_at,
+ parked = p.parked, advanced_at = p.advanced_at, taken_at = clock_timestamp(),
  position = (SELECT coalesce(max(id), 0) FROM txstream.positions)
 FROM given JOIN txstream.lane_positions p ON p.lane = given.lane
 WHERE l.lane = given.lane AND l.epoch = given.epoch AND l.lease = $2::bigint

@@ -79,7 +79,7 @@ constexpr pg::Statement kLanes{
 SELECT l.lane, l.owner, l.epoch, l.lease_ends_at,
 coalesce(l.owner IS NOT NULL AND l.lease_ends_at >= clock_timestamp(), false),
 l.cursor::text, l.target::text, l.last_id, l.advanced_at, l.published, l.parked,
-coalesce(h.keys, 0)
+coalesce(h.keys, 0), l.taken_at
 FROM txstream.lane_positions l LEFT JOIN (SELECT lane, count(DISTINCT key) AS keys FROM (
  SELECT lane, key FROM txstream.dead_letters WHERE state IN ('parked', 'replaying') LIMIT $1) d
  GROUP BY lane) h ON h.lane = l.lane ORDER BY l.lane)"
@@ -190,6 +190,7 @@ Task<Result<std::vector<LaneRow>>> read_lanes(
         lane.published = rows.integer(row, 9);
         lane.parked = rows.integer(row, 10);
         lane.held_keys = rows.integer(row, 11);
+        lane.taken_at = optional_time(rows, row, 12);
         lanes.push_back(std::move(lane));
     }
     co_return lanes;

@@ -86,7 +86,8 @@ struct LaneRow {
     std::optional<std::string> owner;
     std::int64_t epoch = 0;
     std::optional<Moment> lease_ends_at;
-    bool is_owned = false;  ///< by the server's clock
+    std::optional<Moment> taken_at;  ///< by this owner
+    bool is_owned = false;           ///< by the server's clock
     /// Its position: events that `cursor` sees are published; while a window with more than a page
     /// is worked off, those that `target` sees are too, up to `last_id`.
     std::string cursor;
