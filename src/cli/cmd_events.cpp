@@ -49,7 +49,7 @@ Task<Result<Matches>> find_by(Look look, std::string text) {
     }
     outbox::EventFilter filter;
     filter.aggregate = std::move(text);
-    TXS_CO_TRY(auto matches, co_await search(look, filter, kRowsMax));
+    TXS_CO_TRY(auto matches, co_await search(look, filter, kRowsMax, kShare, true));
     if (matches.events.empty()) {
         const auto limit = std::move(matches.limit);
         TXS_CO_TRY(matches, co_await search_dead(look, std::move(filter), kRowsMax));

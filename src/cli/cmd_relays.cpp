@@ -50,13 +50,15 @@ Task<Result<Answer>> lanes(Look look) {
     answer.listing = {
         .columns =
             {{"LANE", "/lane", Shown::number},
-             {"STATE", "/state"},
+             {"STATE", "/state_text"},
              {"PENDING", "/pending/value", Shown::number},
+             {"OLDEST", "/oldest_at", Shown::ago},
              {"PUBLISHED", "/published", Shown::number},
              {"PARKED", "/parked", Shown::number},
              {"HELD_KEYS", "/held_keys", Shown::number},
              {"ADVANCED", "/advanced_at", Shown::ago},
              {"OWNER", "/owner"},
+             {"OWNED", "/owned_since", Shown::ago},
              {"EPOCH", "/epoch", Shown::number},
              {"LEASE_ENDS", "/lease_ends_at", Shown::ago}},
         .rows = std::move(rows)
@@ -73,10 +75,13 @@ Task<Result<Answer>> relays(Look look) {
     answer.listing = {
         .columns =
             {{"RELAY", "/name"},
-             {"ALIVE", "/is_alive"},
+             {"STATE", "/state_text"},
              {"SEEN", "/seen_at", Shown::ago},
              {"STARTED", "/started_at", Shown::ago},
              {"LANES", "/lanes", Shown::number},
+             {"OWNED", "/owned_since", Shown::ago},
+             {"PENDING", "/pending/value", Shown::number},
+             {"OLDEST", "/oldest_at", Shown::ago},
              {"EVENTS/S", "/published_per_s", Shown::number},
              {"BREAKER", "/breaker/state"},
              {"BLOCKED", "/blocked/0/code"},
@@ -120,7 +125,7 @@ void add_relays(CLI::App& line, const Globals& globals, Run& run) {
         globals,
         run,
         {"list",
-         "Each lane: who owns it, what waits in it, and whether it moves",
+         "Each lane: who owns it since when, what waits in it, and for what",
          "  txstream lanes list\n"
          "  txstream lanes list -o json | jq '.[] | select(.state == \"unowned\") | .lane'\n"},
         lanes
@@ -130,8 +135,9 @@ void add_relays(CLI::App& line, const Globals& globals, Run& run) {
         globals,
         run,
         {"list",
-         "Each relay of the last day: whether it lives, its lanes, and what keeps it from "
-         "delivering",
+         "Each relay of the last day: what it does, its lanes and what waits in them, and what "
+         "keeps "
+         "it from delivering",
          "  txstream relays list\n"
          "  txstream relays list -o json | jq '.[] | {name, blocked}'\n"},
         relays

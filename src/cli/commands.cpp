@@ -43,7 +43,8 @@ int exit_code_of(const Error& error) noexcept {
         return kRefused;
     if (error.origin() == "3D000") return kNotFound;
     if (error.origin().starts_with("schema_") || error.origin().starts_with("letter_") ||
-        error.origin().starts_with("pause_") || error.origin() == "rebase_refused")
+        error.origin().starts_with("pause_") || error.origin().starts_with("drain_") ||
+        error.origin() == "rebase_refused" || error.origin() == "foreign_instance")
         return kPrecondition;
     switch (error.code()) {
         case Code::invalid_input:

@@ -75,6 +75,7 @@ void add_events(CLI::App& line, const Globals& globals, Run& run);
 void add_dead_letters(CLI::App& line, const Globals& globals, Run& run);
 void add_relays(CLI::App& line, const Globals& globals, Run& run);  ///< relays, lanes, breaker
 void add_relays_pause(CLI::App& line, const Globals& globals, Run& run);  ///< of the group relays
+void add_relays_drain(CLI::App& line, const Globals& globals, Run& run);
 /// Completions and the manual; they know of what is added later, too.
 void add_completion(CLI::App& line, Run& run);
 void add_outbox_prune(CLI::App& line, const Globals& globals, Run& run);  ///< of the group outbox

@@ -50,10 +50,12 @@ void allow_event_names(CLI::Option& option) {
 }
 
 Task<Result<Matches>> search(
-    Look look, outbox::EventFilter filter, std::size_t rows, double share
+    Look look, outbox::EventFilter filter, std::size_t rows, double share, bool in_every_lane
 ) {
     outbox::EventSearch asked{
-        .filter = std::move(filter), .default_topic = look.config.kafka.topic
+        .filter = std::move(filter),
+        .default_topic = look.config.kafka.topic,
+        .in_every_lane = in_every_lane
     };
     asked.limits.rows = rows;
     asked.limits.time = part_of(look.deadline, share);
@@ -72,7 +74,7 @@ Task<Result<Matches>> search(
 
 Task<Result<Matches>> search_dead(Look look, outbox::EventFilter filter, std::size_t rows) {
     filter.states = {parked, replaying, replayed, discarded};
-    co_return co_await search(look, std::move(filter), rows);
+    co_return co_await search(look, std::move(filter), rows, kShare, true);
 }
 
 Task<Result<outbox::EventRow>> find_event(Look look, EventName name, std::string text) {

@@ -27,11 +27,18 @@ struct Matches {
     std::vector<outbox::EventRow> events;  ///< newest first
     std::string limit;                     ///< empty: what is not here does not exist
 };
-/// Walks for at most `share` of the time that is left.
+/// Of the time that is left a search walks for so long.
+inline constexpr double kShare = 0.7;
+/// `in_every_lane`: of an aggregate also the events that have a key of their own.
 Task<Result<Matches>> search(
-    Look look, outbox::EventFilter filter, std::size_t rows, double share = 0.7
+    Look look,
+    outbox::EventFilter filter,
+    std::size_t rows,
+    double share = kShare,
+    bool in_every_lane = false
 );
-/// The same among the dead letters, whose events retention may have dropped from the outbox.
+/// The same in every lane among the dead letters, whose events retention may have dropped from the
+/// outbox.
 Task<Result<Matches>> search_dead(Look look, outbox::EventFilter filter, std::size_t rows);
 
 /// Code::not_found says how far it looked; Code::invalid_input that a number names two events.

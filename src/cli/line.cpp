@@ -95,6 +95,7 @@ Line::Line()
     add_audit(line, globals_, run_);
     add_relays(line, globals_, run_);
     add_relays_pause(line, globals_, run_);
+    add_relays_drain(line, globals_, run_);
     add_doctor(line, globals_, run_);
     add_healthcheck(line, globals_, run_);
     add_errors(line, run_);

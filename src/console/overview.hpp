@@ -64,6 +64,7 @@ struct SlowTopic {
     std::uint64_t events = 0;       ///< that wait for it
     std::uint64_t keys = 0;
     std::vector<std::string> relays{};
+    std::optional<Moment> next_try{};  ///< of a closed one; nothing: it is paused
 };
 /// Of txstream.members.topics of those that live, closed ones first.
 std::vector<SlowTopic> slow_topics(const std::vector<outbox::SeenMember>& members);

@@ -117,12 +117,15 @@ std::vector<SlowTopic> slow_topics(const std::vector<outbox::SeenMember>& member
                 topic.error = text("error");
                 topic.since = time("since");
                 topic.until = time("until");
+                topic.next_try = time("next_try");
             } else if (is_like) {
                 if (const auto since = time("since"); since && topic.since)
                     topic.since = std::min(*topic.since, *since);
                 const auto until = time("until");
                 topic.until = until && topic.until ? std::optional(std::max(*topic.until, *until))
                                                    : std::nullopt;
+                if (const auto next = time("next_try"); next)
+                    topic.next_try = std::min(topic.next_try.value_or(*next), *next);
             }
             topic.events += number("events");
             topic.keys += number("keys");

@@ -195,6 +195,11 @@ def test_an_events_place_is_told_and_what_it_waits_for(shop):
     assert where(shop.parked)["where"] == "parked, MSG_SIZE_TOO_LARGE: too\nlarge"
     assert where(shop.discarded)["where"] == "discarded by ana: a test"
     assert [row["event_id"] for row in shop.json("events", "find", "stuck")] == [shop.blocked, shop.behind, shop.parked]
+    # Also under keys of their own, which are in other lanes.
+    own = [str(shop.database.one(
+        "SELECT txstream.publish('Test', 'keyed', 'New', '{}'::json, key => %s)", f"own-{number}")) for number in range(4)]
+    assert [row["event_id"] for row in shop.json("events", "find", "keyed")] == own[::-1]
+    assert len({row["lane"] for row in shop.json("events", "find", "keyed")}) > 1
     done = shop.run("events", "find", "nobody")
     assert done.returncode == 3 and done.stdout == "" and "no order, event or aggregate is named nobody" in done.stderr
 
