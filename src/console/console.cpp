@@ -8,9 +8,11 @@
 #include "console/events_api.hpp"
 #include "console/groups_api.hpp"
 #include "console/messages_api.hpp"
+#include "console/operator_sessions.hpp"
 #include "console/orders_api.hpp"
 #include "console/overview_api.hpp"
 #include "console/record_links_api.hpp"
+#include "console/relay_decisions_api.hpp"
 #include "console/relays_api.hpp"
 #include "console/session_api.hpp"
 #include "console/tail_api.hpp"
@@ -65,7 +67,9 @@ public:
           orders_port_(std::move(dependencies.orders)),
           events_(context_, orders_port_.get()),
           dead_letters_(context_),
-          decisions_(context_, std::move(dependencies.database)),
+          decisions_(context_, dependencies.database),
+          operators_(context_, std::move(dependencies.database)),
+          relay_decisions_(context_, operators_),
           audit_(context_),
           orders_(context_, orders_port_.get()),
           record_links_(context_, messages_) {}
@@ -79,6 +83,7 @@ public:
         groups_.add_routes(router);
         overview_.add_routes(router);
         relays_.add_routes(router);
+        relay_decisions_.add_routes(router);
         events_.add_routes(router);
         dead_letters_.add_routes(router);
         decisions_.add_routes(router);
@@ -90,6 +95,7 @@ public:
     Task<> stop() {
         co_await cache_.stop();
         co_await decisions_.stop();
+        operators_.close();
         co_await tails_.stop();
         co_await messages_.stop();
         co_await overview_.stop();
@@ -116,6 +122,8 @@ private:
     EventsApi events_;
     DeadLettersApi dead_letters_;
     DecisionsApi decisions_;
+    OperatorSessions operators_;
+    RelayDecisionsApi relay_decisions_;
     AuditApi audit_;
     OrdersApi orders_;
     RecordLinksApi record_links_;

@@ -131,6 +131,8 @@ def test_every_page_of_a_full_system_in_both_themes_and_widths(console, tmp_path
 
 
 OPERATOR = "operator-token-0123456789"
+# Nothing is written for it.
+PAUSED = "paused.by.an.operator"
 
 
 def operators(console):
@@ -147,7 +149,8 @@ def operators(console):
         " created_at, attempts, error_class, error) SELECT id, xid, event_id, lane, aggregate_type, aggregate_id, event_type, aggregate_id,"
         " payload, content_type, created_at, 1, 'INVALID_RECORD', 'Broker: Broker failed to validate record' FROM txstream.outbox"
         " WHERE event_id = %s", event)
-    return {"base": base(process), "token": OPERATOR, "key": "repaired", "shots": str(SHOTS)}
+    console.database.run("INSERT INTO txstream.pauses (scope, name, reason, paused_by) VALUES ('topic', %s, 'its consumer moves', 'ana@host')", PAUSED)
+    return {"base": base(process), "token": OPERATOR, "key": "repaired", "paused": PAUSED, "shots": str(SHOTS)}
 
 
 def test_ways_by_keyboard_mouse_and_ear(console, tmp_path):
@@ -171,6 +174,9 @@ def test_ways_by_keyboard_mouse_and_ear(console, tmp_path):
     print(f"the tail announced: {found['announced']}")
     judge(found)
     assert console.database.one("SELECT state FROM txstream.dead_letters WHERE key = 'repaired'") == "replayed"
+    assert console.database.run("SELECT actor, action, target->>'topic', reason FROM txstream.audit WHERE action = 'relays resume'") == [
+        ("ana", "relays resume", PAUSED, "its consumer has moved")]
+    assert console.database.one("SELECT count(*) FROM txstream.pauses") == 0
 
 
 def test_without_postgresql_and_without_kafka_each_page_says_so(console, tmp_path):

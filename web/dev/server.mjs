@@ -66,7 +66,7 @@ async function answerApi(request, path, query) {
     if (scenario === "no_database" && !isKafka && path !== "/overview") return problem(503, "database_unavailable", "connection to 127.0.0.1:5432 refused");
   }
   let body = "";
-  if (request.method === "POST") for await (const chunk of request) body += chunk;
+  if (request.method === "POST" || request.method === "DELETE") for await (const chunk of request) body += chunk;
   return found[1]({ scenario, parts: found[0], query, problem, request, body: body === "" ? null : JSON.parse(body) });
 }
 

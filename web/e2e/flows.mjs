@@ -1,6 +1,6 @@
 // What a person does: flows.mjs PLAN.json
 //
-// PLAN: {"base", "named_base", "token", "order", "record": "PARTITION:OFFSET", "topic", "parked_type", "operator": {"base", "token", "key", "shots"}}
+// PLAN: {"base", "named_base", "token", "order", "record": "PARTITION:OFFSET", "topic", "parked_type", "operator": {"base", "token", "key", "paused", "shots"}}
 // Prints one JSON object: {"faults": [...], "presses": {...}, "clicks": {...}, "announced": text}
 // A line "produce" on stdout asks the caller for more records; it answers with a line on stdin.
 import { readFileSync } from "node:fs";
@@ -178,6 +178,38 @@ async function replayByKeyboard(browser) {
   return tab.faults;
 }
 
+/** A paused topic is resumed without a mouse; Escape and Enter in a field change nothing. */
+async function resumeByKeyboard(browser) {
+  const { base, token, paused } = plan.operator;
+  const tab = await openTab(browser, base, { token });
+  const keys = new Keys(tab);
+  await visit(tab, "/relays");
+  await until(async () => (await text(tab)).includes(paused), "the pause is listed");
+  const isResume = (one) => one.tag === "BUTTON" && one.text === "Resume";
+  await keys.tabTo((one) => isResume(one) && (one.label ?? "").includes(paused), "the button of the pause");
+  await keys.press("Enter");
+  const isOpen = () => tab.page.evaluate(() => document.querySelector("dialog[open] form") !== null);
+  await until(isOpen, "the question is asked");
+  await keys.press("Escape");
+  await until(async () => !(await isOpen()), "Escape closes the dialog");
+  if (!isResume((await keys.focused()) ?? { tag: "", text: "" })) found.faults.push("resume: the focus does not come back to the button");
+  await keys.press("Enter");
+  await until(isOpen, "the question is asked again");
+  await keys.type("its consumer has moved");
+  await keys.press("Enter");
+  await pause(300);
+  if (!(await isOpen())) found.faults.push("resume: Enter in the reason decides");
+  await lookAt(tab, "resume-dialog");
+  await tab.page.evaluate(() => document.querySelector("dialog[open] input").focus());
+  await keys.tabTo(isResume, "the button that decides");
+  await keys.press("Enter");
+  await until(async () => !(await isOpen()) && !(await text(tab)).includes(paused), "it is paused no longer");
+  found.presses["relays → topic resumed"] = keys.count;
+  await lookAt(tab, "resumed");
+  await tab.context.close();
+  return tab.faults;
+}
+
 /** A discard asks for a reason and its number; a viewer has the buttons, and the reason why they do nothing. */
 async function discardAsksAndViewersCannot(browser) {
   const { base, token } = plan.operator;
@@ -294,7 +326,7 @@ async function copyWithoutClipboard(browser) {
 
 const browser = await launch({ hosts: [new URL(plan.named_base).hostname] });
 try {
-  for (const flow of [orderByKeyboard, causeByKeyboard, replayByKeyboard, discardAsksAndViewersCannot, clicks, listenToTail, copyWithoutClipboard]) {
+  for (const flow of [orderByKeyboard, causeByKeyboard, replayByKeyboard, resumeByKeyboard, discardAsksAndViewersCannot, clicks, listenToTail, copyWithoutClipboard]) {
     if (plan.only && !plan.only.includes(flow.name)) continue;
     try {
       found.faults.push(...(await flow(browser)).map((one) => `${flow.name}: ${one}`));

@@ -143,7 +143,8 @@ class ConsoleWorld:
         event = self.database.one("SELECT event_id::text FROM txstream.outbox WHERE aggregate_id = %s", self.orders[0]["id"])
         values = {
             "ref": self.refs[event], "topic": self.topic.name, "partition": partition, "offset": offset, "part": "value",
-            "group": self.groups[0], "id": self.orders[0]["id"] if "/orders/" in path else self._broker()}
+            "group": self.groups[0], "id": self.orders[0]["id"] if "/orders/" in path else self._broker(),
+            "name": self.database.one("SELECT name FROM txstream.members ORDER BY seen_at DESC LIMIT 1") if "/relays/" in path else ""}
         for name, value in values.items():
             path = path.replace("{" + name + "}", quote(value))
         query = {

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 
 import { apiBase } from "../lib/base";
-import type { Answer, GetPath, PostAnswer, PostBody, PostPath, Problem } from "./types";
+import type { Answer, DeleteAnswer, DeleteBody, DeletePath, GetPath, PostAnswer, PostBody, PostPath, Problem } from "./types";
 
 export type QueryValue = string | number | boolean | null | undefined;
 export interface Args {
@@ -126,9 +126,14 @@ export async function get<P extends GetPath>(path: P, args: Args = {}, signal?: 
   return (await response.json()) as Answer<P>;
 }
 
-export async function post<P extends PostPath>(path: P, body: PostBody<P>): Promise<PostAnswer<P>> {
-  const response = await send(apiUrl(path), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+export async function post<P extends PostPath>(path: P, body: PostBody<P>, args: Args = {}): Promise<PostAnswer<P>> {
+  const response = await send(apiUrl(path, args), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   return (await response.json()) as PostAnswer<P>;
+}
+
+export async function remove<P extends DeletePath>(path: P, body: DeleteBody<P>, args: Args = {}): Promise<DeleteAnswer<P>> {
+  const response = await send(apiUrl(path, args), { method: "DELETE", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return (await response.json()) as DeleteAnswer<P>;
 }
 
 /** Saves what an address of the API answers: a plain link cannot carry the token. */

@@ -25,6 +25,10 @@ export type DecisionAction = Schemas["DecisionAction"];
 export type DecisionPlan = Schemas["DecisionPlan"];
 export type DecisionProgress = Schemas["DecisionProgress"];
 export type AuditEntry = Schemas["AuditEntry"];
+export type Pause = Schemas["Pause"];
+export type PauseScope = Pause["what"];
+export type Pauses = Answer<"/pauses">;
+export type DrainPlan = Schemas["Drain"];
 export type Record_ = Schemas["Record"];
 
 /** Paths that answer GET with JSON. */
@@ -41,3 +45,11 @@ export type PostPath = {
 
 export type PostAnswer<P extends PostPath> = paths[P] extends { post: { responses: { 200: { content: { "application/json": infer R } } } } } ? R : never;
 export type PostBody<P extends PostPath> = paths[P] extends { post: { requestBody?: infer R } } ? (NonNullable<R> extends { content: { "application/json": infer B } } ? B : never) : never;
+
+/** Paths that take DELETE with JSON. */
+export type DeletePath = {
+  [P in keyof paths]: paths[P] extends { delete: { responses: { 200: { content: { "application/json": unknown } } } } } ? P : never;
+}[keyof paths];
+
+export type DeleteAnswer<P extends DeletePath> = paths[P] extends { delete: { responses: { 200: { content: { "application/json": infer R } } } } } ? R : never;
+export type DeleteBody<P extends DeletePath> = paths[P] extends { delete: { requestBody?: infer R } } ? (NonNullable<R> extends { content: { "application/json": infer B } } ? B : never) : never;

@@ -8,11 +8,13 @@ import { ApiError } from "../api/client";
 import { NO_QUERY, type QueryState } from "../api/query";
 import { setMessages } from "../lib/i18n";
 import { place } from "../lib/router";
-import type { DecisionPlan, DecisionProgress, Session } from "../api/types";
+import type { DecisionPlan, DecisionProgress, Pauses as PausesAnswer, Session } from "../api/types";
 import { session } from "../api/session";
 import { DecideButtons, Planned } from "./decide";
 import { progressText } from "./decision_progress";
+import { DrainPlanned } from "./drain";
 import { Loaded } from "./panel";
+import { Pauses } from "./pauses";
 import { SearchedList } from "./searched_list";
 import { Table, type Column } from "./table";
 import { Rich, Time } from "./text";
@@ -63,6 +65,24 @@ test("who may not decide sees the buttons, and why they do nothing", () => {
   assert.match(html, /aria-disabled="true" aria-label="Replay of a" title="Only a token with the role operator/);
   session.value = { role: "operator", features: { orders: true, operations: true } } as Session;
   assert.doesNotMatch(render(<DecideButtons selection={{ key: "a" }} isHeld />), /Replay|aria-disabled="true"/);
+  session.value = null;
+});
+
+test("a drain says what moves and who takes it, and where nobody would the name is typed", () => {
+  const planned = (others: number, isCancel = false) => render(<DrainPlanned plan={{ relay: "a:1", workers: 1, lanes: 12, others, drains: isCancel }} isCancel={isCancel} onDo={() => undefined} onClose={() => undefined} />);
+  const usual = planned(2);
+  for (const part of [/It hands 12 lanes over/, /2 workers of other relays take them/]) assert.match(usual, part);
+  assert.doesNotMatch(usual, /to confirm|<button[^>]*disabled|type="submit"/);
+  const alone = planned(0);
+  for (const part of [/No other relay would take its lanes/, /Type a:1 to confirm/, /<button[^>]*disabled/]) assert.match(alone, part);
+  assert.doesNotMatch(planned(0, true), /No other relay|to confirm|<button[^>]*disabled/);
+});
+
+test("what is paused is listed with who paused it and why, and a viewer is told why nothing can be resumed", () => {
+  session.value = { role: "viewer", features: { orders: true, operations: true } } as Session;
+  const items = [{ what: "everything" as const, name: null, at: "2026-01-02T03:04:05Z", by: "ana", reason: "an upgrade" }, { what: "key" as const, name: "k-7", at: "2026-01-02T03:04:05Z", by: "bob", reason: "asked" }];
+  const html = render(<Pauses query={{ ...(NO_QUERY as QueryState<PausesAnswer>), data: { items } }} />);
+  for (const part of [/everything/, /ana · an upgrade/, /<code>k-7<\/code>/, /aria-disabled="true" aria-label="Resume key k-7" title="Only a token/]) assert.match(html, part);
   session.value = null;
 });
 

@@ -80,7 +80,7 @@ export function DecideButtons({ selection, what, isHeld = false, small = false, 
   );
 }
 
-const CONDITIONS = ["error_class", "event_type", "topic", "key", "id", "event_id", "all"];
+const CONDITIONS = ["error_class", "event_type", "topic", "key", "id", "event_id", "all", "relay"];
 
 /** What a decision is about, as the audit keeps it. Names that we do not know stay as they are. */
 export function TargetText({ target }: { target: Record<string, unknown> }) {
@@ -118,7 +118,7 @@ export function DecisionDialog() {
   return <Deciding key={current.number} asked={current} onClose={close} />;
 }
 
-const failure = (error: unknown) => (error instanceof ApiError ? error : new ApiError("", 0, { type: "about:blank", title: "", status: 0, detail: String(error) }, null));
+export const failure = (error: unknown) => (error instanceof ApiError ? error : new ApiError("", 0, { type: "about:blank", title: "", status: 0, detail: String(error) }, null));
 
 function Deciding({ asked: { action, selection }, onClose }: { asked: Asked; onClose: () => void }) {
   const [plan, setPlan] = useState<DecisionPlan>();

@@ -13,7 +13,7 @@ import { param, setQuery, withQuery } from "../lib/router";
 
 /** Of these the progress is known. */
 const DECISIONS = ["dead-letters replay", "dead-letters discard"];
-const ACTIONS = [...DECISIONS, "relays pause", "relays resume", "outbox rebase"];
+const ACTIONS = [...DECISIONS, "relays pause", "relays resume", "relays drain", "relays drain --cancel", "outbox rebase"];
 
 /** The page's words; what another version did keeps its own name. */
 const actionWord = (action: string) => sentence("audit_action", action, {}) ?? action;

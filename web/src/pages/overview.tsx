@@ -128,15 +128,16 @@ function OtherCause({ cause }: { cause: Cause }) {
 }
 
 /** What an operator decides here, in the console. */
-const isDecided = (cause: Cause) => cause.code === "dead_letters" || cause.code === "dead_letters_growing";
+const isLetters = (cause: Cause) => cause.code === "dead_letters" || cause.code === "dead_letters_growing";
+const isDecided = (cause: Cause) => isLetters(cause) || cause.code === "paused";
 
 /** To the page where something can be done: dead letters by the cause that the sentence names. */
 function ShowLink({ cause }: { cause: Cause }) {
   const name = cause.params["error_class"];
-  const to = isDecided(cause) && name ? `/dead-letters?state=parked&error_class=${encodeURIComponent(name)}` : (cause.link ?? "/");
+  const to = isLetters(cause) && name ? `/dead-letters?state=parked&error_class=${encodeURIComponent(name)}` : (cause.link ?? "/");
   return (
     <Link to={to} class="button">
-      {t(isDecided(cause) ? "overview.decide" : "overview.show")}
+      {t(isLetters(cause) ? "overview.decide" : isDecided(cause) ? "overview.resume" : "overview.show")}
     </Link>
   );
 }

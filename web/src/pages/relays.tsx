@@ -1,7 +1,9 @@
 import { NO_QUERY, useQuery } from "../api/query";
 import type { Schemas } from "../api/types";
+import { DrainButton, DrainDialog } from "../components/drain";
 import { Link } from "../components/link";
 import { Empty, Loaded, Panel } from "../components/panel";
+import { PausesPanel } from "../components/pauses";
 import { Shape, Status, type Tone } from "../components/status";
 import { Table, type Column } from "../components/table";
 import { Age, Rich, Time } from "../components/text";
@@ -25,6 +27,7 @@ export default function RelaysPage() {
         <h1>{t("nav.relays")}</h1>
         {relays.data && <Summary data={relays.data} />}
       </div>
+      <PausesPanel />
       <Panel title={t("relay.members")}>
         <Loaded query={relays} what={t("relay.failed")}>
           {(data) => (data.members.length === 0 ? <Empty kind="nothing" title={t("relay.nothing")} text={t("relay.nothing_text")} command="txstream relay" /> : <Members members={data.members} />)}
@@ -45,6 +48,7 @@ export default function RelaysPage() {
           <Lanes lanes={relays.data.lanes} />
         </Panel>
       )}
+      <DrainDialog />
     </>
   );
 }
@@ -67,6 +71,27 @@ function breakerTone(state: string): Tone {
   return state === "closed" ? "ok" : state === "open" ? "bad" : "warn";
 }
 
+const memberTones: Record<Member["state"], Tone> = {
+  gone: "muted",
+  draining: "info",
+  drained: "muted",
+  paused: "warn",
+  waits_for_kafka: "bad",
+  waits_for_topic: "warn",
+  cannot_deliver: "bad",
+  standby: "muted",
+  active: "ok",
+};
+
+/** "waits for topic payments, retry in 12 s" */
+function stateText(member: Member): string {
+  if (member.state === "gone") return t("relay.gone", { age: shortDuration(now.value - Date.parse(member.seen_at)) });
+  const words = member.state === "waits_for_topic" ? t("relay.waits_for_topic", { topic: member.state_topic ?? "" }) : t(`relay_state.${member.state}`);
+  if (!member.retry_at) return words;
+  const left = Date.parse(member.retry_at) - now.value;
+  return `${words}, ${left > 0 ? t("relay.retry_in", { in: duration(Math.ceil(left / 1000) * 1000) }) : t("relay.retry_now")}`;
+}
+
 function Members({ members }: { members: Member[] }) {
   return (
     <ul class="members">
@@ -74,16 +99,31 @@ function Members({ members }: { members: Member[] }) {
         <li key={`${member.name} ${member.pid}`} class={member.is_alive ? "member" : "member is-gone"}>
           <div class="member-head">
             <h3 class="mono">{member.name}</h3>
-            <Status tone={member.is_alive ? "ok" : "muted"} plain>
-              {member.is_alive ? t("relay.alive") : t("relay.gone", { age: shortDuration(now.value - Date.parse(member.seen_at)) })}
+            <Status tone={memberTones[member.state]} plain>
+              {stateText(member)}
             </Status>
             <span class="quiet">
               {member.host} · pid {member.pid} · {member.version} ({member.revision})
             </span>
             {member.config_differs && <Status tone="warn">{t("relay.config_differs")}</Status>}
+            {member.is_alive && (
+              <span class="member-actions">
+                <DrainButton relay={member.name} drains={member.drains} />
+              </span>
+            )}
           </div>
           <dl class="facts">
-            <Fact term={t("relay.lanes_owned")} value={num(member.lanes)} />
+            <div>
+              <dt>{t("relay.lanes_owned")}</dt>
+              <dd title={member.owned_since ? t("relay.owned_since", { age: shortDuration(now.value - Date.parse(member.owned_since)) }) : undefined}>{num(member.lanes)}</dd>
+            </div>
+            <div>
+              <dt>{t("overview.pending")}</dt>
+              <dd>
+                {member.pending ? count(member.pending) : "–"}
+                {member.oldest_at && <span class="quiet"> · {t("relay.oldest", { age: shortDuration(now.value - Date.parse(member.oldest_at)) })}</span>}
+              </dd>
+            </div>
             <Lease member={member} />
             <Fact term={t("relay.rate")} value={member.published_per_s === null ? "–" : rate(member.published_per_s)} />
             <Fact term={t("relay.workers")} value={`${num(member.workers_alive)}/${num(member.workers)}`} tone={member.workers_alive < member.workers ? "warn" : undefined} />
@@ -212,7 +252,7 @@ const laneTones: Record<Lane["state"], Tone> = { idle: "muted", delivering: "ok"
 function Lanes({ lanes }: { lanes: Lane[] }) {
   const columns: Column<Lane>[] = [
     { id: "lane", title: t("event.lane"), numeric: true, cell: (lane) => <Link to={`/outbox?q=lane:${lane.lane}`}>{lane.lane}</Link> },
-    { id: "state", title: t("event.state"), cell: (lane) => <Status tone={laneTones[lane.state]} plain>{t(`lane.${lane.state}`)}</Status> },
+    { id: "state", title: t("event.state"), cell: (lane) => <Status tone={laneTones[lane.state]} plain><span title={lane.state_text}>{t(`lane.${lane.state}`)}</span></Status> },
     { id: "pending", title: t("overview.pending"), numeric: true, cell: (lane) => <Amount text={count(lane.pending)} /> },
     { id: "held", title: t("relay.held_keys"), numeric: true, hint: t("dead.keys_hint"), cell: (lane) => <Amount text={num(lane.held_keys)} /> },
     { id: "parked", title: t("relay.parked"), numeric: true, cell: (lane) => <Amount text={num(lane.parked)} /> },
@@ -220,6 +260,8 @@ function Lanes({ lanes }: { lanes: Lane[] }) {
     { id: "position", title: t("relay.position"), numeric: true, hint: t("relay.position_hint"), cell: (lane) => <Position position={lane.position} /> },
     { id: "advanced", title: t("relay.advanced"), cell: (lane) => (lane.advanced_at ? <Age at={lane.advanced_at} /> : <span class="quiet">–</span>) },
     { id: "owner", title: t("relay.owner"), mono: true, stretch: true, cell: (lane) => lane.owner ?? <span class="quiet">–</span> },
+    { id: "owned", title: t("relay.owned"), isOptional: true, cell: (lane) => (lane.owned_since ? <Age at={lane.owned_since} /> : <span class="quiet">–</span>) },
+    { id: "oldest", title: t("relay.oldest_event"), isOptional: true, cell: (lane) => lane.oldest_at && <Age at={lane.oldest_at} /> },
     { id: "lease", title: t("relay.lease"), mono: true, isOptional: true, cell: (lane) => lane.lease_ends_at && <Time at={lane.lease_ends_at} /> },
     { id: "epoch", title: t("relay.epoch"), numeric: true, isOptional: true, cell: (lane) => num(lane.epoch) },
   ];
