@@ -208,6 +208,8 @@ CREATE TABLE txstream.dead_letters (
     resolved_by      text,
     resolved_at      timestamptz,
     resolved_reason  text,
+    -- The job that decided about it last, so that the job's progress is counted; NULL: none has.
+    job              bigint,
     -- With event_id: after a restore into another cluster transaction ids are given again, too.
     PRIMARY KEY (id, xid, event_id)
 );
@@ -227,6 +229,53 @@ CREATE INDEX dead_letters_to_copy ON txstream.dead_letters (lane, id, xid) WHERE
 -- lets the events of a cause be counted in the index alone.
 CREATE INDEX dead_letters_by_cause ON txstream.dead_letters (error_class, event_type, coalesce(topic, ''), state, id, xid)
     INCLUDE (topic);
+
+-- What of a job is not carried out, and what of it was refused again: its progress.
+CREATE INDEX dead_letters_of_job ON txstream.dead_letters (job, decided)
+    WHERE job IS NOT NULL AND (decided OR state IN ('parked', 'replaying'));
+
+-- Decisions about dead letters: each replay or discard is a job. Few letters are decided in the transaction that makes it; more of
+-- them, or those with a rate, step by step by the relays: whichever is there locks the row, decides, and writes down how far the job
+-- is, in one statement. So a job outlives every process. Few rows; letters name theirs without a foreign key, which would cost each of
+-- them a look-up.
+CREATE TABLE txstream.jobs (
+    id            bigint      PRIMARY KEY GENERATED ALWAYS AS IDENTITY (CACHE 1),
+    kind          text        NOT NULL CHECK (kind IN ('replay', 'discard')),
+    -- Which letters, as txstream.audit.target says it.
+    selection     json        NOT NULL CHECK (json_typeof(selection) = 'object' AND octet_length(selection::text) <= 65536),
+    -- Letters a second at most.
+    rate          integer     CHECK (rate BETWEEN 1 AND 100000),
+    -- Letters that it is about, and how many of them are decided.
+    total         bigint      NOT NULL CHECK (total BETWEEN 1 AND 1000000),
+    decided       bigint      NOT NULL DEFAULT 0 CHECK (decided BETWEEN 0 AND total),
+    -- The last letter that a step has looked at; the next one begins behind it.
+    after_id      bigint      NOT NULL DEFAULT 0,
+    after_xid     xid8        NOT NULL DEFAULT '0',
+    -- As in txstream.audit.
+    login         text        NOT NULL DEFAULT session_user,
+    actor         text        NOT NULL CHECK (actor <> '' AND octet_length(actor) <= 512),
+    origin        text        NOT NULL CHECK (origin IN ('cli', 'console')),
+    reason        text        NOT NULL CHECK (octet_length(reason) <= 2000),
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The first step, and the last one until now with the relay that took it.
+    started_at    timestamptz,
+    stepped_at    timestamptz,
+    runner        text        CHECK (octet_length(runner) <= 512),
+    -- Since then no more letters are decided: all are, or it was cancelled, or it failed.
+    decided_at    timestamptz,
+    cancelled_at  timestamptz,
+    cancelled_by  text        CHECK (cancelled_by <> '' AND octet_length(cancelled_by) <= 512),
+    cancel_reason text        CHECK (octet_length(cancel_reason) <= 2000),
+    error         text        CHECK (error <> '' AND octet_length(error) <= 2000),
+    -- What was decided is carried out. Before, the letters themselves are counted.
+    ended_at      timestamptz,
+    carried_out   bigint,
+    parked_again  bigint,
+    CONSTRAINT cancelled_by_somebody CHECK (num_nulls(cancelled_at, cancelled_by, cancel_reason) IN (0, 3)),
+    CONSTRAINT ended_with_figures CHECK (
+        num_nulls(ended_at, carried_out, parked_again) IN (0, 3) AND (ended_at IS NULL OR decided_at IS NOT NULL))
+);
+CREATE INDEX jobs_open ON txstream.jobs (id) WHERE ended_at IS NULL;
 
 -- What is not to be sent until an operator says so: everything, a topic, or a key. Relays look each second.
 CREATE TABLE txstream.pauses (
@@ -255,7 +304,9 @@ CREATE TABLE txstream.audit (
     reason   text        NOT NULL CHECK (octet_length(reason) <= 2000),
     -- How many rows this transaction changed; an action in several steps has a row for each.
     affected bigint      NOT NULL,
-    result   text        NOT NULL CHECK (octet_length(result) <= 2000)
+    result   text        NOT NULL CHECK (octet_length(result) <= 2000),
+    -- The job that it made, cancelled, or took a step of.
+    job      bigint
 );
 
 -- What each relay process reports about itself, so that a console on any host can say what every relay does and why an event
@@ -490,7 +541,7 @@ GRANT INSERT (event_id, aggregate_type, aggregate_id, event_type, topic, key, pa
               metadata, headers, created_at), SELECT (event_id) ON txstream.outbox TO txstream_writer;
 GRANT SELECT ON txstream.outbox, txstream.leases, txstream.lanes, txstream.positions, txstream.dead_letters, txstream.pauses,
     txstream.lane_positions, txstream.events, txstream.outbox_compat, txstream.instance, txstream.members, txstream.history, txstream.audit,
-    txstream.schema_migrations
+    txstream.jobs, txstream.schema_migrations
     TO txstream_relay, txstream_reader, txstream_operator;
 GRANT INSERT, UPDATE, DELETE ON txstream.leases TO txstream_relay;
 GRANT UPDATE ON txstream.lanes TO txstream_relay;
@@ -498,9 +549,15 @@ GRANT UPDATE (refused_at, refused_why) ON txstream.instance TO txstream_relay;
 GRANT INSERT, UPDATE ON txstream.dead_letters TO txstream_relay;
 -- An operator decides what becomes of a dead letter, and says so; what is in it stays as it was written.
 GRANT UPDATE (drains) ON txstream.leases TO txstream_operator;
-GRANT UPDATE (state, decided, resolved_by, resolved_at, resolved_reason) ON txstream.dead_letters TO txstream_operator;
+GRANT UPDATE (state, decided, resolved_by, resolved_at, resolved_reason, job) ON txstream.dead_letters TO txstream_operator;
+GRANT INSERT (kind, selection, rate, total, decided, actor, origin, reason, started_at, decided_at),
+    UPDATE (cancelled_at, cancelled_by, cancel_reason) ON txstream.jobs TO txstream_operator;
 GRANT INSERT (scope, name, reason, paused_by), DELETE ON txstream.pauses TO txstream_operator;
-GRANT INSERT (actor, origin, action, target, reason, affected, result) ON txstream.audit TO txstream_operator;
+GRANT INSERT (actor, origin, action, target, reason, affected, result, job) ON txstream.audit TO txstream_operator;
+-- A relay takes the steps of jobs: it says in whose name it decided. It makes none, and cancels none.
+GRANT INSERT (actor, origin, action, target, reason, affected, result, job) ON txstream.audit TO txstream_relay;
+GRANT UPDATE (decided, after_id, after_xid, started_at, stepped_at, runner, decided_at, error, ended_at, carried_out, parked_again)
+    ON txstream.jobs TO txstream_relay;
 -- Merging replaces old rows by one.
 GRANT INSERT, UPDATE, DELETE ON txstream.positions TO txstream_relay;
 GRANT INSERT, UPDATE, DELETE ON txstream.members TO txstream_relay;

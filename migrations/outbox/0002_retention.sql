@@ -335,6 +335,7 @@ END $$;
 --   positions      not those that say where a lane is
 --   dead_letters   replayed and discarded ones whose event is gone too; never one that waits
 --   audit          what operators did more than 30 days ago: whoever may call this may not hide what was done lately
+--   jobs           those that have ended, and that no letter names which waits
 CREATE FUNCTION txstream.forget(what text, age interval, rows_max integer) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
@@ -366,6 +367,16 @@ BEGIN
         DELETE FROM txstream.audit a
         USING (SELECT o.id FROM txstream.audit o ORDER BY o.id LIMIT rows_max) old
         WHERE a.id = old.id AND a.at < least(before, clock_timestamp() - interval '30 days');
+    ELSIF what = 'jobs' THEN
+        DELETE FROM txstream.jobs j
+        USING (
+            SELECT o.id FROM txstream.jobs o
+            WHERE o.ended_at < before AND NOT EXISTS (
+                SELECT FROM txstream.dead_letters d
+                WHERE d.job = o.id AND (d.decided OR d.state IN ('parked', 'replaying')))
+            ORDER BY o.id LIMIT rows_max
+        ) old
+        WHERE j.id = old.id;
     ELSE
         RAISE EXCEPTION 'nothing is called %', what USING ERRCODE = 'invalid_parameter_value';
     END IF;

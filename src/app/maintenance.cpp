@@ -1,5 +1,6 @@
 #include "app/maintenance.hpp"
 
+#include "app/session.hpp"
 #include "telemetry/log.hpp"
 
 #include <algorithm>
@@ -32,13 +33,14 @@ outbox::RetentionAges ages_of(const Config::Retention& retention) {
         .events = retention.events,
         .positions = retention.positions,
         .dead_letters = retention.dead_letters,
-        .audit = retention.audit
+        .audit = retention.audit,
+        .jobs = retention.jobs
     };
 }
 
 std::chrono::milliseconds interval_of(const outbox::RetentionAges& ages) {
     auto interval = kInterval;
-    for (const auto age : {ages.events, ages.positions, ages.dead_letters, ages.audit})
+    for (const auto age : {ages.events, ages.positions, ages.dead_letters, ages.audit, ages.jobs})
         if (age.count() > 0) interval = std::min(interval, age / kRoundsPerRetention);
     return std::max(interval, kIntervalMin);
 }
@@ -97,18 +99,13 @@ Task<> Maintenance::round() {
 }
 
 Task<Result<>> Maintenance::open() {
-    if (session_ && session_->is_alive()) co_return Result<>();
-    session_.reset();
-    TXS_CO_TRY(
+    return ensure_open(
         session_,
-        co_await pg::Connection::open(
-            executor_,
-            conninfo_,
-            "SET application_name = 'txstream retention'",
-            Deadline::in(kOpenTimeout)
-        )
+        executor_,
+        conninfo_,
+        "SET application_name = 'txstream retention'",
+        Deadline::in(kOpenTimeout)
     );
-    co_return Result<>();
 }
 
 Task<Result<>> Maintenance::drop() {
@@ -151,6 +148,7 @@ Task<Result<>> Maintenance::report() {
 }
 
 void Maintenance::failed(std::string_view task, const Error& error) {
+    if (error.code() == Code::cancelled) return;
     metrics_.relay->outbox.retention_failed(task);
     log::warn(
         kComponent,

@@ -3,6 +3,7 @@
 #include "app/kafka_publisher.hpp"
 #include "app/migrations.hpp"
 #include "app/pg_ports.hpp"
+#include "app/session.hpp"
 #include "kafka/admin.hpp"
 #include "kafka/property_check.hpp"
 #include "outbox/backlog.hpp"
@@ -198,6 +199,7 @@ RelayApp::RelayApp(
       metrics_(metrics),
       tracer_(tracer),
       tasks_(executor),
+      background_(executor),
       topic_wakeup_(executor),
       backlog_wakeup_(executor),
       blockages_([this](relay::Blockage blockage, bool is_blocked) {
@@ -206,7 +208,8 @@ RelayApp::RelayApp(
           asio::post(executor_, [this] { backlog_wakeup_.notify(); });
       }),
       reporter_(config, process_name(), metrics.relay->relay),
-      maintenance_(executor, config, metrics, [this] { return is_reporter_; }) {
+      maintenance_(executor, config, metrics, [this] { return is_reporter_; }),
+      jobs_(executor, config, metrics, reporter_.name(), [this] { return is_reporter_; }) {
 }
 
 RelayApp::~RelayApp() = default;
@@ -235,7 +238,8 @@ Task<Result<>> RelayApp::start(Deadline deadline) {
     );
     tasks_.spawn(run_when_topic_is_there());
     tasks_.spawn(measure_backlog());
-    tasks_.spawn(maintenance_.run());
+    background_.spawn(maintenance_.run());
+    background_.spawn(jobs_.run());
     co_return Result<>();
 }
 
@@ -422,14 +426,9 @@ Task<> RelayApp::merge_positions(pg::Connection& connection) {
 }
 
 Task<Result<>> RelayApp::open_backlog_session(Deadline deadline) {
-    backlog_session_.reset();
-    const auto settings = std::string(outbox::kReaderSettings).append(kLockTimeout) +
-                          "SET application_name = 'txstream backlog'";
-    TXS_CO_TRY(
-        backlog_session_,
-        co_await pg::Connection::open(executor_, connect_info(), settings, deadline)
-    );
-    co_return Result<>();
+    auto settings = std::string(outbox::kReaderSettings).append(kLockTimeout) +
+                    "SET application_name = 'txstream backlog'";
+    return ensure_open(backlog_session_, executor_, connect_info(), std::move(settings), deadline);
 }
 
 Task<Result<>> RelayApp::measure_backlog_once(
@@ -532,7 +531,10 @@ Task<> RelayApp::stop(Deadline deadline) {
     is_stopping_ = true;
     topic_wakeup_.notify();
     backlog_wakeup_.notify();
+    // Another relay does it; a statement of these that lasts must not hold up what follows.
+    background_.cancel();
     if (pool_) co_await pool_->stop(deadline);
+    (void)co_await background_.join();
     tasks_.cancel();               // a measurement under way, which nobody reads any more
     (void)co_await tasks_.join();  // none ends with an error
     dead_letter_topic_.reset();

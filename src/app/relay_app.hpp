@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/dead_letter_topic.hpp"
+#include "app/job_runner.hpp"
 #include "app/kafka_publisher.hpp"
 #include "app/maintenance.hpp"
 #include "app/metrics.hpp"
@@ -87,6 +88,7 @@ private:
     const Metrics& metrics_;
     const telemetry::Tracer* tracer_;
     runtime::TaskGroup tasks_;
+    runtime::TaskGroup background_;  ///< what no stop waits for
     runtime::Wakeup topic_wakeup_;
     runtime::Wakeup backlog_wakeup_;
     std::shared_ptr<KafkaTrouble> kafka_trouble_ = std::make_shared<KafkaTrouble>();
@@ -100,6 +102,7 @@ private:
     outbox::PositionMerger merger_;
     Maintenance maintenance_;
     std::unique_ptr<DeadLetterTopic> dead_letter_topic_;  ///< with KAFKA_TOPIC_DEAD_LETTERS
+    JobRunner jobs_;
     std::optional<outbox::Backlog> backlog_;  ///< at the last look, if it could be measured
     std::size_t lanes_ = 0;
     relay::DelayReason delayed_before_;  ///< what kept the workers from starting

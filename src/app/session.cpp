@@ -4,6 +4,8 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <utility>
+
 namespace txstream::app {
 
 Result<> with_session(
@@ -28,6 +30,24 @@ Result<> with_session(
     tasks.spawn(run());
     loop.run();
     return result;
+}
+
+Task<Result<>> ensure_open(
+    std::unique_ptr<pg::Connection>& session,
+    asio::any_io_executor executor,
+    pg::ConnInfo conninfo,
+    std::string settings,
+    Deadline deadline
+) {
+    if (session && session->is_alive()) co_return Result<>();
+    session.reset();
+    TXS_CO_TRY(
+        session,
+        co_await pg::Connection::open(
+            std::move(executor), std::move(conninfo), std::move(settings), deadline
+        )
+    );
+    co_return Result<>();
 }
 
 }  // namespace txstream::app

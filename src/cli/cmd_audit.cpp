@@ -38,6 +38,7 @@ Json entry_json(const outbox::AuditEntry& entry) {
         {"reason", entry.reason.empty() ? Json(nullptr) : Json(entry.reason)},
         {"affected", entry.affected},
         {"result", entry.result},
+        {"job", entry.job ? Json(std::to_string(*entry.job)) : Json(nullptr)},
     };
 }
 

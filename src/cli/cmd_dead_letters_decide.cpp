@@ -13,10 +13,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unistd.h>
 #include <utility>
 
-// `dead-letters replay` and `dead-letters discard`: show what it would be, ask, decide, and say
-// what became of it.
+// `dead-letters replay` and `dead-letters discard`: show what it would be, ask, make the job, and
+// say what became of it.
 namespace txstream::cli {
 
 namespace {
@@ -24,6 +25,7 @@ namespace {
 using outbox::Decision;
 
 constexpr int kMaxMost = static_cast<int>(outbox::kDecisionLettersMax);
+constexpr int kRateMost = static_cast<int>(outbox::kJobRateMax);
 
 struct Options {
     operations::Selection selection;
@@ -31,6 +33,7 @@ struct Options {
     std::string timeout = "60s";
     std::string format = "table";
     std::optional<int> max;
+    std::optional<int> rate;
     bool is_dry_run = false;
     bool is_confirmed = false;
     bool is_waiting = false;
@@ -157,6 +160,41 @@ std::string preview(const operations::Plan& plan, const std::string& default_top
 
 // --- what is done
 
+/// How far a job is, for people who wait for it: on the same line of a terminal, elsewhere a line
+/// now and then.
+class Progress {
+public:
+    ~Progress() {
+        if (is_terminal_ && is_shown_) fmt::print(stderr, "\r\x1b[K");
+    }
+    void show(const outbox::Job& job) {
+        const auto now = Deadline::Clock::now();
+        if (job.has_ended() || (!is_terminal_ && now < next_)) return;
+        const auto done = job.carried_out + job.parked_again;
+        const auto text = fmt::format(
+            "job {}: {} of {} ({}%), {} decided",
+            job.id,
+            done,
+            events(job.total),
+            done * 100 / job.total,
+            job.decided
+        );
+        fmt::print(
+            stderr, "{}{}{}", is_terminal_ ? "\r\x1b[K" : "", text, is_terminal_ ? "" : "\n"
+        );
+        (void)std::fflush(stderr);
+        is_shown_ = true;
+        next_ = now + kLineEvery;
+    }
+
+private:
+    static constexpr std::chrono::seconds kLineEvery{10};
+
+    bool is_terminal_ = isatty(STDERR_FILENO) != 0;
+    bool is_shown_ = false;
+    Deadline::Clock::time_point next_ = Deadline::Clock::now() + kLineEvery;
+};
+
 class Deed {
 public:
     Deed(const Config& config, Decision decision, const Options& options)
@@ -174,6 +212,7 @@ public:
             {"action", to_string(decision_)},
             {"dry_run", options_.is_dry_run},
             {"plan", plan_json(plan_, config_.kafka.topic)},
+            {"job", nullptr},
             {"decided", 0},
             {"outcome", nullptr}
         };
@@ -221,16 +260,19 @@ private:
     }
 
     Task<Result<>> decide(pg::Connection& session, Deadline deadline) {
-        operations::Authority authority{actor(), "cli", options_.reason, std::nullopt};
+        operations::Authority authority{actor(), "cli", options_.reason};
         if (options_.max) authority.letters_max = static_cast<std::uint64_t>(*options_.max);
-        TXS_CO_TRY(applied_, co_await operations::apply(session, plan_, authority, deadline));
+        authority.rate = options_.rate;
+        TXS_CO_TRY(started_, co_await operations::start(session, plan_, authority, deadline));
         co_return Result<>();
     }
 
     Task<Result<>> wait(pg::Connection& session, Deadline deadline) {
-        TXS_CO_TRY(
-            outcome_, co_await operations::wait(session, decision_, applied_.letters, deadline)
-        );
+        Progress progress;
+        const auto show = [&](const outbox::Job& job) {
+            if (!options_.is_json()) progress.show(job);
+        };
+        TXS_CO_TRY(job_, co_await operations::wait(session, started_.job, show, deadline));
         co_return Result<>();
     }
 
@@ -242,25 +284,35 @@ private:
             return failed(Error(
                 Code::timed_out,
                 done.error().what() +
-                    "; it is not known whether anything was decided: txstream audit list says it",
+                    "; it is not known whether anything was decided: txstream jobs list says it",
                 done.error().origin()
             ));
         if (!done) return failed(done.error());
-        const auto decided = applied_.letters.size();
-        document_["decided"] = decided;
-        if (applied_.ended_by) {
-            tell(fmt::format("Decided about {} of {}.\n", decided, events(letters())));
-            const auto code = failed(*applied_.ended_by);
-            return end(static_cast<Exit>(code), "Run the command again for the rest.\n");
+        document_["job"] = std::to_string(started_.job);
+        document_["decided"] = started_.is_decided ? started_.letters : 0;
+        if (started_.is_decided) {
+            tell(fmt::format(
+                "Decided: {} to be {}. {}\n",
+                events(started_.letters),
+                words_of(decision_).to_be,
+                words_of(decision_).after
+            ));
+        } else {
+            tell(fmt::format(
+                "Job {}: {} to be {}. Relays decide about them step by step{}.\n",
+                started_.job,
+                events(started_.letters),
+                words_of(decision_).to_be,
+                options_.rate ? fmt::format(", {} a second at most", *options_.rate) : ""
+            ));
         }
-        tell(fmt::format(
-            "Decided: {} to be {}. {}\n",
-            events(decided),
-            words_of(decision_).to_be,
-            words_of(decision_).after
-        ));
         if (options_.is_waiting) return wait_for_outcome();
-        return end(kOk, "Next: txstream dead-letters groups; with --wait this command waits.\n");
+        return end(
+            kOk,
+            fmt::format(
+                "Next: txstream jobs get {}; with --wait this command waits.\n", started_.job
+            )
+        );
     }
 
     int wait_for_outcome() {
@@ -268,33 +320,43 @@ private:
             return wait(session, deadline);
         });
         if (!waited)
-            return end(static_cast<Exit>(failed(waited.error())), "What is decided stays.\n");
+            return end(
+                static_cast<Exit>(failed(waited.error())),
+                fmt::format("The job goes on: txstream jobs get {}.\n", started_.job)
+            );
+        const bool is_replay = decision_ == Decision::replay;
+        const auto open = job_.waiting + (job_.is_deciding() ? job_.total - job_.decided : 0);
+        document_["decided"] = job_.decided;
         document_["outcome"] = Json{
-            {"replayed", outcome_.replayed},
-            {"discarded", outcome_.discarded},
-            {"parked_again", outcome_.parked_again},
-            {"waiting", outcome_.waiting}
+            {"replayed", is_replay ? job_.carried_out : 0},
+            {"discarded", is_replay ? 0 : job_.carried_out},
+            {"parked_again", job_.parked_again},
+            {"waiting", open}
         };
-        const auto carried_out =
-            decision_ == Decision::replay ? outcome_.replayed : outcome_.discarded;
-        auto text = fmt::format("{}: {}", words_of(decision_).done, events(carried_out));
-        if (outcome_.parked_again > 0)
+        auto text = fmt::format("{}: {}", words_of(decision_).done, events(job_.carried_out));
+        if (job_.parked_again > 0)
             text += fmt::format(
                 "; {} parked again, their new errors say why: txstream dead-letters groups",
-                outcome_.parked_again
+                job_.parked_again
             );
         tell(text + ".\n");
-        if (outcome_.waiting > 0) {
+        if (!job_.has_ended()) {
             fmt::print(
                 stderr,
                 "txstream: not carried out after {}: {}; the relay that owns the lane carries it "
-                "out, does one run?\n",
+                "out, does one run? The job goes on: txstream jobs get {}\n",
                 options_.timeout,
-                events(outcome_.waiting)
+                events(open),
+                job_.id
             );
             return end(kTimedOut, "");
         }
-        return end(outcome_.parked_again > 0 ? kFailed : kOk, "");
+        if (job_.state == outbox::JobState::failed)
+            fmt::print(stderr, "txstream: job {} failed: {}\n", job_.id, job_.error);
+        if (job_.state == outbox::JobState::cancelled)
+            fmt::print(stderr, "txstream: job {} was cancelled\n", job_.id);
+        const bool is_whole = job_.state == outbox::JobState::done && job_.parked_again == 0;
+        return end(is_whole ? kOk : kFailed, "");
     }
 
     /// What is for people only; a program reads the document.
@@ -318,8 +380,8 @@ private:
     Decision decision_;
     const Options& options_;
     operations::Plan plan_;
-    operations::Applied applied_;
-    operations::Outcome outcome_;
+    operations::Started started_;
+    outbox::Job job_;
     Json document_;
 };
 
@@ -366,6 +428,13 @@ void add_verb(
         ),
         1,
         kMaxMost
+    );
+    allow_numbers(
+        *verb.add_option(
+            "--rate", options->rate, "Events a second at most, decided by relays step by step"
+        ),
+        1,
+        kRateMost
     );
     verb.add_flag("--wait", options->is_waiting, "Until a relay has carried it out");
     allow_timeouts(

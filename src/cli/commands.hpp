@@ -67,6 +67,7 @@ void add_dev(CLI::App& line, const Globals& globals, Run& run);
 void add_migrate(CLI::App& line, const Globals& globals, Run& run);
 void add_config(CLI::App& line, const Globals& globals, Run& run);
 void add_dead_letters_decide(CLI::App& line, const Globals& globals, Run& run);
+void add_jobs(CLI::App& line, const Globals& globals, Run& run);
 void add_audit(CLI::App& line, const Globals& globals, Run& run);
 void add_errors(CLI::App& line, Run& run);
 void add_metrics(CLI::App& line, Run& run);

@@ -92,6 +92,7 @@ Line::Line()
     add_events(line, globals_, run_);
     add_dead_letters(line, globals_, run_);
     add_dead_letters_decide(line, globals_, run_);
+    add_jobs(line, globals_, run_);
     add_audit(line, globals_, run_);
     add_relays(line, globals_, run_);
     add_relays_pause(line, globals_, run_);

@@ -1,7 +1,7 @@
 #include "console/audit_api.hpp"
 
 #include "base/utf8.hpp"
-#include "console/json.hpp"
+#include "outbox/audit.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -14,19 +14,7 @@ namespace {
 constexpr std::chrono::milliseconds kKept{1000};
 constexpr std::size_t kActionBytesMax = 100;
 
-Result<std::int64_t> place_of(std::string_view cursor) {
-    TXS_TRY(const auto json, read_cursor(cursor));
-    if (!json.is_number_integer())
-        return fail(Code::invalid_input, "cursor is not one of this list's");
-    return json.get<std::int64_t>();
-}
-
-}  // namespace
-
 Json audit_entry(const outbox::AuditEntry& entry) {
-    // The column is json, but a number in it may be too large for any program.
-    auto target = Json::parse(entry.target, nullptr, false);
-    if (!target.is_object()) target = Json::object();
     return Json{
         {"id", number(entry.id)},
         {"at", rfc3339(entry.at)},
@@ -34,12 +22,15 @@ Json audit_entry(const outbox::AuditEntry& entry) {
         {"login", entry.login},
         {"origin", entry.origin},
         {"action", entry.action},
-        {"target", std::move(target)},
+        {"target", stored_object(entry.target)},
         {"reason", entry.reason.empty() ? Json(nullptr) : Json(entry.reason)},
         {"affected", number(entry.affected)},
         {"result", entry.result},
+        {"job", entry.job ? number(*entry.job) : Json(nullptr)},
     };
 }
+
+}  // namespace
 
 void AuditApi::add_routes(http::Router& router) {
     router.add(
@@ -51,14 +42,8 @@ void AuditApi::add_routes(http::Router& router) {
 }
 
 Task<http::Response> AuditApi::list(http::Request request) {
-    const auto size = query_number(request, "size", 1, 100, 50);
-    if (!size) co_return invalid("size", size.error().what());
-    std::optional<std::int64_t> before;
-    if (const auto cursor = request.query("cursor")) {
-        const auto place = place_of(*cursor);
-        if (!place) co_return invalid("cursor", place.error().what());
-        before = *place;
-    }
+    const auto page = number_page(request);
+    if (!page) co_return page.error();
     std::optional<std::string> action;
     if (const auto word = request.query("action"); word && !word->empty()) {
         if (!is_utf8(*word) || word->size() > kActionBytesMax)
@@ -68,31 +53,22 @@ Task<http::Response> AuditApi::list(http::Request request) {
     co_return co_await context_.cache.answer(
         "audit " + request.target,
         kKept,
-        [this, before, action = std::move(action), rows = static_cast<std::size_t>(*size)]() {
-            return make_list(before, action, rows, Deadline::in(kListTime));
+        [this, page = *page, action = std::move(action)]() {
+            return make_list(page, action, Deadline::in(kListTime));
         }
     );
 }
 
 Task<http::Response> AuditApi::make_list(
-    std::optional<std::int64_t> before,
-    std::optional<std::string> action,
-    std::size_t rows,
-    Deadline deadline
+    NumberPage page, std::optional<std::string> action, Deadline deadline
 ) {
     auto session = co_await context_.pool.acquire(deadline);
     if (!session) co_return problem_of(session.error());
-    auto entries =
-        co_await outbox::audit_entries(**session, before, std::move(action), rows + 1, deadline);
+    auto entries = co_await outbox::audit_entries(
+        **session, page.before, std::move(action), page.rows + 1, deadline
+    );
     if (!entries) co_return problem_of(entries.error());
-    Json next = nullptr;
-    if (entries->size() > rows) {
-        entries->resize(rows);
-        next = cursor_of(Json(entries->back().id));
-    }
-    auto items = Json::array();
-    for (const auto& entry : *entries) items.push_back(audit_entry(entry));
-    co_return ok(Json{{"items", std::move(items)}, {"next_cursor", std::move(next)}});
+    co_return page_of(std::move(*entries), page.rows, audit_entry);
 }
 
 }  // namespace txstream::console

@@ -1,10 +1,11 @@
 #pragma once
 
 #include "console/context.hpp"
+#include "console/number_page.hpp"
 #include "http/router.hpp"
-#include "outbox/audit.hpp"
 
-#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
 
 namespace txstream::console {
 
@@ -19,16 +20,10 @@ public:
 private:
     Task<http::Response> list(http::Request request);
     Task<http::Response> make_list(
-        std::optional<std::int64_t> before,
-        std::optional<std::string> action,
-        std::size_t rows,
-        Deadline deadline
+        NumberPage page, std::optional<std::string> action, Deadline deadline
     );
 
     Context& context_;
 };
-
-/// As the audit and the progress of a decision show it.
-nlohmann::ordered_json audit_entry(const outbox::AuditEntry& entry);
 
 }  // namespace txstream::console

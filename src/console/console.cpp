@@ -7,6 +7,7 @@
 #include "console/decisions_api.hpp"
 #include "console/events_api.hpp"
 #include "console/groups_api.hpp"
+#include "console/jobs_api.hpp"
 #include "console/messages_api.hpp"
 #include "console/operator_sessions.hpp"
 #include "console/orders_api.hpp"
@@ -67,8 +68,9 @@ public:
           orders_port_(std::move(dependencies.orders)),
           events_(context_, orders_port_.get()),
           dead_letters_(context_),
-          decisions_(context_, dependencies.database),
           operators_(context_, std::move(dependencies.database)),
+          decisions_(context_, operators_),
+          jobs_(context_, operators_),
           relay_decisions_(context_, operators_),
           audit_(context_),
           orders_(context_, orders_port_.get()),
@@ -87,6 +89,7 @@ public:
         events_.add_routes(router);
         dead_letters_.add_routes(router);
         decisions_.add_routes(router);
+        jobs_.add_routes(router);
         audit_.add_routes(router);
         orders_.add_routes(router);
         record_links_.add_routes(router);
@@ -94,12 +97,11 @@ public:
 
     Task<> stop() {
         co_await cache_.stop();
-        co_await decisions_.stop();
-        operators_.close();
         co_await tails_.stop();
         co_await messages_.stop();
         co_await overview_.stop();
         co_await cluster_.stop();
+        operators_.close();
         pool_.close();
     }
 
@@ -121,8 +123,9 @@ private:
     std::unique_ptr<OrdersPort> orders_port_;
     EventsApi events_;
     DeadLettersApi dead_letters_;
-    DecisionsApi decisions_;
     OperatorSessions operators_;
+    DecisionsApi decisions_;
+    JobsApi jobs_;
     RelayDecisionsApi relay_decisions_;
     AuditApi audit_;
     OrdersApi orders_;

@@ -1,6 +1,7 @@
 #include "console/decision_request.hpp"
 
 #include "console/json.hpp"
+#include "outbox/jobs.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -94,7 +95,10 @@ tl::expected<operations::Selection, http::Response> selection_of(
     return selection;
 }
 
-tl::expected<std::string, http::Response> reason_of(Decision decision, const Json& body) {
+/// `why_needed`: nothing where it may be left out.
+tl::expected<std::string, http::Response> reason_of(
+    const Json& body, std::optional<std::string_view> why_needed
+) {
     const auto found = body.find("reason");
     if (found != body.end() &&
         (!found->is_string() ||
@@ -104,10 +108,8 @@ tl::expected<std::string, http::Response> reason_of(Decision decision, const Jso
             fmt::format("reason must be a text of at most {} bytes", outbox::kReasonBytesMax)
         );
     auto reason = found == body.end() ? std::string() : found->get<std::string>();
-    if (decision == Decision::discard && reason.find_first_not_of(" \t\r\n") == std::string::npos)
-        return refused(
-            "reason", "a discard needs a reason: the events are never sent, and the audit says why"
-        );
+    if (why_needed && reason.find_first_not_of(" \t\r\n") == std::string::npos)
+        return refused("reason", *why_needed);
     return reason;
 }
 
@@ -122,6 +124,22 @@ tl::expected<std::uint64_t, http::Response> events_of(const Json& body) {
     }
     return refused(
         "events", "events must be the number of events that the plan has shown, as a text of digits"
+    );
+}
+
+tl::expected<std::optional<std::int64_t>, http::Response> rate_of(const Json& body) {
+    const auto found = body.find("rate");
+    if (found == body.end() || found->is_null()) return std::nullopt;
+    if (found->is_number_integer()) {
+        const auto rate = found->get<std::int64_t>();
+        if (rate >= 1 && rate <= outbox::kJobRateMax) return rate;
+    }
+    return refused(
+        "rate",
+        fmt::format(
+            "rate must be a whole number of events a second, 1 to {}, or left out",
+            outbox::kJobRateMax
+        )
     );
 }
 
@@ -146,15 +164,26 @@ tl::expected<DecisionRequest, http::Response> plan_request(
 tl::expected<DecisionRequest, http::Response> decision_request(
     Decision decision, std::string_view text, std::string_view default_topic
 ) {
-    const auto body = object_of(text, {"selection", "reason", "events"});
+    const auto body = object_of(text, {"selection", "reason", "events", "rate"});
     if (!body) return Refused(body.error());
     auto selection = selection_of(*body, default_topic);
     if (!selection) return Refused(std::move(selection).error());
-    auto reason = reason_of(decision, *body);
+    std::optional<std::string_view> why_needed;
+    if (decision == Decision::discard)
+        why_needed = "a discard needs a reason: the events are never sent, and the audit says why";
+    auto reason = reason_of(*body, why_needed);
     if (!reason) return Refused(std::move(reason).error());
     const auto events = events_of(*body);
     if (!events) return Refused(events.error());
-    return DecisionRequest{decision, std::move(*selection), std::move(*reason), *events};
+    const auto rate = rate_of(*body);
+    if (!rate) return Refused(rate.error());
+    return DecisionRequest{decision, std::move(*selection), std::move(*reason), *events, *rate};
+}
+
+tl::expected<std::string, http::Response> cancel_request(std::string_view text) {
+    const auto body = object_of(text, {"reason"});
+    if (!body) return Refused(body.error());
+    return reason_of(*body, "a cancellation needs a reason: the audit says why the rest was left");
 }
 
 }  // namespace txstream::console

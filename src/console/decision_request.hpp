@@ -6,6 +6,7 @@
 #include <tl/expected.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -16,7 +17,8 @@ struct DecisionRequest {
     outbox::Decision decision = outbox::Decision::replay;
     operations::Selection selection;
     std::string reason;
-    std::uint64_t events = 0;  ///< what the plan has shown; more are not decided about
+    std::uint64_t events = 0;          ///< what the plan has shown; more are not decided about
+    std::optional<std::int64_t> rate;  ///< of them in a second at most
 };
 
 /// The body of a plan, or the answer that refuses it and names the member. A member that is not
@@ -28,5 +30,7 @@ tl::expected<DecisionRequest, http::Response> plan_request(
 tl::expected<DecisionRequest, http::Response> decision_request(
     outbox::Decision decision, std::string_view body, std::string_view default_topic
 );
+/// The body of a cancellation: its reason.
+tl::expected<std::string, http::Response> cancel_request(std::string_view body);
 
 }  // namespace txstream::console

@@ -1,5 +1,7 @@
 #include "console/decision_request.hpp"
 
+#include "outbox/jobs.hpp"
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -81,6 +83,31 @@ TEST(DecisionRequestTest, ADecisionNamesWhatThePlanHasShownAndADiscardItsReason)
     ASSERT_TRUE(replay);
     EXPECT_EQ(replay->events, 12U);
     EXPECT_EQ(replay->reason, "");
+    EXPECT_EQ(replay->rate, std::nullopt);
+}
+
+TEST(DecisionRequestTest, ARateIsAWholeNumberWithinItsLimits) {
+    const auto of = [](const std::string& rate) {
+        return decision_request(
+            Decision::replay, R"({"selection":{"all":true},"events":"1","rate":)" + rate + "}", ""
+        );
+    };
+    EXPECT_EQ(of("200")->rate, 200);
+    EXPECT_EQ(of(std::to_string(outbox::kJobRateMax))->rate, outbox::kJobRateMax);
+    EXPECT_EQ(of("null")->rate, std::nullopt);
+    for (const auto* rate : {"0", "-1", "1.5", "\"200\"", "100001", "18446744073709551615", "1e3"})
+        EXPECT_EQ(field_of(of(rate)), "rate") << rate;
+}
+
+TEST(DecisionRequestTest, ACancellationSaysWhy) {
+    EXPECT_EQ(cancel_request(R"({"reason":"the wrong topic"})").value_or(""), "the wrong topic");
+    for (const auto* body : {"{}", R"({"reason":" "})", R"({"reason":7})"}) {
+        const auto refused = cancel_request(body);
+        ASSERT_FALSE(refused) << body;
+        EXPECT_EQ(Json::parse(refused.error().body).value("field", ""), "reason") << body;
+    }
+    EXPECT_FALSE(cancel_request(R"({"reason":"r","id":"1"})"));
+    EXPECT_FALSE(cancel_request("\xff"));
 }
 
 }  // namespace

@@ -121,6 +121,11 @@ Json count(std::uint64_t value, bool is_exact) {
     return Json{{"value", number(value)}, {"exact", is_exact}};
 }
 
+Json stored_object(std::string_view text) {
+    auto json = Json::parse(text, nullptr, false);
+    return json.is_object() ? json : Json::object();
+}
+
 std::string rfc3339(domain::Timestamp time) {
     std::string text;
     // 'infinity' and the years that RFC 3339 cannot express.

@@ -36,6 +36,9 @@ http::Response problem_of(const Error& error);
 Json number(std::int64_t value);
 Json number(std::uint64_t value);
 Json count(std::uint64_t value, bool is_exact);
+/// Of a column of JSON text: {} where it is no object that a program can read, as with a number
+/// that is too large for any.
+Json stored_object(std::string_view text);
 /// RFC 3339 in UTC, with microseconds.
 std::string rfc3339(std::chrono::sys_time<std::chrono::microseconds> time);
 Json time_or_null(std::optional<std::chrono::sys_time<std::chrono::microseconds>> time);

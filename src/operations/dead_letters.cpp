@@ -1,12 +1,12 @@
 #include "operations/dead_letters.hpp"
 
+#include "base/assert.hpp"
 #include "base/text.hpp"
 #include "operations/looking.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace txstream::operations {
@@ -15,9 +15,6 @@ namespace {
 
 using outbox::Decision;
 using outbox::EventState;
-
-/// Letters that one statement asks about.
-constexpr std::size_t kLookedAt = 1000;
 
 Error refused(std::string what) {
     return {Code::conflict, std::move(what), kLetterOrigin};
@@ -100,47 +97,39 @@ Task<Result<>> check_one(
     co_return Result<>();
 }
 
-bool is_open(Decision decision, const outbox::LetterState& letter) {
-    return decision == Decision::replay ? letter.state == EventState::replaying : letter.is_decided;
+outbox::Signature signature_of(Authority authority, std::string target) {
+    return {
+        std::move(authority.actor),
+        std::move(authority.origin),
+        std::move(target),
+        std::move(authority.reason)
+    };
 }
 
-/// What a look has seen.
-struct Seen {
-    Outcome outcome;
-    std::vector<EventSeq> waiting;
-};
+Error too_many(std::uint64_t matching, std::uint64_t allowed) {
+    return refused(fmt::format(
+        "{} events match by now, {} were allowed; nothing was changed, look again",
+        matching,
+        allowed
+    ));
+}
 
-/// Looks at each letter that waits once, as long as there is time.
-Task<Result<Seen>> look(
-    pg::Connection& connection, Decision decision, Seen before, Deadline deadline
-) {
-    Seen seen{before.outcome, {}};
-    auto& [outcome, waiting] = seen;
-    const auto& letters = before.waiting;
-    for (std::size_t at = 0; at < letters.size(); at += kLookedAt) {
-        const std::vector<EventSeq> some(
-            letters.begin() + static_cast<std::ptrdiff_t>(at),
-            letters.begin() + static_cast<std::ptrdiff_t>(std::min(at + kLookedAt, letters.size()))
-        );
-        if (deadline.left() < kLastLook) {
-            waiting.insert(waiting.end(), some.begin(), some.end());
-            continue;
-        }
-        TXS_CO_TRY(const auto states, co_await outbox::letter_states(connection, some, deadline));
-        for (const auto& letter : states) {
-            if (is_open(decision, letter)) {
-                waiting.push_back(letter.seq);
-            } else if (letter.state == EventState::parked) {
-                ++outcome.parked_again;
-            } else {
-                ++(letter.state == EventState::discarded ? outcome.discarded : outcome.replayed);
-            }
-        }
-        // A letter that is gone was carried out and then removed for its age.
-        (decision == Decision::discard ? outcome.discarded : outcome.replayed) +=
-            some.size() - std::min(some.size(), states.size());
-    }
-    co_return seen;
+Task<Result<outbox::Job>> look(pg::Connection& connection, std::int64_t id, Deadline deadline) {
+    TXS_CO_TRY(auto found, co_await outbox::job(connection, id, deadline));
+    if (!found) co_return fail(Code::not_found, fmt::format("there is no job {}", id));
+    co_return std::move(*found);
+}
+
+/// Why it cannot be cancelled.
+std::string why_decided(const outbox::Job& job) {
+    if (job.cancelled_at) return fmt::format("job {} is cancelled already", job.id);
+    if (job.state == outbox::JobState::failed)
+        return fmt::format("job {} has failed, and decides no more", job.id);
+    return fmt::format(
+        "job {} has decided about all its events, and a decision is not taken back; a parked event "
+        "is decided about anew",
+        job.id
+    );
 }
 
 }  // namespace
@@ -162,13 +151,7 @@ Task<Result<Plan>> plan(
         TXS_CO_CHECK(co_await check_one(connection, decision, letter, deadline));
         plan.letters.seq = letter.seq;
     } else {
-        plan.letters = {
-            std::nullopt,
-            std::move(selection.key),
-            std::move(selection.error_class),
-            std::move(selection.event_type),
-            std::move(selection.topic)
-        };
+        plan.letters = letters_of(std::move(selection));
     }
     TXS_CO_TRY(
         plan.counts,
@@ -184,58 +167,72 @@ Task<Result<Plan>> plan(
     co_return plan;
 }
 
-Task<Result<Applied>> apply(
+Task<Result<Started>> start(
     pg::Connection& connection, Plan plan, Authority authority, Deadline deadline
 ) {
-    const auto letters_max = authority.letters_max.value_or(plan.counts.letters);
-    const outbox::Signature signature{
-        std::move(authority.actor),
-        std::move(authority.origin),
-        std::move(plan.target),
-        std::move(authority.reason)
-    };
-    outbox::DecisionLimits limits{.letters_max = letters_max, .step = authority.step};
-    Applied applied;
-    while (true) {
-        auto step = co_await outbox::decide(
-            connection, plan.decision, plan.letters, limits, signature, deadline
+    TXS_ASSERT(authority.at_once_max <= outbox::kDecisionStep, "one transaction has a limit");
+    auto letters = plan.counts.letters;
+    const auto letters_max = authority.letters_max.value_or(letters);
+    if (letters == 0) co_return tl::unexpected(refused("no parked event matches"));
+    if (letters > letters_max) co_return tl::unexpected(too_many(letters, letters_max));
+    // One letter needs no rate.
+    const bool is_one = plan.letters.seq.has_value();
+    const auto rate = is_one ? std::nullopt : authority.rate;
+    const bool is_at_once = is_one || (!rate && letters <= authority.at_once_max);
+    const auto signature = signature_of(std::move(authority), std::move(plan.target));
+    if (is_at_once) {
+        TXS_CO_TRY(
+            const auto done,
+            co_await outbox::decide_at_once(
+                connection, plan.decision, std::move(plan.letters), letters_max, signature, deadline
+            )
         );
-        if (!step) {
-            if (applied.letters.empty()) co_return tl::unexpected(std::move(step).error());
-            applied.ended_by = std::move(step).error();
-            co_return applied;
-        }
-        if (limits.before == 0) {
-            if (step->matching > letters_max)
-                co_return tl::unexpected(refused(fmt::format(
-                    "{} events match by now, {} were allowed; nothing was changed, look again",
-                    step->matching,
-                    letters_max
-                )));
-            limits.total = step->matching;
-        }
-        if (authority.on_step && !step->decided.empty()) authority.on_step(*step);
-        applied.letters.insert(applied.letters.end(), step->decided.begin(), step->decided.end());
-        // Letters that came since the first step are not part of it.
-        limits.before += step->decided.size();
-        if (step->decided.empty() || limits.before >= limits.total) co_return applied;
-        limits.step = std::min<std::size_t>(authority.step, limits.total - limits.before);
-        limits.letters_max = std::numeric_limits<std::int64_t>::max();
+        if (done.decided > 0)
+            co_return Started{.job = done.job, .letters = done.decided, .is_decided = true};
+        letters = done.matching;
+        if (letters > letters_max) co_return tl::unexpected(too_many(letters, letters_max));
+        if (letters <= outbox::kDecisionStep)
+            co_return tl::unexpected(refused("no parked event matches any more; nothing was changed"
+            ));
     }
+    TXS_CO_TRY(
+        const auto job,
+        co_await outbox::create_job(connection, plan.decision, letters, rate, signature, deadline)
+    );
+    if (!job)
+        co_return tl::unexpected(refused(fmt::format(
+            "{} jobs are being decided, and no more can be; wait for them, or cancel some",
+            outbox::kJobsDecidingMax
+        )));
+    co_return Started{.job = *job, .letters = letters, .is_decided = false};
 }
 
-Task<Result<Outcome>> wait(
-    pg::Connection& connection, Decision decision, std::vector<EventSeq> letters, Deadline deadline
+Task<Result<outbox::Job>> wait(
+    pg::Connection& connection,
+    std::int64_t id,
+    std::function<void(const outbox::Job&)> on_look,
+    Deadline deadline
 ) {
-    Seen seen{{}, std::move(letters)};
-    Looking<Seen> looking{
-        .look = [&]() { return look(connection, decision, seen, deadline); },
-        .is_done = [](const Seen& now) { return now.waiting.empty(); },
-        .on_look = [&](const Seen& now) { seen = now; }
+    Looking<outbox::Job> looking{
+        .look = [&] { return look(connection, id, deadline); },
+        .is_done = [](const outbox::Job& job) { return job.has_ended(); },
+        .on_look = std::move(on_look)
     };
-    TXS_CO_TRY(seen, co_await look_until(std::move(looking), deadline));
-    seen.outcome.waiting = seen.waiting.size();
-    co_return seen.outcome;
+    co_return co_await look_until(std::move(looking), deadline);
+}
+
+Task<Result<outbox::Job>> cancel(
+    pg::Connection& connection, std::int64_t id, Authority authority, Deadline deadline
+) {
+    TXS_CO_TRY(
+        const bool is_cancelled,
+        co_await outbox::cancel_job(
+            connection, id, signature_of(std::move(authority), std::string()), deadline
+        )
+    );
+    TXS_CO_TRY(auto job, co_await look(connection, id, deadline));
+    if (!is_cancelled) co_return tl::unexpected(refused(why_decided(job)));
+    co_return job;
 }
 
 }  // namespace txstream::operations

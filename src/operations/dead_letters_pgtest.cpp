@@ -1,6 +1,6 @@
 #include "operations/dead_letters.hpp"
 #include "outbox/audit.hpp"
-#include "outbox/decision_progress.hpp"
+#include "outbox/jobs.hpp"
 #include "tests/support/outbox_database.hpp"
 
 #include <chrono>
@@ -35,16 +35,14 @@ protected:
     Plan plan(Decision decision, const Selection& selection) {
         return must(try_plan(decision, selection));
     }
-    Result<Applied> try_apply(const Plan& plan, const Authority& authority) {
-        return wait(operations::apply(*operator_, plan, authority, soon()));
+    Result<Started> try_start(const Plan& plan, const Authority& authority) {
+        return wait(operations::start(*operator_, plan, authority, soon()));
     }
-    Applied apply(const Plan& plan, const Authority& authority = kMe) {
-        auto applied = must(try_apply(plan, authority));
-        EXPECT_FALSE(applied.ended_by);
-        return applied;
+    Started start(const Plan& plan, const Authority& authority = kMe) {
+        return must(try_start(plan, authority));
     }
-    Outcome outcome(Decision decision, std::vector<EventSeq> letters, Deadline deadline) {
-        return must(wait(operations::wait(*operator_, decision, std::move(letters), deadline)));
+    outbox::Job outcome(std::int64_t job, Deadline deadline) {
+        return must(wait(operations::wait(*operator_, job, {}, deadline)));
     }
     /// "id:state", with "!" where the owner has something to do.
     std::vector<std::string> states() {
@@ -64,7 +62,7 @@ protected:
         return all;
     }
 
-    static inline const Authority kMe{"me@here", "cli", "it's fixed", std::nullopt};
+    static inline const Authority kMe{"me@here", "cli", "it's fixed"};
     std::unique_ptr<pg::Connection> operator_ = connect("SET ROLE txstream_operator");
 };
 
@@ -83,7 +81,9 @@ TEST_F(OperationsPgTest, AReplayDecidesAboutTheParkedAndLeavesTheHeldToFollow) {
     EXPECT_EQ(refs(planned), (Texts{"1.900", "3.900"}));
     EXPECT_EQ(states(), (Texts{"1:parked", "2:parked", "3:parked", "4:parked"})) << "it only looks";
     EXPECT_EQ(audit(), Texts());
-    EXPECT_EQ(apply(planned).letters, (std::vector{EventSeq(1, 900), EventSeq(3, 900)}));
+    const auto started = start(planned);
+    EXPECT_EQ(started.letters, 2U);
+    EXPECT_TRUE(started.is_decided);
     EXPECT_EQ(states(), (Texts{"1:replaying!", "2:parked", "3:replaying!", "4:parked"}));
     EXPECT_EQ(
         rows("SELECT DISTINCT resolved_by || ' ' || resolved_reason || ' ' ||"
@@ -101,6 +101,7 @@ TEST_F(OperationsPgTest, AReplayDecidesAboutTheParkedAndLeavesTheHeldToFollow) {
         entry.target + "|" + entry.reason + "|" + entry.result, R"({"all":true}|it's fixed|done)"
     );
     EXPECT_EQ(entry.affected, 2);
+    EXPECT_EQ(entry.job, started.job);
     EXPECT_EQ(entry.login, one("SELECT session_user::text"));
 }
 
@@ -162,7 +163,8 @@ TEST_F(OperationsPgTest, ALetterBehindAnEarlierParkedOneIsRefusedByNameOrLeftOut
     EXPECT_EQ(group.counts.letters, 1U);
     EXPECT_EQ(group.counts.blocked, 2U);
     EXPECT_EQ(group.counts.held, 1U) << "the one behind letter 4 stays where it is";
-    EXPECT_EQ(apply(group).letters, std::vector{EventSeq(3, 900)});
+    EXPECT_EQ(start(group).letters, 1U);
+    EXPECT_EQ(rows("SELECT id::text FROM txstream.dead_letters WHERE decided"), Texts{"3"});
     EXPECT_EQ(plan(Decision::replay, {.key = "a"}).counts.letters, 3U);
     EXPECT_EQ(plan(Decision::replay, {.id = "1"}).counts.held, 0U) << "letter 2 stands before it";
     // A discard needs nothing before it.
@@ -177,7 +179,7 @@ TEST_F(OperationsPgTest, AHeldLetterNeedsNoDecisionAndNamesTheOneItWaitsFor) {
     EXPECT_NE(waits.error().what().find("as soon as 1.900"), std::string::npos)
         << waits.error().what();
     EXPECT_FALSE(try_plan(Decision::replay, {.error_class = "held"}));
-    apply(plan(Decision::replay, {.id = "1"}));
+    start(plan(Decision::replay, {.id = "1"}));
     const auto follows = try_plan(Decision::replay, {.id = "2"});
     ASSERT_FALSE(follows);
     EXPECT_NE(follows.error().what().find("needs no decision"), std::string::npos);
@@ -194,21 +196,23 @@ TEST_F(OperationsPgTest, ADiscardTakesHeldLettersOnlyWhereTheyAreNamed) {
     EXPECT_EQ(refs(plan(Decision::discard, {.error_class = "held"})), (Texts{"2.900", "3.900"}));
     const auto one_of = plan(Decision::discard, {.id = "3"});
     EXPECT_EQ(one_of.counts.held, 0U);
-    apply(one_of);
-    apply(key);
+    start(one_of);
+    start(key);
     EXPECT_EQ(states(), (Texts{"1:discarded!", "2:parked", "3:discarded!"}));
 }
 
 TEST_F(OperationsPgTest, WhatIsDecidedIsNotDecidedAgain) {
     park(1, "'a'");
     const auto planned = plan(Decision::replay, {.id = "1"});
-    apply(planned);
+    start(planned);
     for (const auto decision : {Decision::replay, Decision::discard}) {
         const auto again = try_plan(decision, {.id = "1"});
         ASSERT_FALSE(again);
         EXPECT_EQ(again.error().code(), Code::conflict);
     }
-    EXPECT_EQ(apply(planned).letters.size(), 0U);
+    const auto twice = try_start(planned, kMe);
+    ASSERT_FALSE(twice);
+    EXPECT_EQ(twice.error().origin(), kLetterOrigin);
     EXPECT_EQ(audit().size(), 1U) << "nothing was changed, so there is nothing to say";
 }
 
@@ -216,83 +220,67 @@ TEST_F(OperationsPgTest, WhereMoreMatchThanWerePlannedNothingIsChangedUnlessItIs
     park(1, "'a'");
     const auto planned = plan(Decision::replay, {.error_class = "BAD"});
     park(2, "'b'");
-    const auto refused = try_apply(planned, kMe);
+    const auto refused = try_start(planned, kMe);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code(), Code::conflict);
     EXPECT_EQ(states(), (Texts{"1:parked", "2:parked"}));
     EXPECT_EQ(audit(), Texts());
     auto allowing = kMe;
     allowing.letters_max = 2;
-    EXPECT_EQ(apply(planned, allowing).letters.size(), 2U);
+    EXPECT_EQ(start(planned, allowing).letters, 2U);
     EXPECT_EQ(audit(), Texts{"dead-letters replay 2 done"});
 }
 
-TEST_F(OperationsPgTest, EachStepOfALargeDecisionHasItsRowInTheAudit) {
+TEST_F(OperationsPgTest, ManyEventsOrARateMakeAJobThatRelaysDecideAbout) {
     for (int id = 1; id <= 5; ++id) park(id, "'k" + std::to_string(id) + "'");
-    auto in_steps = kMe;
-    in_steps.step = 2;
-    EXPECT_EQ(apply(plan(Decision::discard, {.is_all = true}), in_steps).letters.size(), 5U);
+    auto few = kMe;
+    few.at_once_max = 4;
+    const auto many = start(plan(Decision::discard, {.error_class = "BAD"}), few);
+    EXPECT_FALSE(many.is_decided);
+    EXPECT_EQ(many.letters, 5U);
+    auto slow = kMe;
+    slow.rate = 7;
+    const auto slowly = start(plan(Decision::replay, {.key = "k1"}), slow);
+    EXPECT_FALSE(slowly.is_decided);
+    EXPECT_EQ(states(), (Texts{"1:parked", "2:parked", "3:parked", "4:parked", "5:parked"}))
+        << "nothing is decided here";
+    EXPECT_EQ(
+        rows("SELECT kind || ' ' || selection || ' ' || total || ' ' || coalesce(rate, 0) || ' ' ||"
+             " actor || ' ' || origin || ' ' || reason FROM txstream.jobs ORDER BY id"),
+        (Texts{
+            R"(discard {"error_class":"BAD"} 5 0 me@here cli it's fixed)",
+            R"(replay {"key":"k1"} 1 7 me@here cli it's fixed)"
+        })
+    );
     EXPECT_EQ(
         audit(),
         (Texts{
-            "dead-letters discard 2 1 to 2 of 5",
-            "dead-letters discard 2 3 to 4 of 5",
-            "dead-letters discard 1 5 to 5 of 5"
+            "dead-letters discard 0 5 to be decided by relays",
+            "dead-letters replay 0 1 to be decided by relays"
         })
     );
-    EXPECT_EQ(one("SELECT sum(affected)::text FROM txstream.audit"), "5");
+    EXPECT_TRUE(start(plan(Decision::replay, {.id = "2"}), slow).is_decided)
+        << "one letter needs no rate";
+    EXPECT_EQ(
+        must(wait(operations::cancel(*operator_, many.job, kMe, soon()))).state,
+        outbox::JobState::cancelled
+    );
+    const auto again = wait(operations::cancel(*operator_, many.job, kMe, soon()));
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().origin(), kLetterOrigin);
+    EXPECT_NE(again.error().what().find("cancelled already"), std::string::npos);
+    const auto none = wait(operations::cancel(*operator_, 4711, kMe, soon()));
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code(), Code::not_found);
 }
 
-TEST_F(OperationsPgTest, WhatBecameOfADecisionIsToldByItsFirstRowOfTheAudit) {
-    for (int id = 1; id <= 5; ++id) park(id, "'k" + std::to_string(id) + "'");
-    // Another decision of the same actor before, which must not count.
-    apply(plan(Decision::replay, {.id = "5"}));
-    script(
-        *superuser_,
-        "UPDATE txstream.dead_letters SET state = 'replayed', decided = false"
-        " WHERE state = 'replaying'"
-    );
-    auto in_steps = kMe;
-    in_steps.step = 3;
-    std::vector<std::int64_t> rows_of_steps;
-    in_steps.on_step = [&](const auto& step) { rows_of_steps.push_back(step.audit_id); };
-    apply(plan(Decision::replay, {.error_class = "BAD"}), in_steps);
-    ASSERT_EQ(rows_of_steps.size(), 2U);
-    EXPECT_EQ(
-        rows("SELECT id::text FROM txstream.audit ORDER BY id DESC LIMIT 1"),
-        Texts{std::to_string(rows_of_steps[1])}
-    );
-    const auto progress = [&] {
-        const auto told =
-            must(wait(outbox::decision_progress(*operator_, rows_of_steps[0], soon())));
-        EXPECT_TRUE(told);
-        return std::tuple(told->total, told->decided, told->waiting, told->carried_out);
-    };
-    using Told =
-        std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::optional<std::uint64_t>>;
-    EXPECT_EQ(progress(), Told(4, 4, 4, std::nullopt));
-    // As relays do: one is sent, one refused again.
-    script(
-        *superuser_,
-        "UPDATE txstream.dead_letters SET state = 'replayed', decided = false"
-        " WHERE id = 1"
-    );
-    script(
-        *superuser_,
-        "UPDATE txstream.dead_letters SET state = 'parked', decided = false,"
-        " resolved_by = NULL, resolved_at = NULL WHERE id = 2"
-    );
-    EXPECT_EQ(progress(), Told(4, 4, 2, std::nullopt));
-    script(
-        *superuser_,
-        "UPDATE txstream.dead_letters SET state = 'replayed', decided = false"
-        " WHERE state = 'replaying'"
-    );
-    EXPECT_EQ(progress(), Told(4, 4, 0, 3)) << "the fourth is parked again";
-    // The same decision once more is one of its own.
-    apply(plan(Decision::replay, {.error_class = "BAD"}));
-    EXPECT_EQ(progress(), Told(4, 4, 0, 3));
-    EXPECT_FALSE(must(wait(outbox::decision_progress(*operator_, 4711, soon()))));
+TEST_F(OperationsPgTest, WhatIsDecidedAtOnceCannotBeCancelled) {
+    park(1, "'a'");
+    const auto job = start(plan(Decision::replay, {.id = "1"})).job;
+    const auto refused = wait(operations::cancel(*operator_, job, kMe, soon()));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::conflict);
+    EXPECT_EQ(states(), Texts{"1:replaying!"});
 }
 
 TEST_F(OperationsPgTest, ALoginKnowsBeforehandWhetherItMayDecide) {
@@ -310,13 +298,13 @@ TEST_F(OperationsPgTest, OfTwoOperatorsAtOnceTheFirstOneDecides) {
         *other,
         "BEGIN; UPDATE txstream.dead_letters SET state = 'discarded', decided = true WHERE id = 1"
     );
-    std::optional<Result<Applied>> applied;
+    std::optional<Result<Started>> started;
     tests::start(
         io_,
-        operations::apply(*operator_, planned, kMe, soon()),
-        [&](const std::exception_ptr& thrown, Result<Applied> result) {
+        operations::start(*operator_, planned, kMe, soon()),
+        [&](const std::exception_ptr& thrown, Result<Started> result) {
             EXPECT_FALSE(thrown);
-            applied.emplace(std::move(result));
+            started.emplace(std::move(result));
         }
     );
     const auto until = soon();
@@ -325,50 +313,59 @@ TEST_F(OperationsPgTest, OfTwoOperatorsAtOnceTheFirstOneDecides) {
                " WHERE NOT l.granted AND a.datname = current_database()") == "0") {
     }
     script(*other, "COMMIT");
-    while (!applied && !until.passed()) {
+    while (!started && !until.passed()) {
         io_.restart();
         io_.run_one_for(1s);
     }
-    ASSERT_TRUE(applied);
-    EXPECT_EQ(must(std::move(*applied)).letters, std::vector{EventSeq(2, 900)});
+    ASSERT_TRUE(started);
+    const auto one_of_two = must(std::move(*started));
+    EXPECT_EQ(one_of_two.letters, 1U);
     EXPECT_EQ(states(), (Texts{"1:discarded!", "2:replaying!"}));
-    EXPECT_EQ(audit(), Texts{"dead-letters replay 1 1 to 1 of 2"});
+    EXPECT_EQ(audit(), Texts{"dead-letters replay 1 1 of 2"});
+    EXPECT_EQ(outcome(one_of_two.job, Deadline::in(1s)).total, 1U);
 }
 
 TEST_F(OperationsPgTest, TheWaitSaysWhatBecameOfEachLetter) {
     for (int id = 1; id <= 4; ++id) park(id, "'k" + std::to_string(id) + "'");
-    const auto letters = apply(plan(Decision::replay, {.is_all = true})).letters;
+    const auto job = start(plan(Decision::replay, {.is_all = true})).job;
     script(
         *superuser_,
-        "UPDATE txstream.dead_letters SET state = 'replayed' WHERE id = 1;"
+        "UPDATE txstream.dead_letters SET state = 'replayed', decided = false WHERE id = 1;"
         "UPDATE txstream.dead_letters SET state = 'parked', decided = false, attempts = 2 WHERE id "
         "= 2;"
         "DELETE FROM txstream.dead_letters WHERE id = 3"
     );
-    const auto short_of = outcome(Decision::replay, letters, Deadline::in(2s));
-    EXPECT_EQ(short_of.replayed, 2U);
+    int looks = 0;
+    const auto counted = [&](const outbox::Job&) { ++looks; };
+    const auto short_of = must(wait(operations::wait(*operator_, job, counted, Deadline::in(2s))));
+    EXPECT_GE(looks, 1);
+    EXPECT_EQ(short_of.carried_out, 2U) << "what is gone was carried out before";
     EXPECT_EQ(short_of.parked_again, 1U);
     EXPECT_EQ(short_of.waiting, 1U);
+    EXPECT_FALSE(short_of.has_ended());
     script(
         *superuser_,
         "UPDATE txstream.dead_letters SET state = 'replayed', decided = false WHERE id = 4"
     );
-    EXPECT_EQ(outcome(Decision::replay, letters, soon()).waiting, 0U);
+    EXPECT_EQ(outcome(job, soon()).waiting, 0U);
+    const auto none = wait(operations::wait(*operator_, 4711, {}, soon()));
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code(), Code::not_found);
 }
 
 TEST_F(OperationsPgTest, ADiscardIsCarriedOutWhenItsOwnerHasSeenIt) {
     park(1, "'a'");
-    const auto letters = apply(plan(Decision::discard, {.is_all = true})).letters;
-    EXPECT_EQ(outcome(Decision::discard, letters, Deadline::in(2s)).waiting, 1U);
+    const auto job = start(plan(Decision::discard, {.is_all = true})).job;
+    EXPECT_EQ(outcome(job, Deadline::in(1s)).waiting, 1U);
     script(*superuser_, "UPDATE txstream.dead_letters SET decided = false");
-    const auto done = outcome(Decision::discard, letters, soon());
-    EXPECT_EQ(done.discarded, 1U);
-    EXPECT_EQ(done.waiting, 0U);
+    const auto done = outcome(job, soon());
+    EXPECT_EQ(done.carried_out, 1U);
+    EXPECT_EQ(done.state, outbox::JobState::done);
 }
 
 TEST_F(OperationsPgTest, AnOperatorsRoleMayDecideAndRecordAndNothingElse) {
     park(1, "'a'");
-    apply(plan(Decision::replay, {.id = "1"}));
+    start(plan(Decision::replay, {.id = "1"}));
     script(*operator_, "SELECT 1 FROM txstream.events; SELECT 1 FROM txstream.members");
     for (const char* sql :
          {"UPDATE txstream.dead_letters SET payload = '{}'",
@@ -400,7 +397,7 @@ TEST_F(OperationsPgTest, AnOperatorsRoleMayDecideAndRecordAndNothingElse) {
     park(2, "'b'");
     const auto planned =
         must(wait(operations::plan(*reader, Decision::replay, {.id = "2"}, soon())));
-    const auto refused = wait(operations::apply(*reader, planned, kMe, soon()));
+    const auto refused = wait(operations::start(*reader, planned, kMe, soon()));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().origin(), "42501");
 }

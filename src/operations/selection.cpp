@@ -4,15 +4,18 @@
 #include "base/utf8.hpp"
 #include "domain/json_writer.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <charconv>
+#include <utility>
 
 namespace txstream::operations {
 
 namespace {
 
 /// The members that narrow a selection, with their names in the audit.
-template <class Visit>
-void for_each_condition(const Selection& selection, Visit visit) {
+template <class Of, class Visit>
+void for_each_condition(Of& selection, Visit visit) {
     visit("key", selection.key);
     visit("error_class", selection.error_class);
     visit("event_type", selection.event_type);
@@ -58,6 +61,16 @@ Result<EventSeq> parse_id(const std::string& text) {
     return EventSeq(id);
 }
 
+outbox::LetterSelection letters_of(Selection selection) {
+    return {
+        std::nullopt,
+        std::move(selection.key),
+        std::move(selection.error_class),
+        std::move(selection.event_type),
+        std::move(selection.topic)
+    };
+}
+
 std::string target_json(const Selection& selection) {
     std::string json;
     domain::JsonWriter out(json);
@@ -70,6 +83,34 @@ std::string target_json(const Selection& selection) {
     if (selection.is_all) out.key("all").boolean(true);
     out.end_object();
     return json;
+}
+
+Result<outbox::LetterSelection> parse_target(std::string_view json) {
+    const auto target = nlohmann::json::parse(json, nullptr, false);
+    const auto corrupt = [&](const std::string& why) {
+        return fail(Code::corrupt, "the selection of the job is not understood: " + why);
+    };
+    if (!target.is_object()) return corrupt("it is no object");
+    Selection selection;
+    for (const auto& [name, value] : target.items()) {
+        bool is_known = false;
+        if (name == "all" && value.is_boolean()) {
+            selection.is_all = value.get<bool>();
+            is_known = true;
+        }
+        for_each_condition(
+            selection,
+            [&](const char* known, std::optional<std::string>& condition) {
+                if (name != known || !value.is_string()) return;
+                condition = value.get<std::string>();
+                is_known = true;
+            }
+        );
+        // Perhaps of a newer version: without it the job would be about other letters.
+        if (!is_known) return corrupt("the member " + name);
+    }
+    if (const auto checked = check(selection); !checked) return corrupt(checked.error().what());
+    return letters_of(std::move(selection));
 }
 
 }  // namespace txstream::operations

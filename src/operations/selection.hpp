@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace txstream::operations {
 
@@ -27,7 +28,13 @@ Result<> check(const Selection& selection);
 /// The place that `id` names; xid() is 0 where only the id was given.
 Result<EventSeq> parse_id(const std::string& text);
 
-/// JSON, for the audit: only the members that were given.
+/// What the conditions select.
+outbox::LetterSelection letters_of(Selection selection);
+
+/// JSON, for the audit and a job: only the members that were given.
 std::string target_json(const Selection& selection);
+/// The reverse: the conditions of a job that relays decide. Code::corrupt: it is not such a text,
+/// or names one event.
+Result<outbox::LetterSelection> parse_target(std::string_view json);
 
 }  // namespace txstream::operations

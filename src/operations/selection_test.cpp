@@ -35,5 +35,24 @@ TEST(SelectionTest, TheAuditKeepsWhatWasAskedForAndNothingElse) {
     EXPECT_EQ(target_json({.is_all = true}), R"({"all":true})");
 }
 
+TEST(SelectionTest, AJobIsAboutWhatWasAskedForOrAboutNothing) {
+    const auto parsed = parse_target(target_json({.key = "\"'\n", .topic = ""}));
+    ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->key, "\"'\n");
+    EXPECT_EQ(parsed->topic, "");
+    EXPECT_FALSE(parsed->seq);
+    EXPECT_FALSE(parsed->error_class);
+    EXPECT_TRUE(parse_target(R"({"all":true})"));
+    for (const char* text :
+         {"",
+          "[]",
+          "{}",
+          R"({"all":false})",
+          R"({"key":7})",
+          R"({"key":"k","colour":"red"})",
+          R"({"id":"7.900"})"})
+        EXPECT_EQ(parse_target(text).error().code(), Code::corrupt) << text;
+}
+
 }  // namespace
 }  // namespace txstream::operations

@@ -25,6 +25,7 @@ AuditEntry audit_entry_at(const pg::Rows& rows, std::size_t row) {
     entry.reason = rows.bytes(row, 7);
     entry.affected = rows.integer(row, 8);
     entry.result = rows.bytes(row, 9);
+    if (!rows.is_null(row, 10)) entry.job = rows.integer(row, 10);
     return entry;
 }
 

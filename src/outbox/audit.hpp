@@ -23,6 +23,7 @@ struct AuditEntry {
     std::string reason;  ///< empty: none
     std::int64_t affected = 0;
     std::string result;
+    std::optional<std::int64_t> job;  ///< that it made, cancelled, or took a step of
 };
 
 /// Reads what TXS_AUDIT_ENTRY selects.
@@ -40,4 +41,4 @@ Task<Result<std::vector<AuditEntry>>> audit_entries(
 }  // namespace txstream::outbox
 
 #define TXS_AUDIT_ENTRY \
-    "id, at, login, actor, origin, action, target::text, reason, affected, result"
+    "id, at, login, actor, origin, action, target::text, reason, affected, result, job"

@@ -1,56 +1,13 @@
 #include "outbox/dead_letter_decisions.hpp"
 
-#include "base/assert.hpp"
+#include "outbox/detail/decision_sql.hpp"
+
+#include <algorithm>
+#include <utility>
 
 namespace txstream::outbox {
 
 namespace {
-
-// The queue of a key: the index dead_letters_of_key has its letters in their order.
-#define TXS_OF_KEY(lane, key)                                                  \
-    "d.lane = " lane " AND hashtextextended(d.key, 0) = hashtextextended(" key \
-    ", 0)"                                                                     \
-    " AND d.key = " key
-
-// $1, $2 id and transaction, $3 key, $4 error class, $5 event type, $6 topic; NULL: any. Planned
-// for its values, so that what is not asked for costs nothing and the index of what is asked for
-// counts.
-#define TXS_FITS                                                       \
-    "($1::bigint IS NULL OR (d.id = $1::bigint AND d.xid = $2::xid8))" \
-    " AND ($3::text IS NULL OR (" TXS_OF_KEY(                          \
-        "txstream.lane_of($3::text)", "$3::text"                       \
-    ) "))"                                                             \
-      " AND ($4::text IS NULL OR d.error_class = $4::text)"            \
-      " AND ($5::text IS NULL OR d.event_type = $5::text)"             \
-      " AND ($6::text IS NULL OR coalesce(d.topic, '') = $6::text)"
-
-// $7 held letters too, $8 what stands behind an obstacle is left out, $9 letters at most.
-//
-// `hits` counts the matching letters of each key; of each key's first one the obstacle is looked
-// for: the first letter parked for its own sake that does not match. Letters that do not hold their
-// key have no obstacle and are none: they count as a key of their own. One walk of each key's
-// queue, however many letters match. The obstacle comes to the key's other letters by a window and
-// not by a join: without statistics, as after a burst, a join of so many letters is planned as a
-// loop in a loop.
-#define TXS_CHOSEN                                                                               \
-    "WITH hits AS MATERIALIZED (SELECT f.*,"                                                     \
-    "   row_number() OVER (PARTITION BY f.lane, f.key, f.holds ORDER BY f.id, f.xid) AS place"   \
-    "  FROM (SELECT d.id, d.xid, d.event_id, d.lane, d.key, d.holds"                             \
-    "    FROM txstream.dead_letters d WHERE d.state = 'parked'"                                  \
-    "     AND ($7::boolean OR d.error_class <> 'held') AND " TXS_FITS                            \
-    "    ORDER BY d.id, d.xid LIMIT $9::bigint) f),"                                             \
-    " stopped AS MATERIALIZED (SELECT h.id, h.xid, h.event_id, h.lane, h.key, h.holds, h.place," \
-    "   first_value(s.id) OVER w AS stop_id, first_value(s.xid) OVER w AS stop_xid"              \
-    "  FROM hits h LEFT JOIN LATERAL (SELECT d.id, d.xid FROM txstream.dead_letters d"           \
-    "    WHERE h.place = 1 AND h.holds AND " TXS_OF_KEY(                                         \
-        "h.lane", "h.key"                                                                        \
-    ) " AND d.holds AND d.state = 'parked'"                                                      \
-      "     AND d.error_class <> 'held' AND NOT (" TXS_FITS                                      \
-      ")"                                                                                        \
-      "    ORDER BY d.id, d.xid LIMIT 1) s ON true"                                              \
-      "  WINDOW w AS (PARTITION BY h.lane, h.key, h.holds ORDER BY h.place)),"                   \
-      " chosen AS MATERIALIZED (SELECT * FROM stopped"                                           \
-      "  WHERE NOT $8::boolean OR stop_id IS NULL OR (id, xid) < (stop_id, stop_xid))"
 
 // Events behind the first letter among which newer ones of its key are looked for: no index has the
 // key.
@@ -58,7 +15,7 @@ namespace {
 
 constexpr pg::Statement kCount{
     "txs_count_decision",
-    TXS_CHOSEN R"(,
+    "WITH " TXS_CHOSEN(TXS_FITS) R"(,
 counted AS MATERIALIZED (SELECT
  (SELECT count(*) FROM chosen) AS letters,
  (SELECT count(*) FROM (SELECT DISTINCT lane, key FROM chosen) k) AS keys,
@@ -89,36 +46,32 @@ constexpr int kHits = 18;
 constexpr int kHeld = 19;
 constexpr int kPassed = 20;
 
-// $10 more matching letters than this: nothing is changed; $11 the step; $12 actor, $13 origin,
-// $14 action, $15 target, $16 reason, $17 the new state; $18 letters that were decided before,
-// $19 letters of the whole decision, 0: what matches now.
-//
-// The state is compared so that no partial index of it can be used: in a table that was empty at
-// its last ANALYZE such an index would be walked through for each letter.
-//
-// The conditions of the UPDATE are asked again for a row that another transaction has changed
-// meanwhile: whoever decides first wins, and the count is of what was really changed.
+// $10 more matching letters than this: nothing is changed; $11 actor, $12 origin, $13 action, $14
+// target, $15 reason, $16 the new state, $17 kind of the job.
 constexpr pg::Statement kDecide{
     "txs_decide",
-    TXS_CHOSEN R"(,
+    "WITH " TXS_CHOSEN(TXS_FITS) R"(,
 total AS MATERIALIZED (SELECT count(*) AS n FROM chosen),
-due AS MATERIALIZED (SELECT c.id, c.xid, c.event_id FROM chosen c
- WHERE (SELECT n FROM total) <= $10::bigint ORDER BY c.id, c.xid LIMIT $11::bigint),
-done AS (UPDATE txstream.dead_letters d SET state = $17::text, decided = true,
-  resolved_by = $12::text, resolved_at = clock_timestamp(), resolved_reason = nullif($16::text, '')
+due AS MATERIALIZED ()" TXS_LOCKED(
+        "SELECT * FROM chosen WHERE (SELECT n FROM total) <= $10::bigint ORDER BY id, xid"
+    ) R"(),
+job AS (INSERT INTO txstream.jobs
+  (kind, selection, total, decided, actor, origin, reason, started_at, decided_at)
+ SELECT $17::text, $14::json, n, n, $11::text, $12::text, $15::text, clock_timestamp(),
+  clock_timestamp()
+ FROM (SELECT count(*) AS n FROM due) w WHERE n > 0
+ RETURNING id),
+done AS (UPDATE txstream.dead_letters d SET state = $16::text, decided = true,
+  resolved_by = $11::text, resolved_at = clock_timestamp(), resolved_reason = nullif($15::text, ''),
+  job = (SELECT id FROM job)
  FROM due WHERE d.id = due.id AND d.xid = due.xid AND d.event_id = due.event_id
-  AND d.state || '' = 'parked' AND ($7::boolean OR d.error_class <> 'held')
- RETURNING d.id, d.xid),
-noted AS (INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result)
- SELECT $12::text, $13::text, $14::text, $15::json, $16::text, w.n,
-  CASE WHEN w.n = w.total THEN 'done'
-   ELSE (w.before + 1) || ' to ' || (w.before + w.n) || ' of ' || w.total END
- FROM (SELECT (SELECT count(*) FROM done) AS n, $18::bigint AS before,
-   CASE WHEN $19::bigint = 0 THEN (SELECT n FROM total) ELSE $19::bigint END AS total) w
- WHERE w.n > 0
- RETURNING id)
-SELECT (SELECT n FROM total), d.id, d.xid, (SELECT id FROM noted)
-FROM (SELECT 1) one LEFT JOIN done d ON true ORDER BY d.id, d.xid)",
+  AND d.state || '' = 'parked'
+ RETURNING 1),
+noted AS (INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result, job)
+ SELECT $11::text, $12::text, $13::text, $14::json, $15::text, w.n,
+  CASE WHEN w.n = t.n THEN 'done' ELSE w.n || ' of ' || t.n END, (SELECT id FROM job)
+ FROM (SELECT count(*) AS n FROM done) w CROSS JOIN total t WHERE w.n > 0)
+SELECT (SELECT n FROM total), (SELECT count(*) FROM done), (SELECT id FROM job))",
     pg::Planning::each_time
 };
 
@@ -144,17 +97,9 @@ ORDER BY d.id, d.xid LIMIT 1)",
     pg::Planning::each_time
 };
 
-constexpr pg::Statement kMayDecide{
-    "txs_may_decide",
-    "SELECT has_column_privilege('txstream.dead_letters', 'state', 'UPDATE')"
-    " AND has_column_privilege('txstream.audit', 'actor', 'INSERT')"
-};
+}  // namespace
 
-constexpr pg::Statement kStates{"txs_letter_states", R"(
-SELECT d.id, d.xid, d.state, d.decided FROM unnest($1::bigint[], $2::xid8[]) AS w(id, xid)
-JOIN txstream.dead_letters d ON d.id = w.id AND d.xid = w.xid)"};
-
-pg::Params params_of(Decision decision, const LetterSelection& selection) {
+pg::Params detail::decision_params(Decision decision, const LetterSelection& selection) {
     std::optional<std::int64_t> id;
     std::optional<std::string> xid;
     if (selection.seq) {
@@ -170,12 +115,17 @@ pg::Params params_of(Decision decision, const LetterSelection& selection) {
         selection.event_type,
         selection.topic,
         decision == Decision::discard && names_held,
-        decision == Decision::replay,
-        kDecisionLettersMax + 1
+        decision == Decision::replay
     );
 }
 
-}  // namespace
+EventState detail::state_of(Decision decision) noexcept {
+    return decision == Decision::replay ? EventState::replaying : EventState::discarded;
+}
+
+std::string detail::action_of(Decision decision) {
+    return std::string("dead-letters ").append(to_string(decision));
+}
 
 const char* const kDecisionSettings =
     "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off";
@@ -191,8 +141,8 @@ Task<Result<DecisionCounts>> count_decision(
     std::size_t sample,
     Deadline deadline
 ) {
-    auto params = params_of(decision, selection);
-    params.add(sample);
+    auto params = detail::decision_params(decision, selection);
+    params.add(kDecisionLettersMax + 1).add(sample);
     TXS_CO_TRY(const auto rows, co_await connection.run(kCount, std::move(params), deadline));
     DecisionCounts counts;
     counts.letters = static_cast<std::uint64_t>(rows.integer(0, kLetters));
@@ -205,34 +155,27 @@ Task<Result<DecisionCounts>> count_decision(
     co_return counts;
 }
 
-Task<Result<DecisionStep>> decide(
+Task<Result<DecidedAtOnce>> decide_at_once(
     pg::Connection& connection,
     Decision decision,
     LetterSelection selection,
-    DecisionLimits limits,
+    std::uint64_t letters_max,
     Signature signature,
     Deadline deadline
 ) {
-    auto params = params_of(decision, selection);
-    params.add(limits.letters_max).add(limits.step).add(signature.actor).add(signature.origin);
-    params.add(std::string("dead-letters ").append(to_string(decision)));
-    params.add(signature.target).add(signature.reason);
-    params.add(
-        to_string(decision == Decision::replay ? EventState::replaying : EventState::discarded)
-    );
-    params.add(limits.before).add(limits.total);
+    auto params = detail::decision_params(decision, selection);
+    params.add(kDecisionLettersMax + 1);
+    params.add(std::min<std::uint64_t>(letters_max, kDecisionStep));
+    params.add(std::move(signature.actor)).add(std::move(signature.origin));
+    params.add(detail::action_of(decision));
+    params.add(std::move(signature.target)).add(std::move(signature.reason));
+    params.add(to_string(detail::state_of(decision))).add(to_string(decision));
     TXS_CO_TRY(const auto rows, co_await connection.run(kDecide, std::move(params), deadline));
-    DecisionStep step;
-    step.matching = static_cast<std::uint64_t>(rows.integer(0, 0));
-    if (!rows.is_null(0, 3)) step.audit_id = rows.integer(0, 3);
-    for (std::size_t i = 0; i < rows.size() && !rows.is_null(i, 1); ++i)
-        step.decided.emplace_back(rows.integer(i, 1), rows.integer(i, 2));
-    co_return step;
-}
-
-Task<Result<bool>> may_decide(pg::Connection& connection, Deadline deadline) {
-    TXS_CO_TRY(const auto rows, co_await connection.run(kMayDecide, pg::Params(), deadline));
-    co_return rows.boolean(0, 0);
+    DecidedAtOnce done;
+    done.matching = static_cast<std::uint64_t>(rows.integer(0, 0));
+    done.decided = static_cast<std::uint64_t>(rows.integer(0, 1));
+    if (!rows.is_null(0, 2)) done.job = rows.integer(0, 2);
+    co_return done;
 }
 
 Task<Result<std::vector<EventRow>>> letters_named(
@@ -271,24 +214,6 @@ Task<Result<std::optional<EventRow>>> blocker_of(
     std::optional<EventRow> blocker;
     if (!rows.empty()) blocker = event_row_at(rows, 0);
     co_return blocker;
-}
-
-Task<Result<std::vector<LetterState>>> letter_states(
-    pg::Connection& connection, std::vector<EventSeq> letters, Deadline deadline
-) {
-    pg::Params params;
-    params.add_integers(letters, [](EventSeq seq) { return seq.id(); });
-    params.add_integers(letters, [](EventSeq seq) { return seq.xid(); });
-    TXS_CO_TRY(const auto rows, co_await connection.run(kStates, std::move(params), deadline));
-    std::vector<LetterState> states;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const auto state = parse_event_state(rows.bytes(i, 2));
-        TXS_ASSERT(state, "the table's CHECK and EventState have the same words");
-        states.push_back(
-            {EventSeq(rows.integer(i, 0), rows.integer(i, 1)), *state, rows.boolean(i, 3)}
-        );
-    }
-    co_return states;
 }
 
 }  // namespace txstream::outbox

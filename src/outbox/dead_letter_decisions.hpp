@@ -38,7 +38,7 @@ extern const char* const kDecisionSettings;
 
 /// More letters than this are counted and decided by several selections, not by one.
 inline constexpr std::size_t kDecisionLettersMax = 1'000'000;
-/// Rows that one transaction of decide() changes: half a second among 300,000 letters.
+/// Rows that one transaction changes: half a second among 300,000 letters.
 inline constexpr std::size_t kDecisionStep = 10'000;
 
 /// What a decision would do now.
@@ -74,30 +74,23 @@ struct Signature {
     std::string target;  ///< JSON object: what was asked for
     std::string reason;
 };
-struct DecisionLimits {
-    std::uint64_t letters_max = 0;  ///< more matching letters than this: nothing is changed
-    std::size_t step = kDecisionStep;
-    std::uint64_t before = 0;  ///< letters that earlier steps of the same decision have decided
-    std::uint64_t total = 0;   ///< of the whole decision; 0: what matches now
+/// What decided about the letters of a selection.
+struct DecidedAtOnce {
+    std::uint64_t matching = 0;  ///< what could be decided when the statement began
+    std::uint64_t decided = 0;   ///< 0 where `matching` is more than what was allowed
+    std::int64_t job = 0;        ///< its number; 0: nothing was decided
 };
-struct DecisionStep {
-    std::uint64_t matching = 0;     ///< what could be decided when the statement began
-    std::vector<EventSeq> decided;  ///< empty where `matching` is more than letters_max
-    std::int64_t audit_id = 0;      ///< of its row in txstream.audit; 0: nothing was decided
-};
-/// Decides about the first `step` letters of the selection and writes the row of txstream.audit,
-/// in one transaction.
-Task<Result<DecisionStep>> decide(
+/// Decides about all letters of the selection, `letters_max` at most and kDecisionStep at most, and
+/// writes the rows of txstream.jobs and txstream.audit, in one transaction. Where more match,
+/// nothing is changed.
+Task<Result<DecidedAtOnce>> decide_at_once(
     pg::Connection& connection,
     Decision decision,
     LetterSelection selection,
-    DecisionLimits limits,
+    std::uint64_t letters_max,
     Signature signature,
     Deadline deadline
 );
-
-/// Whether this login has the rights of txstream_operator that decide() needs.
-Task<Result<bool>> may_decide(pg::Connection& connection, Deadline deadline);
 
 /// Letters with this id (of any transaction where xid() is 0) or this event_id; two at most.
 Task<Result<std::vector<EventRow>>> letters_named(
@@ -107,16 +100,6 @@ Task<Result<std::vector<EventRow>>> letters_named(
 /// The first letter before this one in the queue of its key that is parked for its own sake.
 Task<Result<std::optional<EventRow>>> blocker_of(
     pg::Connection& connection, EventRow letter, Deadline deadline
-);
-
-struct LetterState {
-    EventSeq seq;
-    EventState state = EventState::parked;
-    bool is_decided = false;  ///< the owner of the lane has not carried it out
-};
-/// Of those that exist; in no order. The caller bounds their number.
-Task<Result<std::vector<LetterState>>> letter_states(
-    pg::Connection& connection, std::vector<EventSeq> letters, Deadline deadline
 );
 
 }  // namespace txstream::outbox

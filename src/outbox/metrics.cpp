@@ -173,7 +173,27 @@ Metrics::Metrics(telemetry::Registry& registry)
            "They are repeated every minute; what matters is "
            "txstream_outbox_retention_overdue_seconds.",
            "sum by (task) (increase(txstream_retention_failures_total[1h]))"},
-          {{"task", {"session", "partitions", "positions", "dead_letters", "audit"}}}
+          {{"task", {"session", "partitions", "positions", "dead_letters", "audit", "jobs"}}}
+      )),
+      jobs_open_(registry.gauges(
+          {"txstream_jobs_running",
+           "Jobs that have not ended: letters are to be decided, or what was decided is not "
+           "carried "
+           "out. Looked at each second.",
+           one_relay,
+           "Not 0 for long: `txstream jobs list` says how far each is.",
+           "sum(txstream_jobs_running)"},
+          {}
+      )),
+      letters_decided_(registry.counters(
+          {"txstream_job_letters_decided_total",
+           "Dead letters about which relays decided for jobs. Jobs of few letters are decided "
+           "where "
+           "they are made, and are not counted here.",
+           telemetry::Reporter::relay,
+           "",
+           "sum by (kind) (rate(txstream_job_letters_decided_total[5m]))"},
+          {{"kind", {"replay", "discard"}}}
       )) {
 }
 
@@ -233,7 +253,8 @@ void Metrics::withdraw() const {
           &positions_size_,
           &members_,
           &oldest_partition_age_,
-          &retention_overdue_})
+          &retention_overdue_,
+          &jobs_open_})
         gauge->withdraw();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "outbox/backlog.hpp"
+#include "outbox/dead_letter_decisions.hpp"
 #include "outbox/members.hpp"
 #include "outbox/retention.hpp"
 #include "telemetry/registry.hpp"
@@ -25,6 +26,12 @@ public:
     void deleted(std::string_view table, std::int64_t rows) const;
     /// `task`: "partitions", one of Retention::kTables, or "session".
     void retention_failed(std::string_view task) const { retention_failures_.at({task}).add(); }
+    /// Jobs that have not ended.
+    void report_jobs(std::int64_t open) const { jobs_open_.at({}).set(static_cast<double>(open)); }
+    /// Of the relay that took the step.
+    void decided(Decision decision, std::uint64_t letters) const {
+        letters_decided_.at({to_string(decision)}).add(static_cast<double>(letters));
+    }
     /// Another process reports from now on.
     void withdraw() const;
 
@@ -48,6 +55,8 @@ private:
     telemetry::Counter partitions_dropped_;
     telemetry::Family<telemetry::Counter> rows_deleted_;
     telemetry::Family<telemetry::Counter> retention_failures_;
+    telemetry::Family<telemetry::Gauge> jobs_open_;
+    telemetry::Family<telemetry::Counter> letters_decided_;
 };
 
 }  // namespace txstream::outbox

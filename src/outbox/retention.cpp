@@ -103,6 +103,7 @@ Task<Result<std::int64_t>> Retention::forget(
     auto age = ages_.audit;
     if (table == "positions") age = ages_.positions;
     if (table == "dead_letters") age = ages_.dead_letters;
+    if (table == "jobs") age = ages_.jobs;
     if (age.count() == 0) co_return std::int64_t{0};
     auto params = pg::Params::of(table, std::int64_t{age.count()}, kRowsPerStep);
     TXS_CO_TRY(const auto rows, co_await connection.run(kForget, std::move(params), deadline));

@@ -20,6 +20,7 @@ struct RetentionAges {
     std::chrono::milliseconds positions{};
     std::chrono::milliseconds dead_letters{};  ///< that are done, from then on
     std::chrono::milliseconds audit{};
+    std::chrono::milliseconds jobs{};  ///< that have ended, from then on
 
     bool operator==(const RetentionAges&) const = default;
 };
@@ -30,7 +31,9 @@ struct RetentionAges {
 class Retention {
 public:
     /// Kinds of old rows, by their names in txstream.forget.
-    static constexpr std::array<std::string_view, 3> kTables{"positions", "dead_letters", "audit"};
+    static constexpr std::array<std::string_view, 4> kTables{
+        "positions", "dead_letters", "audit", "jobs"
+    };
     static constexpr int kRowsPerStep = 1000;
     static constexpr std::int64_t kIdsMin = 100'000;
 

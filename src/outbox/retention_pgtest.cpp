@@ -475,5 +475,32 @@ TEST_F(RetentionPgTest, WhatWasDoneLatelyIsNotForgottenWhoeverAsks) {
     EXPECT_EQ(must(wait(retention.forget(*relay_, "audit", soon()))), 0);
 }
 
+TEST_F(RetentionPgTest, AJobIsForgottenWhenItHasEndedAndNoLetterOfItWaits) {
+    fill();
+    park("error_class, state, decided, job", "'x', 'discarded', true, 2");
+    script(
+        *superuser_,
+        "INSERT INTO txstream.jobs (kind, selection, total, actor, origin, reason, decided_at,"
+        " ended_at, carried_out, parked_again) SELECT 'replay', '{\"all\": true}', 1, 'me', 'cli', "
+        "'', at, at, at_all, at_all FROM (SELECT at, n, CASE WHEN at IS NOT NULL THEN 0 END AS "
+        "at_all"
+        " FROM unnest(ARRAY[now() - interval '8 days', now() - interval '8 days', now(), NULL])"
+        " WITH ORDINALITY a(at, n)) a ORDER BY n"
+    );
+    const Retention retention({.jobs = kWeek});
+    const auto forgotten = [&] { return must(wait(retention.forget(*relay_, "jobs", soon()))); };
+    const auto left = [&] {
+        return one("SELECT string_agg(id::text, ' ' ORDER BY id) FROM txstream.jobs");
+    };
+    EXPECT_EQ(forgotten(), 1);
+    EXPECT_EQ(left(), "2 3 4") << "a letter waits, it is young, it has not ended";
+    script(*superuser_, "UPDATE txstream.dead_letters SET decided = false, state = 'parked'");
+    EXPECT_EQ(forgotten(), 0) << "it says who tried it";
+    script(*superuser_, "UPDATE txstream.dead_letters SET state = 'discarded'");
+    EXPECT_EQ(forgotten(), 1);
+    EXPECT_EQ(left(), "3 4");
+    EXPECT_EQ(must(wait(Retention({}).forget(*relay_, "jobs", soon()))), 0) << "for ever";
+}
+
 }  // namespace
 }  // namespace txstream::outbox

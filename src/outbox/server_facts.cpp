@@ -41,12 +41,14 @@ WITH wanted(role, privilege, space, name) AS (VALUES
  ('relay', 'UPDATE', 'txstream', 'lanes'), ('relay', 'INSERT', 'txstream', 'positions'), ('relay', 'DELETE', 'txstream', 'positions'),
  ('relay', 'INSERT', 'txstream', 'dead_letters'), ('relay', 'UPDATE', 'txstream', 'dead_letters'),
  ('relay', 'INSERT', 'txstream', 'members'), ('relay', 'INSERT', 'txstream', 'history'),
+ ('relay', 'UPDATE', 'txstream', 'jobs'), ('relay', 'INSERT', 'txstream', 'audit'),
  ('api', 'INSERT', 'txstream', 'outbox'), ('api', 'SELECT', 'txstream', 'outbox'), ('api', 'SELECT', 'txstream', 'lane_positions'),
  ('api', 'SELECT', 'public', 'orders'), ('api', 'INSERT', 'public', 'orders'),
  ('api', 'SELECT', 'public', 'order_items'), ('api', 'INSERT', 'public', 'order_items'),
  ('console', 'SELECT', 'txstream', 'events'), ('console', 'SELECT', 'txstream', 'lane_positions'),
  ('console', 'SELECT', 'txstream', 'dead_letters'), ('console', 'SELECT', 'txstream', 'members'),
- ('console', 'SELECT', 'txstream', 'history'), ('console', 'SELECT', 'txstream', 'audit')
+ ('console', 'SELECT', 'txstream', 'history'), ('console', 'SELECT', 'txstream', 'audit'),
+ ('console', 'SELECT', 'txstream', 'jobs')
 ), missing AS (
  SELECT w.role, w.privilege || ' on ' || w.space || '.' || w.name AS what
  FROM wanted w JOIN pg_namespace n ON n.nspname = w.space JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name

@@ -10,7 +10,8 @@ from support.world import BINARY, clean_environment, eventually, run
 COMMANDS = ["serve", "api", "relay", "dev", "migrate", "config", "version", "help", "migrate up", "migrate status",
             "migrate validate", "migrate sql", "config print", "config check", "config docs", "doctor", "healthcheck", "outbox", "outbox list",
             "outbox get", "outbox stats", "outbox prune", "outbox rebase", "events find", "dead-letters", "dead-letters groups", "dead-letters list",
-            "dead-letters get", "dead-letters replay", "dead-letters discard", "audit list", "lanes list", "relays list", "breaker status", "completion", "man"]
+            "dead-letters get", "dead-letters replay", "dead-letters discard", "jobs", "jobs list", "jobs get", "jobs cancel",
+            "audit list", "lanes list", "relays list", "breaker status", "completion", "man"]
 
 
 @pytest.mark.parametrize(("line", "told"), [
