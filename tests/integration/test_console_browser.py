@@ -16,7 +16,7 @@ SHOTS = ROOT / "var/console-shots"
 NAME = "console.test"
 # Pages that need PostgreSQL, Kafka, or both to have anything to show.
 STATIC = [("overview", "/"), ("outbox", "/outbox"), ("dead-letters", "/dead-letters"), ("orders", "/orders"), ("topics", "/topics"),
-          ("messages", "/messages"), ("brokers", "/brokers"), ("groups", "/groups"), ("relays", "/relays"), ("audit", "/audit")]
+          ("messages", "/messages"), ("brokers", "/brokers"), ("groups", "/groups"), ("relays", "/relays"), ("jobs", "/jobs"), ("audit", "/audit")]
 # On a machine where an empty page takes as long as this; a busy one takes longer for both.
 FIRST_PAINT_MS, BLANK_PAINT_MS = 300, 60
 LIMIT = 400
@@ -75,7 +75,8 @@ def full_pages(made):
         page("message-gone", f"{odd}/0/999999"), page("tail", f"/topics/{quote(made.odd.name)}/tail"),
         page("brokers", "/brokers", ["127.0.0.1", "localhost"]), page("groups", "/groups", [made.groups[0]]), page("group", f"/groups/{quote(made.groups[0])}", [made.groups[0]]),
         page("group-living", f"/groups/{quote(made.groups[1])}", ["shipping-eu-1"]), page("relays", "/relays"),
-        page("audit", "/audit", ["Replay"]), page("audit-decision", f"/audit?watch={made.audit_id}", ["key: none"]), page("nothing", "/no-such-page"),
+        page("audit", "/audit", ["Replay"]), page("jobs", "/jobs", ["key: none"]), page("job", f"/jobs/{made.job}", ["as before"]), page("job-watched", f"/dead-letters?watch={made.job}", ["key: none"]),
+        page("job-missing", "/jobs/4711"), page("nothing", "/no-such-page"),
     ]
 
 

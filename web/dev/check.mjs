@@ -11,7 +11,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const EVENT = "/outbox/9007199254740987.48209";
 const MESSAGES = "/topics/txstream.events/messages";
-const PAGES = ["/", "/outbox", "/outbox?q=state:pendig", EVENT, "/dead-letters", "/orders", "/orders/ORD-2026-48210", "/relays", "/topics", "/topics/payments", MESSAGES, `${MESSAGES}?live=1`, `${MESSAGES}/0/4100936`, `${MESSAGES}/0/5`, "/messages?pick=1", "/brokers", "/groups", "/groups/billing", "/audit", "/audit?watch=7"];
+const PAGES = ["/", "/outbox", "/outbox?q=state:pendig", EVENT, "/dead-letters", "/orders", "/orders/ORD-2026-48210", "/relays", "/topics", "/topics/payments", MESSAGES, `${MESSAGES}?live=1`, `${MESSAGES}/0/4100936`, `${MESSAGES}/0/5`, "/messages?pick=1", "/brokers", "/groups", "/groups/billing", "/jobs", "/jobs/11", "/jobs/8", "/dead-letters?watch=11", "/audit"];
 
 const servers = [];
 async function serve(...more) {
@@ -226,6 +226,33 @@ const checks = {
     await page.reload({ waitUntil: "load" });
     await has(page, "≈");
     assert.ok(asked[0] > 5 && asked[0] < 40, `${asked}`);
+  },
+  async "a replay with a rate is a job whose progress survives a reload, and that can be cancelled"() {
+    await scenario("full");
+    const page = await open("/dead-letters?error_class=MSG_SIZE_TOO_LARGE");
+    await page.waitForSelector(".list-tools .chips .buttons button");
+    await page.click(".list-tools .chips .buttons button");
+    await page.waitForSelector("dialog[open] input[inputmode=numeric]");
+    await page.type("dialog[open] input[inputmode=numeric]", "0");
+    await has(page, "A whole number from 1 to");
+    assert.ok(await page.$eval("dialog[open] .button.primary", (button) => button.disabled));
+    await page.keyboard.press("Backspace");
+    await page.keyboard.type("1");
+    await page.click("dialog[open] .button.primary");
+    await has(page, "events carried out");
+    assert.match(page.url(), /watch=\d+/);
+    await page.reload({ waitUntil: "load" });
+    await has(page, "at most 1/s");
+    await page.click(".watched .buttons .button");
+    await page.waitForSelector("dialog[open] .button.danger");
+    assert.ok(await page.$eval("dialog[open] .button.danger", (button) => button.disabled));
+    await page.type("dialog[open] input", "the wrong one");
+    await page.click("dialog[open] .button.danger");
+    await page.waitForFunction(() => !document.querySelector("dialog[open]"));
+    await has(page, "Cancelled: ");
+    await page.click(".watched .buttons a");
+    await has(page, "the wrong one");
+    assert.match(page.url(), /\/jobs\/\d+/);
   },
   async "axe finds nothing serious on any page, in both themes"() {
     for (const name of ["full", "empty", "broken"]) {

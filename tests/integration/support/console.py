@@ -75,9 +75,12 @@ class ConsoleWorld:
         eventually(lambda: self.database.one("SELECT count(*) FROM txstream.events WHERE status = 'published'") >= ORDERS + 1,
                    "the orders' events are acknowledged")
         # A decision that nobody has to carry out.
-        self.audit_id = self.database.one(
-            "INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result)"
-            " VALUES ('ana@host', 'cli', 'dead-letters replay', '{\"key\": \"none\"}', 'as before', 0, 'done') RETURNING id")
+        self.job = self.database.one(
+            "INSERT INTO txstream.jobs (kind, selection, total, decided, actor, origin, reason, started_at, decided_at, ended_at, carried_out,"
+            " parked_again) VALUES ('replay', '{\"key\": \"none\"}', 1, 1, 'ana@host', 'cli', 'as before', now(), now(), now(), 1, 0) RETURNING id")
+        self.database.run(
+            "INSERT INTO txstream.audit (actor, origin, action, target, reason, affected, result, job)"
+            " VALUES ('ana@host', 'cli', 'dead-letters replay', '{\"key\": \"none\"}', 'as before', 1, 'done', %s)", self.job)
         self.refs = dict(self.database.run("SELECT event_id::text, id || '.' || xid::text FROM txstream.outbox"))
         return self
 
@@ -143,13 +146,12 @@ class ConsoleWorld:
         event = self.database.one("SELECT event_id::text FROM txstream.outbox WHERE aggregate_id = %s", self.orders[0]["id"])
         values = {
             "ref": self.refs[event], "topic": self.topic.name, "partition": partition, "offset": offset, "part": "value",
-            "group": self.groups[0], "id": self.orders[0]["id"] if "/orders/" in path else self._broker(),
+            "group": self.groups[0], "id": self.orders[0]["id"] if "/orders/" in path else self.job if "/jobs/" in path else self._broker(),
             "name": self.database.one("SELECT name FROM txstream.members ORDER BY seen_at DESC LIMIT 1") if "/relays/" in path else ""}
         for name, value in values.items():
             path = path.replace("{" + name + "}", quote(value))
         query = {
             "/topics/offsets": {"names": self.topic.name}, "/topics/groups": {"names": self.topic.name},
-            "/dead-letters/progress": {"audit_id": self.audit_id},
             "/groups/describe": {"ids": ",".join(quote(one) for one in self.groups)}, "/filter": {"text": "json.a>1"},
         }
         for end, needed in query.items():

@@ -23,7 +23,7 @@ export type Station = Schemas["Station"];
 export type Selection = Schemas["Selection"];
 export type DecisionAction = Schemas["DecisionAction"];
 export type DecisionPlan = Schemas["DecisionPlan"];
-export type DecisionProgress = Schemas["DecisionProgress"];
+export type Job = Schemas["Job"];
 export type AuditEntry = Schemas["AuditEntry"];
 export type Pause = Schemas["Pause"];
 export type PauseScope = Pause["what"];
@@ -38,12 +38,20 @@ export type GetPath = {
 
 export type Answer<P extends GetPath> = paths[P] extends { get: { responses: { 200: { content: { "application/json": infer R } } } } } ? R : never;
 
+interface Done<R> {
+  responses: { 200: { content: { "application/json": R } } };
+}
+/** It is written down, and carried out later. */
+interface Accepted<R> {
+  responses: { 202: { content: { "application/json": R } } };
+}
+
 /** Paths that take POST with JSON. */
 export type PostPath = {
-  [P in keyof paths]: paths[P] extends { post: { responses: { 200: { content: { "application/json": unknown } } } } } ? P : never;
+  [P in keyof paths]: paths[P] extends { post: Done<unknown> | Accepted<unknown> } ? P : never;
 }[keyof paths];
 
-export type PostAnswer<P extends PostPath> = paths[P] extends { post: { responses: { 200: { content: { "application/json": infer R } } } } } ? R : never;
+export type PostAnswer<P extends PostPath> = paths[P] extends { post: Done<infer R> } ? R : paths[P] extends { post: Accepted<infer R> } ? R : never;
 export type PostBody<P extends PostPath> = paths[P] extends { post: { requestBody?: infer R } } ? (NonNullable<R> extends { content: { "application/json": infer B } } ? B : never) : never;
 
 /** Paths that take DELETE with JSON. */

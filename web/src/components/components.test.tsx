@@ -7,12 +7,13 @@ import en from "../i18n/en.json";
 import { ApiError } from "../api/client";
 import { NO_QUERY, type QueryState } from "../api/query";
 import { setMessages } from "../lib/i18n";
+import { jobText, lettersPath, remainingMs, toneOf } from "../lib/jobs";
 import { place } from "../lib/router";
-import type { DecisionPlan, DecisionProgress, Pauses as PausesAnswer, Session } from "../api/types";
+import type { DecisionPlan, Job, Pauses as PausesAnswer, Session } from "../api/types";
 import { session } from "../api/session";
 import { DecideButtons, Planned } from "./decide";
-import { progressText } from "./decision_progress";
 import { DrainPlanned } from "./drain";
+import { CancelButton, CancelForm, JobBar, Told } from "./job";
 import { Loaded } from "./panel";
 import { Pauses } from "./pauses";
 import { SearchedList } from "./searched_list";
@@ -47,16 +48,69 @@ test("a plan says what it touches, what follows, and what is left out", () => {
   assert.doesNotMatch(planned({}), /newer published events/);
 });
 
-test("a decision is told from its first step to its end", () => {
-  const entry = { id: "7", at: "2026-01-02T03:04:05Z", actor: "ana", login: "x", origin: "console" as const, action: "dead-letters replay", target: {}, reason: null, affected: "10", result: "done" };
-  const waits = (value: string, exact = true) => ({ value, exact });
-  const told = (part: Partial<DecisionProgress>) => progressText({ entry, events: "12", decided: "12", is_deciding: false, waiting: waits("0"), carried_out: "12", ...part });
-  assert.match(told({ is_deciding: true, decided: "10", waiting: waits("10"), carried_out: null }).text, /10 of 12 events are written down/);
-  assert.match(told({ waiting: waits("7"), carried_out: null }).text, /5 of 12 carried out/);
-  assert.deepEqual(told({ carried_out: "10" }), { tone: "warn", text: "10 of 12 replayed; 2 refused again and parked: the new errors say why." });
-  assert.deepEqual(told({}), { tone: "ok", text: "12 events replayed: Kafka has them." });
-  assert.match(told({ events: "300000", decided: "300000", waiting: waits("100000", false), carried_out: null }).text, /More than 100\u2009000 of 300\u2009000 wait/);
-  assert.match(told({ carried_out: null }).text, /nothing of it waits/);
+const job = (part: Partial<Job>): Job => ({
+  id: "12", action: "replay", state: "running", target: {}, actor: "ana", login: "x", origin: "console", reason: null, rate: null, events: "12", decided: "12", waiting: "0", carried_out: "12", parked_again: "0", per_second: null,
+  created_at: "2026-01-02T03:04:05Z", started_at: null, decided_at: null, ended_at: null, is_ended: false, cancelled_at: null, cancelled_by: null, cancel_reason: null, is_cancellable: false, runner: null, error: null, ...part,
+});
+const AT = "2026-01-02T03:05:05Z";
+
+test("a job is told from its first step to its end", () => {
+  const said = (part: Partial<Job>) => [toneOf(job(part)), jobText(job(part))];
+  assert.deepEqual(said({ state: "waiting", events: "20000", decided: "0", carried_out: "0" }), ["info", "20\u2009000 events wait for a relay to begin."]);
+  assert.deepEqual(said({ events: "20000", decided: "12000", carried_out: "11000", parked_again: "20", waiting: "980" }), ["info", "Replay: 11\u2009020 of 20\u2009000 events carried out, 12\u2009000 decided so far."]);
+  assert.deepEqual(said({ decided_at: AT, carried_out: "5", waiting: "7" }), ["info", "Replay: 5 of 12 carried out."]);
+  const ended = { state: "done" as const, decided_at: AT, ended_at: AT, is_ended: true };
+  assert.deepEqual(said(ended), ["ok", "12 events replayed: Kafka has them."]);
+  assert.deepEqual(said({ ...ended, action: "discard" }), ["ok", "12 events discarded; what they held goes on."]);
+  assert.deepEqual(said({ ...ended, carried_out: "10", parked_again: "2" }), ["warn", "10 of 12 replayed; 2 refused again and parked: the new errors say why."]);
+  const cut = { events: "20", decided_at: AT, cancelled_at: AT, state: "cancelled" as const };
+  assert.deepEqual(said({ ...cut, carried_out: "5", waiting: "7" }), ["muted", "Cancelled: no more are decided; 7 of the 12 decided ones are still to be carried out."]);
+  assert.deepEqual(said({ ...cut, is_ended: true }), ["muted", "Cancelled: 12 of 20 replayed."]);
+  assert.deepEqual(said({ ...cut, state: "failed", is_ended: true }), ["bad", "Failed: 12 of 20 events were decided, and no more are."]);
+});
+
+test("what is left of a job takes as long as what was carried out lets expect", () => {
+  const open = { events: "300", decided: "120", carried_out: "100", waiting: "20", per_second: 10 };
+  assert.equal(remainingMs(job({ ...open, is_cancellable: true })), 20_000);
+  assert.equal(remainingMs(job(open)), 2000, "of a cancelled one only what is decided");
+  assert.equal(remainingMs(job({ ...open, per_second: 0 })), null);
+  assert.equal(remainingMs(job({ ...open, is_ended: true })), null);
+});
+
+test("the bar of a job has the shares of what is carried out, refused and decided", () => {
+  const html = render(<JobBar job={job({ events: "200", decided: "120", carried_out: "100", parked_again: "10", waiting: "10" })} />);
+  assert.deepEqual([...html.matchAll(/class="(\w+)" x="(\d+)"[^>]*width="(\d+)"/g)].map((found) => found.slice(1)), [["done", "0", "500"], ["again", "500", "50"], ["due", "550", "50"]]);
+  assert.match(html, /role="progressbar"[^>]*aria-valuemax="200" aria-valuenow="110"/);
+});
+
+test("a job that is cut off says what became of the rest, and why", () => {
+  const html = render(<Told job={job({ state: "failed", events: "20", is_ended: true, decided_at: AT, error: "it took too long" })} />);
+  assert.match(html, /it took too long.*The other 8 stay as they are/s);
+  assert.doesNotMatch(html, /progressbar|Cancel/);
+});
+
+test("a cancellation asks why, and is offered while events are to be decided", () => {
+  const html = render(<CancelForm job={job({ events: "20" })} onCancel={() => undefined} onClose={() => undefined} />);
+  for (const part of [/12 of 20 events are decided/, /The other 8 stay as they are/, /<input[^>]*required/, /<button[^>]*disabled[^>]*>Cancel the job/]) assert.match(html, part);
+  assert.doesNotMatch(html, /type="submit"/);
+  session.value = { role: "operator", features: { orders: true, operations: true } } as Session;
+  assert.match(render(<CancelButton small job={job({ is_cancellable: true })} />), /aria-label="Cancel 12"/);
+  assert.equal(render(<CancelButton job={job({})} />), "");
+  session.value = { role: "viewer", features: { orders: true, operations: true } } as Session;
+  assert.match(render(<CancelButton job={job({ is_cancellable: true })} />), /aria-disabled="true"/);
+  session.value = null;
+});
+
+test("the dead letters of a job are found by what it was about", () => {
+  assert.equal(lettersPath(job({ target: { error_class: "A B", topic: "t" } })), "/dead-letters?error_class=A+B&topic=t");
+  assert.equal(lettersPath(job({ target: { all: true } })), "/dead-letters");
+  assert.equal(lettersPath(job({ target: { id: "7" } })), null);
+});
+
+test("a rate is offered where there is more than one event", () => {
+  assert.match(planned({ events: "2" }), /Events a second, at most/);
+  assert.doesNotMatch(planned({ events: "1" }), /Events a second/);
+  assert.match(planned({ events: "10001" }), /The relays decide step by step, and you can cancel/);
 });
 
 test("who may not decide sees the buttons, and why they do nothing", () => {

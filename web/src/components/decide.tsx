@@ -17,7 +17,11 @@ import { Shape } from "./status";
 import { Rich } from "./text";
 import { say } from "./toasts";
 
-const REASON_MAX = 500;
+export const REASON_MAX = 500;
+/** Events a second. */
+const RATE_MAX = 100_000;
+/** More than this relays decide step by step. */
+const AT_ONCE_MAX = 10_000;
 
 interface Asked {
   /** Each question is a dialog of its own. */
@@ -29,7 +33,7 @@ let questions = 0;
 
 /** What the dialog is about. Of the page and not of a row: a row may go while somebody reads. */
 const asked = signal<Asked | null>(null);
-/** The decision that was made on this page just now: its progress takes the focus. */
+/** The job that was made on this page just now: its progress takes the focus. */
 export const justMade = signal<string | null>(null);
 
 /** Why this reader may not decide. */
@@ -139,12 +143,12 @@ function Deciding({ asked: { action, selection }, onClose }: { asked: Asked; onC
       isOpen.current = false;
     };
   }, []);
-  const decide = (reason: string, events: string) => {
+  const decide = (reason: string, events: string, rate: number | null) => {
     setBusy(true);
-    post(`/dead-letters/${action}`, { selection, events, reason }).then(
+    post(`/dead-letters/${action}`, { selection, events, reason, rate }).then(
       (made) => {
-        justMade.value = made.audit_id;
-        setQuery({ watch: made.audit_id }, { replace: true });
+        justMade.value = made.job;
+        setQuery({ watch: made.job }, { replace: true });
         onClose();
         refreshAll();
       },
@@ -175,7 +179,7 @@ function Deciding({ asked: { action, selection }, onClose }: { asked: Asked; onC
   );
 }
 
-function Failed({ error, onRetry, onClose }: { error: ApiError; onRetry: () => void; onClose: () => void }) {
+export function Failed({ error, onRetry, onClose }: { error: ApiError; onRetry: () => void; onClose: () => void }) {
   return (
     <div class="stack" role="alert">
       <p class="with-shape">
@@ -200,19 +204,28 @@ function Failed({ error, onRetry, onClose }: { error: ApiError; onRetry: () => v
 
 const digits = (text: string) => text.replace(/[\s.,\u2009]/g, "");
 
+/** null: as fast as it goes; undefined: not a rate. */
+function rateOf(text: string): number | null | undefined {
+  if (text.trim() === "") return null;
+  const rate = /^\d+$/.test(digits(text)) ? Number(digits(text)) : 0;
+  return rate >= 1 && rate <= RATE_MAX ? rate : undefined;
+}
+
 interface PlannedProps {
   plan: DecisionPlan;
   isBusy?: boolean;
-  onDecide: (reason: string, events: string) => void;
+  onDecide: (reason: string, events: string, rate: number | null) => void;
   onClose: () => void;
 }
 
 /** The plan, and what has to be said before it is done. */
 export function Planned({ plan, isBusy = false, onDecide, onClose }: PlannedProps) {
   const [reason, setReason] = useState("");
+  const [rate, setRate] = useState("");
   const [typed, setTyped] = useState("");
   const field = useRef<HTMLInputElement>(null);
   const hint = useId();
+  const rateHint = useId();
   useEffect(() => field.current?.focus(), []);
   const events = Number(plan.events);
   const isDiscard = plan.action === "discard";
@@ -228,7 +241,8 @@ export function Planned({ plan, isBusy = false, onDecide, onClose }: PlannedProp
     );
   }
   const isTyped = isDiscard && events > 1;
-  const isReady = !isBusy && (!isDiscard || reason.trim() !== "") && (!isTyped || digits(typed) === plan.events);
+  const perSecond = rateOf(rate);
+  const isReady = !isBusy && perSecond !== undefined && (!isDiscard || reason.trim() !== "") && (!isTyped || digits(typed) === plan.events);
   return (
     // Without a button that submits, Enter in a field does nothing.
     <form onSubmit={(event) => event.preventDefault()}>
@@ -250,6 +264,15 @@ export function Planned({ plan, isBusy = false, onDecide, onClose }: PlannedProp
           {t("decide.reason_hint")}
         </span>
       </label>
+      {events > 1 && (
+        <label class="field">
+          {t("decide.rate")}
+          <input type="text" value={rate} inputMode="numeric" autocomplete="off" aria-invalid={perSecond === undefined} aria-describedby={rateHint} onInput={(event) => setRate(event.currentTarget.value)} />
+          <span class={perSecond === undefined ? "bad-text" : "quiet"} id={rateHint}>
+            {perSecond === undefined ? t("decide.rate_wrong", { max: num(RATE_MAX) }) : t(events > AT_ONCE_MAX ? "decide.rate_many" : "decide.rate_hint")}
+          </span>
+        </label>
+      )}
       {isTyped && (
         <label class="field">
           {t("decide.type", { n: plan.events })}
@@ -260,7 +283,7 @@ export function Planned({ plan, isBusy = false, onDecide, onClose }: PlannedProp
         <button type="button" class="button" onClick={onClose}>
           {t("action.cancel")}
         </button>
-        <button type="button" class={isDiscard ? "button danger" : "button primary"} disabled={!isReady} onClick={() => onDecide(reason.trim(), plan.events)}>
+        <button type="button" class={isDiscard ? "button danger" : "button primary"} disabled={!isReady} onClick={() => perSecond !== undefined && onDecide(reason.trim(), plan.events, perSecond)}>
           {tn(`decide.do_${plan.action}`, events, { n: num(plan.events) })}
         </button>
       </div>

@@ -34,6 +34,7 @@ const entries: Entry[] = [
   { to: "/", word: "nav.overview", icon: "overview", key: "g o" },
   { to: "/outbox", word: "nav.outbox", icon: "outbox", key: "g x" },
   { to: "/dead-letters", word: "nav.dead_letters", icon: "dead", key: "g d" },
+  { to: "/jobs", word: "nav.jobs", icon: "jobs", key: "g j" },
   { to: "/orders", word: "nav.orders", icon: "orders", key: "g r" },
   { to: "/topics", word: "nav.topics", icon: "topics", key: "g t" },
   { to: "/messages", word: "nav.messages", icon: "messages", key: "g m" },

@@ -9,6 +9,7 @@ const sheets: { title: Key; keys: [string, Key][] }[] = [
       ["g o", "nav.overview"],
       ["g x", "nav.outbox"],
       ["g d", "nav.dead_letters"],
+      ["g j", "nav.jobs"],
       ["g r", "nav.orders"],
       ["g t", "nav.topics"],
       ["g m", "nav.messages"],

@@ -1,7 +1,6 @@
 // What operators did, in the console and on the command line.
 import { useQuery } from "../api/query";
 import type { AuditEntry } from "../api/types";
-import { Decisions } from "../components/decision_progress";
 import { TargetText } from "../components/decide";
 import { Link } from "../components/link";
 import { Empty, Panel } from "../components/panel";
@@ -9,11 +8,9 @@ import { Table, type Column } from "../components/table";
 import { Time } from "../components/text";
 import { num } from "../lib/format";
 import { sentence, t } from "../lib/i18n";
-import { param, setQuery, withQuery } from "../lib/router";
+import { at, param, setQuery, withQuery } from "../lib/router";
 
-/** Of these the progress is known. */
-const DECISIONS = ["dead-letters replay", "dead-letters discard"];
-const ACTIONS = [...DECISIONS, "relays pause", "relays resume", "relays drain", "relays drain --cancel", "outbox rebase"];
+const ACTIONS = ["dead-letters replay", "dead-letters discard", "jobs cancel", "relays pause", "relays resume", "relays drain", "relays drain --cancel", "outbox rebase"];
 
 /** The page's words; what another version did keeps its own name. */
 const actionWord = (action: string) => sentence("audit_action", action, {}) ?? action;
@@ -27,9 +24,9 @@ function resultWord(result: string): string {
 /** Of a decision it leads to what became of it. */
 function Result({ entry }: { entry: AuditEntry }) {
   const word = resultWord(entry.result);
-  if (!DECISIONS.includes(entry.action)) return <>{word}</>;
+  if (entry.job === null) return <>{word}</>;
   return (
-    <Link to={withQuery({ watch: entry.id })} label={`${word}: ${t("audit.look_at", { id: entry.id })}`}>
+    <Link to={at("jobs", entry.job)} label={`${word}: ${t("audit.look_at", { id: entry.job })}`}>
       {word}
     </Link>
   );
@@ -46,6 +43,7 @@ export default function AuditPage() {
     { id: "action", title: t("audit.action"), cell: (entry) => <Link to={withQuery({ action: entry.action, cursor: null })}>{actionWord(entry.action)}</Link> },
     { id: "affected", title: t("audit.affected"), numeric: true, cell: (entry) => num(entry.affected) },
     { id: "result", title: t("audit.result"), hint: t("audit.result_hint"), cell: (entry) => <Result entry={entry} /> },
+    { id: "job", title: t("page.job"), numeric: true, isOptional: true, cell: (entry) => entry.job ?? <span class="quiet">–</span> },
     { id: "target", title: t("audit.target"), cell: (entry) => <TargetText target={entry.target} /> },
     { id: "reason", title: t("audit.reason"), stretch: true, cell: (entry) => <span title={entry.reason ?? undefined}>{entry.reason ?? <span class="quiet">–</span>}</span> },
     { id: "login", title: t("audit.login"), mono: true, isOptional: true, cell: (entry) => entry.login },
@@ -57,7 +55,6 @@ export default function AuditPage() {
       <div class="page-head">
         <h1>{t("nav.audit")}</h1>
       </div>
-      <Decisions />
       <Panel>
         <Table
           caption={t("audit.caption")}

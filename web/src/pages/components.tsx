@@ -1,20 +1,16 @@
 // Only in development: what other pages show seldom.
 import { Planned } from "../components/decide";
-import { Told } from "../components/decision_progress";
+import { Told } from "../components/job";
 import { Panel } from "../components/panel";
 import { Status } from "../components/status";
 import { say } from "../components/toasts";
-import type { DecisionPlan, DecisionProgress } from "../api/types";
+import type { DecisionPlan, Job } from "../api/types";
 
 const plan = (action: "replay" | "discard", events: string): DecisionPlan => ({ action, events, keys: "3", held_behind: "17", keys_passed: "3", left_out: "2", sample: [] });
-const progress = (part: Partial<DecisionProgress>): DecisionProgress => ({
-  entry: { id: "7", at: new Date().toISOString(), actor: "ana", login: "txstream", origin: "console", action: "dead-letters replay", target: { error_class: "MSG_SIZE_TOO_LARGE" }, reason: "the topic takes 4 MiB now", affected: "12", result: "done" },
-  events: "12431",
-  decided: "12431",
-  is_deciding: false,
-  waiting: { value: "0", exact: true },
-  carried_out: "12431",
-  ...part,
+const AT = new Date().toISOString();
+const job = (part: Partial<Job>): Job => ({
+  id: "12", action: "replay", state: "running", target: { error_class: "MSG_SIZE_TOO_LARGE" }, actor: "ana", login: "txstream", origin: "console", reason: "the topic takes 4 MiB now", rate: null, events: "20000", decided: "20000", waiting: "0", carried_out: "20000", parked_again: "0",
+  per_second: 188, created_at: AT, started_at: AT, decided_at: AT, ended_at: AT, is_ended: true, cancelled_at: null, cancelled_by: null, cancel_reason: null, is_cancellable: false, runner: null, error: null, ...part,
 });
 
 export default function ComponentsPage() {
@@ -30,11 +26,11 @@ export default function ComponentsPage() {
       ))}
       <Panel title="Progress">
         <div class="panel-body stack">
-          <Told progress={progress({ decided: "10000", is_deciding: true, waiting: { value: "10000", exact: true }, carried_out: null })} />
-          <Told progress={progress({ waiting: { value: "7221", exact: true }, carried_out: null })} />
-          <Told progress={progress({ carried_out: "12400" })} />
-          <Told progress={progress({ decided: "10000", carried_out: "10000" })} />
-          <Told progress={progress({})} />
+          <Told job={job({ decided: "12000", carried_out: "11000", waiting: "1000", decided_at: null, is_ended: false, is_cancellable: true })} />
+          <Told job={job({ carried_out: "12000", waiting: "7800", parked_again: "200", is_ended: false })} />
+          <Told job={job({ state: "done", carried_out: "19800", parked_again: "200" })} />
+          <Told job={job({ state: "failed", decided: "12000", carried_out: "12000", error: "ERROR: canceling statement due to statement timeout" })} />
+          <Told job={job({ state: "done" })} />
         </div>
       </Panel>
       <Panel title="Status">

@@ -4,7 +4,7 @@ import { download } from "../api/client";
 import { useQuery, type QueryState } from "../api/query";
 import type { DeadLetter, DeadLetterGroup, Schemas, Selection } from "../api/types";
 import { DecideButtons, whyNot } from "../components/decide";
-import { Decisions } from "../components/decision_progress";
+import { Decisions } from "../components/job";
 import { Icon } from "../components/icons";
 import { Link } from "../components/link";
 import { Empty, Panel, PartialNote } from "../components/panel";

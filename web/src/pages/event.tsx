@@ -6,7 +6,7 @@ import { session } from "../api/session";
 import type { EventDetail, EventRow } from "../api/types";
 import { Command, Copy, Copyable } from "../components/copy";
 import { DecideButtons } from "../components/decide";
-import { Decisions } from "../components/decision_progress";
+import { Decisions } from "../components/job";
 import { Link } from "../components/link";
 import { errorText, Loaded, Panel } from "../components/panel";
 import { Payload } from "../components/payload";
