@@ -22,7 +22,7 @@ declare -A PACKAGES=(
     # Beside those of build: the tests without servers judge the rules for Prometheus with its own tools.
     [unit]='python3-pytest python3-yaml prometheus prometheus-alertmanager'
     [test]='python3-pytest python3-venv python3-prometheus-client python3-yaml python3-psycopg2 python3-confluent-kafka pgbouncer nginx-light shellcheck wrk
-        chromium python3-jsonschema groff-base'
+        chromium python3-jsonschema groff-base systemd'
     # An engine that needs no daemon, with a runtime and a network that work anywhere, and what makes a base image of packages.
     [containers]='podman buildah runc netavark aardvark-dns iptables mmdebstrap default-jre-headless maven kcat python3-pytest python3-venv'
 )

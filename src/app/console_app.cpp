@@ -17,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <utility>
@@ -178,6 +179,16 @@ public:
         return *port;
     }
 
+    std::optional<Deadline::Clock::time_point> silent_since() {
+        using Clock = Deadline::Clock;
+        if (!thread_.joinable()) return std::nullopt;
+        if (const auto asked = asked_at_.load(); asked != 0)
+            return Clock::time_point(Clock::duration(asked));
+        asked_at_ = Clock::now().time_since_epoch().count();
+        asio::post(loop_, [this] { asked_at_ = 0; });
+        return std::nullopt;
+    }
+
     void drain() {
         asio::post(loop_, [this] {
             health_.drain();
@@ -217,6 +228,8 @@ private:
     console::Console console_;
     http::Server server_;
     runtime::TaskGroup tasks_;
+    /// When its thread was asked whether it goes on; 0: it has answered.
+    std::atomic<Deadline::Clock::rep> asked_at_{0};
     std::thread thread_;
 };
 
@@ -227,6 +240,10 @@ ConsoleApp::~ConsoleApp() = default;
 
 Result<std::uint16_t> ConsoleApp::start() {
     return impl_->start();
+}
+
+std::optional<Deadline::Clock::time_point> ConsoleApp::silent_since() {
+    return impl_->silent_since();
 }
 
 void ConsoleApp::drain() {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 
 namespace txstream::app {
@@ -34,6 +35,8 @@ public:
     /// Fails when the port is taken, or tokens or certificate cannot be used. Needs no server.
     /// Returns the port.
     Result<std::uint16_t> start();
+    /// Since when its thread has not answered whether it goes on; nothing: it has. Asks again.
+    std::optional<Deadline::Clock::time_point> silent_since();
     void drain();
     /// May be called twice, and without start().
     Task<> stop(Deadline deadline);

@@ -602,6 +602,7 @@ RelayHealth RelayApp::health() const {
     health.workers_alive = status.alive;
     health.lanes = status.lanes;
     health.breaker = status.breaker.state;
+    health.due = status.due;
     return health;
 }
 

@@ -32,6 +32,8 @@ struct RelayHealth {
     policy::BreakerState breaker = policy::BreakerState::closed;
     std::optional<KafkaTrouble::Last> kafka_trouble;
     std::vector<relay::Blockages::Current> blocked;
+    /// When the first of the workers' loops will be back; nothing: nothing is due.
+    std::optional<Deadline::Clock::time_point> due;
 };
 
 /// The relay as a service: looks after the topic, runs the workers, measures the backlog.

@@ -6,6 +6,7 @@
 #include "app/metrics.hpp"
 #include "app/migrations.hpp"
 #include "app/relay_app.hpp"
+#include "app/service_manager.hpp"
 #include "base/version.hpp"
 #include "otlp/exporter.hpp"
 #include "runtime/hard_stop.hpp"
@@ -49,6 +50,8 @@ public:
           metrics_page_(executor_, metrics_.registry),
           signals_(executor_),
           hangups_(executor_),
+          manager_(ServiceManager::environment()),
+          telling_(executor_),
           ending_(executor_),
           stopping_(executor_, asio::steady_timer::time_point::max()) {
         const auto limit = raise_descriptor_limit();
@@ -107,8 +110,12 @@ public:
         tasks.spawn(watch_signals());
         tasks.spawn(watch_hangups());
         tasks.spawn(count_repeated_lines());
+        tasks.spawn(tell_service_manager());
         auto started = co_await start();
         if (started && !is_stopped_) {
+            is_up_ = true;
+            manager_.ready();
+            tell_how_it_is();
             if (up_) up_(listening_);
             co_await stopping_.async_wait(asio::as_tuple(asio::use_awaitable));
         }
@@ -117,6 +124,7 @@ public:
         hangups_.cancel();
         is_ended_ = true;
         ending_.cancel();
+        telling_.cancel();
         (void)co_await tasks.join();  // watching does not fail
         // Told to stop while it waited for the database: that is no failure.
         if (is_stopped_ && !started && started.error().retryable()) co_return Result<>();
@@ -242,6 +250,8 @@ private:
             log::flush();
         });
         log::info("txstream", "stopping", {{"signal", signal}});
+        manager_.stopping();
+        tell_how_it_is();
         stopping_.cancel();
         if (co_await signals_.next() == 0) co_return;
         log::flush();
@@ -258,6 +268,59 @@ private:
             co_await ending_.async_wait(asio::as_tuple(asio::use_awaitable));
             log::tell_repeats();
         }
+    }
+
+    Task<> tell_service_manager() {
+        if (const auto& usable = manager_.usable(); !usable)
+            log::warn(
+                "txstream",
+                "cannot report to the service manager, which may end this process",
+                {{"error", usable.error().what()}}
+            );
+        while (manager_.is_there() && !is_ended_) {
+            tell_how_it_is();
+            telling_.expires_after(manager_.interval());
+            co_await telling_.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
+    }
+
+    void tell_how_it_is() {
+        if (!manager_.is_there()) return;
+        manager_.tell(is_up_ ? status() : "starting", is_going_on());
+    }
+
+    std::string status() const {
+        if (is_stopped_) return "stopping";
+        return status_line(
+            api_ && !is_api_off_,
+            console_.has_value(),
+            relay_ ? std::optional(relay_->health()) : std::nullopt
+        );
+    }
+
+    // That this loop turns is shown by its asking. The watchdog is not fed by a process that has
+    // lost one of its other threads, since nothing else would end it.
+    bool is_going_on() {
+        const auto patience = manager_.patience();
+        if (!patience) return true;
+        const auto now = Deadline::Clock::now();
+        const auto relay = relay_ ? relay_->health().due : std::nullopt;
+        const auto console = console_ && !is_stopped_ ? console_->silent_since() : std::nullopt;
+        const bool is_relay_late = relay && now > *relay + *patience;
+        const bool is_console_late = console && now > *console + *patience;
+        const bool is_late = is_relay_late || is_console_late;
+        if (!std::exchange(is_late_, is_late) && is_late)
+            log::error(
+                "txstream",
+                is_relay_late
+                    ? "a worker of the relay hangs: the service manager's watchdog is not "
+                      "fed until it goes on"
+                    : "the console's thread hangs: the service manager's watchdog is not "
+                      "fed until it goes on",
+                {{"limit_ms",
+                  std::chrono::duration_cast<std::chrono::milliseconds>(*patience).count()}}
+            );
+        return !is_late;
     }
 
     Task<> stop(bool was_up) {
@@ -288,6 +351,8 @@ private:
     MetricsPage metrics_page_;
     runtime::StopSignals signals_;
     runtime::HangupSignals hangups_;
+    ServiceManager manager_;
+    asio::steady_timer telling_;   ///< until it is told again how it is
     asio::steady_timer ending_;    ///< cancelled when the service has stopped
     asio::steady_timer stopping_;  ///< cancelled when it is time to stop
     Result<> traces_;              ///< whether they could be started
@@ -298,6 +363,8 @@ private:
     std::optional<OpsApp> ops_;
     std::optional<ConsoleApp> console_;
     Listening listening_;
+    bool is_up_ = false;    ///< everything listens
+    bool is_late_ = false;  ///< some thread hangs
     bool is_stopped_ = false;
     bool is_api_off_ = false;
     bool is_ended_ = false;

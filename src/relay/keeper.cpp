@@ -35,7 +35,8 @@ Keeper::Keeper(
     runtime::Wakeup& reader,
     WorkerLimits limits,
     OnStatus on_status,
-    std::uint64_t seed
+    std::uint64_t seed,
+    Pulse* pulse
 )
     : delivery_(delivery),
       replay_(replay),
@@ -45,6 +46,7 @@ Keeper::Keeper(
       reader_(reader),
       limits_(limits),
       on_status_(std::move(on_status)),
+      pulse_(pulse != nullptr ? *pulse : own_pulse_),
       random_(seed),
       blockages_(delivery.blockages(2)) {
 }
@@ -56,6 +58,7 @@ void Keeper::stop(Deadline deadline) {
 
 Task<> Keeper::run() {
     while (!is_over()) {
+        pulse_.beat();
         lose_expired();
         if (!lanes_.is_open()) {
             if (auto opened = co_await lanes_.open(deadline()); !opened) {
@@ -70,9 +73,16 @@ Task<> Keeper::run() {
         failures_ = 0;
         for (const auto blockage : kOfDatabase) blockages_.clear(blockage);
         delivery_.look(Clock::now());
-        if (!is_over()) co_await wakeup_.wait(next_due());
+        if (!is_over()) co_await wait(next_due());
     }
     co_await hand_back();
+    pulse_.end();
+}
+
+Task<> Keeper::wait(Clock::time_point until) {
+    pulse_.expect(until);
+    co_await wakeup_.wait(until);
+    pulse_.beat();
 }
 
 bool Keeper::is_over() const {
@@ -126,9 +136,13 @@ Keeper::Clock::time_point Keeper::next_due() const {
     return due;
 }
 
+Deadline Keeper::deadline() {
+    return pulse_.expect(statement_deadline());
+}
+
 // A statement may not outlast the leases: what it holds up includes prolonging them, and giving up
 // the lanes whose lease ends.
-Deadline Keeper::deadline() const {
+Deadline Keeper::statement_deadline() const {
     auto whole = Deadline::in(limits_.statement_timeout);
     if (const auto expiry = delivery_.first_expiry()) whole = whole.sooner(Deadline(*expiry));
     if (stop_at_) return stop_at_->sooner(whole);
@@ -481,7 +495,7 @@ Task<> Keeper::hand_back() {
 }
 
 Task<Result<>> Keeper::release() {
-    const auto deadline = Deadline::in(kReleaseTimeout);
+    const auto deadline = pulse_.expect(Deadline::in(kReleaseTimeout));
     if (!lanes_.is_open()) TXS_CO_CHECK(co_await lanes_.open(deadline));
     co_return co_await lanes_.release(deadline);
 }
@@ -510,7 +524,7 @@ Task<> Keeper::recover(const Error& error) {
     // What cannot be acknowledged must not cost the lanes, or it would be sent again.
     if (delivery_.lane_count() > 0 && Clock::now() < renew_at_) until = std::min(until, renew_at_);
     if (stop_at_) until = std::min(until, stop_at_->at());
-    while (Clock::now() < until && !(stop_at_ && stop_at_->passed())) co_await wakeup_.wait(until);
+    while (Clock::now() < until && !(stop_at_ && stop_at_->passed())) co_await wait(until);
 }
 
 }  // namespace txstream::relay

@@ -2,6 +2,7 @@
 
 #include "relay/balance.hpp"
 #include "relay/delivery.hpp"
+#include "relay/pulse.hpp"
 #include "relay/replay.hpp"
 #include "relay/worker_limits.hpp"
 
@@ -44,7 +45,8 @@ public:
         runtime::Wakeup& reader,
         WorkerLimits limits,
         OnStatus on_status,
-        std::uint64_t seed = 0
+        std::uint64_t seed = 0,
+        Pulse* pulse = nullptr
     );
 
     /// Until stop(); then it acknowledges what Kafka still confirms, until nothing is in flight or
@@ -85,7 +87,9 @@ private:
     bool is_over() const;
     Clock::time_point next_due() const;
     Clock::time_point publish_until(Clock::time_point asked) const;
-    Deadline deadline() const;
+    Deadline deadline();
+    Deadline statement_deadline() const;
+    Task<> wait(Clock::time_point until);
     static std::vector<outbox::Publication> grouped(
         const std::vector<const LaneMachine::Acknowledgement*>& all
     );
@@ -98,6 +102,8 @@ private:
     runtime::Wakeup& reader_;
     WorkerLimits limits_;
     OnStatus on_status_;
+    Pulse own_pulse_;  ///< where nobody looks
+    Pulse& pulse_;
     std::mt19937_64 random_;
     std::vector<LaneMachine::Acknowledgement> under_way_;
     std::optional<Deadline> stop_at_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "relay/pulse.hpp"
 #include "relay/slow_topic.hpp"
 
 #include <atomic>
@@ -21,6 +22,8 @@ struct Load {
     /// When the first of its lanes may not be published any more, unless its lease is prolonged;
     /// on the steady clock. 0: it has none.
     std::atomic<Deadline::Clock::rep> publish_until{0};
+    Pulse reader;
+    Pulse keeper;
 
     void tell(std::vector<SlowTopic> topics) {
         const std::scoped_lock lock(mutex_);

@@ -32,7 +32,8 @@ Reader::Reader(
     const Metrics& metrics,
     runtime::Wakeup& wakeup,
     WorkerLimits limits,
-    std::uint64_t seed
+    std::uint64_t seed,
+    Pulse* pulse
 )
     : delivery_(delivery),
       gate_(gate),
@@ -40,6 +41,7 @@ Reader::Reader(
       metrics_(metrics),
       wakeup_(wakeup),
       limits_(limits),
+      pulse_(pulse != nullptr ? *pulse : own_pulse_),
       random_(seed),
       pause_(limits.poll_min),
       blockages_(delivery.blockages(1)),
@@ -61,6 +63,7 @@ void Reader::nudge() {
 
 Task<> Reader::run() {
     while (!stopping_) {
+        pulse_.beat();
         // What a dead producer has in flight is never reported: nothing else would end the wait.
         delivery_.replace_careful();
         if (delivery_.needs_restart()) {
@@ -84,6 +87,13 @@ Task<> Reader::run() {
         for (const auto blockage : kOfDatabase) blockages_.clear(blockage);
     }
     // The answer of a page that nobody wants any more ends with the session.
+    pulse_.end();
+}
+
+Task<> Reader::wait(Clock::time_point until) {
+    pulse_.expect(until);
+    co_await wakeup_.wait(until);
+    pulse_.beat();
 }
 
 // One reading, or one wait. True: something was read.
@@ -102,7 +112,7 @@ Task<Result<bool>> Reader::step() {
     if (delivery_.lane_count() == 0) {
         gate_.nothing_sent();
         TXS_CO_CHECK(co_await drop_request());
-        co_await wakeup_.wait(gate_.times_out_at().value_or(kForever));
+        co_await wait(gate_.times_out_at().value_or(kForever));
         co_return false;
     }
     const bool poll_is_due = now >= poll_at_;
@@ -139,7 +149,7 @@ Task<Result<bool>> Reader::step() {
         until = std::min(until, poll_at_);
     // Without room only a report or an acknowledgement changes anything, and both wake us.
     if (!delivery_.has_room()) until = std::max(until, now + limits_.poll_min);
-    co_await wakeup_.wait(until);
+    co_await wait(until);
     co_return false;
 }
 
@@ -248,6 +258,8 @@ Task<Result<bool>> Reader::begin_paging(
     std::vector<LaneId> lanes, outbox::Snapshot cursor, outbox::Snapshot target
 ) {
     if (lanes.empty()) co_return false;
+    // So many statements as the backlog needs, each with a deadline.
+    pulse_.expect(kForever);
     TXS_CO_TRY(const auto first, co_await first_of(cursor, target));
     if (delivery_.lives() != life_) co_return false;
     // Also those that were claimed while it was looked for.
@@ -391,7 +403,7 @@ Task<Result<>> Reader::drop_request() {
 
 Task<> Reader::restart_delivery() {
     if (Clock::now() < delivery_.restart_at()) {
-        co_await wakeup_.wait(delivery_.restart_at());
+        co_await wait(delivery_.restart_at());
         co_return;
     }
     delivery_.restart();
@@ -412,7 +424,7 @@ Task<> Reader::recover(const Error& error) {
         {{"error", error.what()}, {"error_type", error.origin()}, {"delay_ms", pause.count()}}
     );
     const auto until = Clock::now() + pause;
-    while (!stopping_ && Clock::now() < until) co_await wakeup_.wait(until);
+    while (!stopping_ && Clock::now() < until) co_await wait(until);
 }
 
 }  // namespace txstream::relay

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "relay/delivery.hpp"
+#include "relay/pulse.hpp"
 #include "relay/worker_limits.hpp"
 
 #include <map>
@@ -37,7 +38,8 @@ public:
         const Metrics& metrics,
         runtime::Wakeup& wakeup,
         WorkerLimits limits,
-        std::uint64_t seed = 0
+        std::uint64_t seed = 0,
+        Pulse* pulse = nullptr
     );
 
     /// Until stop(). Failures of the database are logged and tried again.
@@ -92,7 +94,8 @@ private:
     outbox::PageLimit page_limit() const;
     bool sizes_left_out(const outbox::Events& events, const outbox::PageLimit& limit);
     void plan_next_poll(Clock::time_point begun, bool found);
-    Deadline deadline() const { return Deadline::in(limits_.statement_timeout); }
+    Deadline deadline() { return pulse_.expect(Deadline::in(limits_.statement_timeout)); }
+    Task<> wait(Clock::time_point until);
     bool is_wanted(const PageRequest::Lane& asked) const;
 
     Delivery& delivery_;
@@ -101,6 +104,8 @@ private:
     const Metrics& metrics_;
     runtime::Wakeup& wakeup_;
     WorkerLimits limits_;
+    Pulse own_pulse_;  ///< where nobody looks
+    Pulse& pulse_;
     std::mt19937_64 random_;
     bool stopping_ = false;
     std::uint64_t life_ = 0;  ///< of the lanes, when the poll under way began

@@ -55,7 +55,14 @@ Worker::Worker(
           options.replay
       ),
       reader_(
-          delivery_, gate_, *source_, metrics, reader_wakeup_, options.limits, options.seed + 1
+          delivery_,
+          gate_,
+          *source_,
+          metrics,
+          reader_wakeup_,
+          options.limits,
+          options.seed + 1,
+          &load.reader
       ),
       keeper_(
           delivery_,
@@ -66,7 +73,8 @@ Worker::Worker(
           reader_wakeup_,
           options.limits,
           std::move(on_status),
-          options.seed + 2
+          options.seed + 2,
+          &load.keeper
       ),
       tasks_(executor) {
 }

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <pthread.h>
 #include <utility>
 
 namespace txstream::relay {
@@ -116,11 +117,17 @@ void WorkerPool::start() {
 }
 
 void WorkerPool::work(Seat& seat) {
+    // For `top -H` and debuggers; the kernel takes 15 bytes.
+    const auto name = "worker" + seat.owner.substr(seat.owner.rfind('/'));
+    pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
     {
         runtime::TaskGroup group(seat.loop.get_executor());
         group.spawn(seat.worker->run());
         seat.loop.run();
     }
+    // Also of a reader that was cancelled.
+    seat.load.reader.end();
+    seat.load.keeper.end();
     // On this thread, since librdkafka's reports are bound to it.
     seat.worker.reset();
     seat.own({});
@@ -182,6 +189,7 @@ WorkerPool::Status WorkerPool::status() const {
             const Deadline::Clock::time_point time{Deadline::Clock::duration(until)};
             status.publish_until = std::min(status.publish_until.value_or(time), time);
         }
+        status.due = earlier(status.due, earlier(seat->load.reader.due(), seat->load.keeper.due()));
         const auto up_to = seat->owned().empty() ? 0 : seat->load.read_up_to.load();
         if (up_to > 0 && (status.read_up_to == 0 || up_to < status.read_up_to))
             status.read_up_to = up_to;

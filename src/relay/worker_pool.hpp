@@ -41,6 +41,8 @@ public:
         /// Each worker has read up to its newest event; the oldest of these, in microseconds of
         /// Unix time. 0: nothing was read yet.
         std::int64_t read_up_to = 0;
+        /// When the first of the workers' loops will be back (Pulse); nothing: nothing is due.
+        std::optional<Deadline::Clock::time_point> due;
     };
 
     WorkerPool(Options options, Ports ports, Blockages& blockages, const Metrics& metrics);

@@ -31,7 +31,13 @@ protected:
         Ports ports;
         ports.source = [this](auto) {
             auto source = std::make_unique<FakeSource>();
-            source->on_poll = [this] { ++polls_; };
+            source->on_poll = [this] {
+                ++polls_;
+                while (hangs_) {
+                    is_hanging_ = true;
+                    std::this_thread::yield();
+                }
+            };
             return source;
         };
         ports.keeper = [this](auto, std::string owner) {
@@ -70,6 +76,8 @@ protected:
     std::mutex mutex_;
     std::map<std::string, std::size_t> asked_;  // guarded by mutex_
     std::atomic<int> polls_ = 0;
+    std::atomic<bool> hangs_ = false;
+    std::atomic<bool> is_hanging_ = false;
     Blockages blockages_{nullptr};
     std::unique_ptr<WorkerPool> pool_;
 };
@@ -92,6 +100,23 @@ TEST_F(WorkerPoolTest, EachNudgeBringsAPoll) {
         pool_->nudge();
         ASSERT_TRUE(until([&] { return polls_ > before; })) << i;
     }
+}
+
+TEST_F(WorkerPoolTest, AWorkerThatHangsIsNotBackWhenItSaidAndOneThatGoesOnIs) {
+    start(2, 2);
+    ASSERT_TRUE(until([&] { return polls_ > 0; }));
+    hangs_ = true;
+    pool_->nudge();
+    ASSERT_TRUE(until([&] { return is_hanging_.load(); }));
+    // One of them, or both.
+    const auto is_late = [&] {
+        const auto due = pool_->status().due;
+        return due && Deadline::Clock::now() > *due + 100ms;
+    };
+    EXPECT_TRUE(until(is_late));
+    const auto late = pool_->status().due;
+    hangs_ = false;
+    EXPECT_TRUE(until([&] { return pool_->status().due > late; }));
 }
 
 }  // namespace

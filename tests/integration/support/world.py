@@ -103,7 +103,7 @@ class Database:
 
 
 def clean_environment():
-    ours = re.compile("(SERVER|DATABASE|KAFKA|WORKER|OUTBOX|METRICS|CONSOLE|LOGGING|SHUTDOWN|OTEL)_|PG[A-Z]+$|DB_")
+    ours = re.compile("(SERVER|DATABASE|KAFKA|WORKER|OUTBOX|METRICS|CONSOLE|LOGGING|SHUTDOWN|OTEL|NOTIFY|WATCHDOG)_|PG[A-Z]+$|DB_")
     return {name: value for name, value in os.environ.items() if not ours.match(name)}
 
 
