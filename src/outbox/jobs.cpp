@@ -153,11 +153,11 @@ constexpr pg::Statement kStuck{
     "txs_job_stuck",
     R"(
 WITH waiting AS MATERIALIZED (SELECT d.id, d.xid, d.event_id, d.lane, d.key
-  FROM txstream.dead_letters d WHERE d.decided AND d.state = 'replaying' AND d.job IS NOT NULL
-  LIMIT $1::bigint),
+  FROM txstream.dead_letters d
+  WHERE d.decided AND d.holds AND d.state = 'replaying' AND d.job IS NOT NULL LIMIT $1::bigint),
 stuck AS MATERIALIZED (SELECT w.id, w.xid, w.event_id FROM waiting w WHERE EXISTS (
   SELECT FROM txstream.dead_letters d WHERE )" TXS_OF_KEY("w.lane", "w.key") R"(
-   AND d.state = 'parked' AND d.error_class <> 'held' AND NOT d.waits
+   AND d.holds AND d.state = 'parked' AND d.error_class <> 'held' AND NOT d.waits
    AND (d.id, d.xid) < (w.id, w.xid))),
 parked AS (UPDATE txstream.dead_letters d SET state = 'parked', decided = false,
   resolved_by = NULL, resolved_at = NULL, resolved_reason = NULL
