@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from support.world import event_id, eventually, header
+from support.world import event_id, eventually, header, run
 from test_topics import set_config
 
 LETTERS = int(os.environ.get("TXSTREAM_TEST_LETTERS", "20000"))
@@ -141,3 +141,44 @@ def test_a_replay_whose_relay_is_killed_goes_on_with_the_next_one(world):
     records = missing.read_ids(everything + later)
     in_order(records)
     print(f"\nkilled with {left} of 4,000 left: {len(records) - 4020} records came twice")
+
+
+def test_a_skipped_event_does_not_hold_its_key_and_is_replayed_after_newer_ones(world):
+    database, topic = world.database(), world.topic(config=LIMIT, partitions=1)
+    relay = world.start("relay", database, topic, WORKER_SKIP_TYPES="Another,Tested", **OWN)
+    bad = str(database.publish("k", payload=TOO_LARGE))
+    later = [str(database.publish("k", payload=json.dumps({"n": n}))) for n in range(3)]
+    topic.read_ids(later)
+    eventually(lambda: states(database) == {"parked": 1}, "it is parked alone")
+    assert database.one("SELECT holds FROM txstream.dead_letters") is False
+    # A relay that was told nothing of it finds it in the letter.
+    assert relay.stop() == 0
+    world.start("relay", database, topic, **OWN)
+    newer = [str(database.publish("k", payload=json.dumps({"n": n}))) for n in range(3, 6)]
+    records = topic.read_ids(later + newer)
+    assert [one for one in dict.fromkeys(map(event_id, records))] == later + newer, "the others keep their order"
+    environment = {**database.environment(), **topic.environment()}
+    planned = run(["dead-letters", "replay", "--key", "k", "--dry-run"], environment)
+    assert planned.returncode == 0 and "Replay: 1 event of 1 key; 1 key has newer published events.\n" in planned.stdout, planned
+    listed = json.loads(run(["dead-letters", "list", "-o", "json"], environment).stdout)
+    assert [one["holds"] for one in listed] == [False]
+    set_config(topic, max_message_bytes="100000")
+    eventually(lambda: (decide(database, "replaying") or True) and states(database) == {"replayed": 1},
+               "it is sent, once the relay knows of the new limit", timeout=90)
+    records = topic.read_ids([bad, *later, *newer])
+    assert [one for one in dict.fromkeys(map(event_id, records))] == [*later, *newer, bad]
+    assert header(next(one for one in records if event_id(one) == bad), "txstream-replayed") == "true"
+
+
+def test_what_is_skipped_waits_for_its_topic_alone(world):
+    database, topic, missing = world.database(), world.topic(partitions=1), world.topic(create=False, partitions=1)
+    world.start("relay", database, topic, WORKER_SKIP_TOPICS=missing.name, WORKER_TOPIC_PATIENCE="1s", WORKER_TOPIC_RETRY_DELAY="1s", **OWN)
+    waiting = [str(database.publish("k", topic=missing.name)) for _ in range(3)]
+    later = [str(database.publish("k", payload=json.dumps({"n": n}))) for n in range(3)]
+    records = topic.read_ids(later)
+    assert [one for one in dict.fromkeys(map(event_id, records))] == later
+    eventually(lambda: database.run("SELECT holds, waits, error_class = 'held', count(*) FROM txstream.dead_letters GROUP BY 1, 2, 3") ==
+               [(False, True, False, 3)], "all three wait for it, and none behind another")
+    missing.create()
+    assert set(map(event_id, missing.read_ids(waiting))) == set(waiting)
+    eventually(lambda: states(database) == {"replayed": 3}, "it is written")
