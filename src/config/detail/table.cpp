@@ -164,7 +164,7 @@ std::vector<Setting> kafka_settings() {
             {"KAFKA_TOPIC_DEAD_LETTERS",
              "",
              forms::dead_letter_topic(),
-             "A parked event is also sent there, once, with headers that say why "
+             "A parked event is also sent there, at least once, with headers that say why "
              "(docs/wire-format.md). "
              "The topic has to exist. Empty: parked events are in the database alone."},
             {"KAFKA_TOPIC_PARTITIONS",
