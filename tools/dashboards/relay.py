@@ -129,15 +129,15 @@ def lanes():
         "Time left to publish", "How long a relay may publish if it cannot prolong its lease, as a part of WORKER_LEASE: between 0.47 and 0.8 when "
         "all is well. Near 0: PostgreSQL does not answer in time.",
         [("{{instance}}", f"min by (instance) ({metric('lease_remaining_seconds')} / {metric('lease_seconds')})")], unit="percentunit",
-        no_value=NO_RELAY, width=8)
+        no_value=NO_RELAY, width=6)
     yield graph(
         "Lanes that change hands", "In a minute: claimed by a relay, released by one that stops, lost with a lease.",
         [("claimed", f"sum({rate('lanes_claimed_total')}) * 60"), ("released", f"sum({rate('lanes_released_total')}) * 60"),
-         ("lost", f"sum({rate('lanes_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=8,
+         ("lost", f"sum({rate('lanes_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=6,
         colors={"claimed": GREEN, "released": BLUE, "lost": RED})
     yield graph(
         "Leases lost", "With lanes in hand, in a minute: not prolonged in time, taken over by another relay, or the session ended.",
-        [("{{reason}}", f"sum by (reason) ({rate('leases_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=8,
+        [("{{reason}}", f"sum by (reason) ({rate('leases_lost_total')}) * 60")], unit="cpm", no_value=NO_RELAY, width=6,
         colors={"lease_expired": ORANGE, "taken_over": RED, "session_lost": YELLOW})
 
 
