@@ -104,9 +104,11 @@ def replay(world, database, topic, parked):
 @pytest.mark.parametrize("ids", ["lower", "higher"])
 def test_a_dump_in_another_cluster_sends_what_waited_and_what_was_written_there(world, fresh_server, ids):
     here, there = (SUPERUSER, fresh_server.dsn) if ids == "lower" else (fresh_server.dsn, SUPERUSER)
-    database, elsewhere = world.database(server=here), world.database(server=there, migrate=False)
-    ahead, behind = (database, elsewhere) if ids == "lower" else (elsewhere, database)
+    near, far = world.database(server=here, migrate=False), world.database(server=there, migrate=False)
+    ahead, behind = (near, far) if ids == "lower" else (far, near)
     use_up_ids(ahead, behind.one(NEXT_ID) + 5000)
+    # Afterwards, so that its first cursors are beyond the other server's ids.
+    database = world.database(server=here)
     topic = world.topic(config={"max.message.bytes": "20000"})
     committed, parked = lived(world, database, topic)
     copied = restored(world, database, there)
