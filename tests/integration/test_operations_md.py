@@ -135,11 +135,12 @@ def is_where(system, find, read):
     assert number in system.shell(read)
 
 
-def are_replayed(system, configure, replay):
+def are_replayed(system, configure, replay, jobs):
     system.shell(configure)
     system.restart()  # a relay remembers the limits of topics
     assert re.search(r"Replayed: 1 event\b", told := system.shell(replay)), told
     system.topic.read_ids([system.held])
+    assert re.search(r"\breplay\b.*\bdone\b|\bdone\b.*\breplay\b", told := system.shell(jobs)), told
 
 
 def is_skipped(system, discard, audit):
@@ -160,7 +161,13 @@ def is_paused(system, block):
     assert system.one("SELECT count(*) FROM txstream.pauses") == 0
 
 
-def is_taken_out(system, lanes):
+def is_taken_out(system, drain, wait, lanes):
+    other = system.world.start("relay", system, system, LOGGING_OUTPUT_PATH="stdout")
+    name = "SELECT name FROM txstream.members WHERE pid = %s"
+    eventually(lambda: system.admin(name, other.process.pid, database="txstream_db"), "the other is known")
+    system.shell(drain, **{"host-1-4711": system.one(name, other.process.pid)})
+    assert other.stop() == 0
+    system.shell(wait)
     assert len([line for line in system.shell(lanes).splitlines() if re.match(r"\d", line.strip())]) == 32
 
 
