@@ -56,6 +56,8 @@ public:
 
     /// Until it is cancelled, which closes the session at once.
     Task<> run();
+    /// After run() has ended: closes its session, which else keeps the event loop from ending.
+    void close() { session_.reset(); }
 
 private:
     Task<> rest(std::chrono::milliseconds time);

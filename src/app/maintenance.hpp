@@ -31,6 +31,8 @@ public:
 
     /// Until it is cancelled.
     Task<> run();
+    /// As JobRunner::close().
+    void close() { session_.reset(); }
 
 private:
     Task<> first_report();

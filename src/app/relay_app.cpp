@@ -535,6 +535,8 @@ Task<> RelayApp::stop(Deadline deadline) {
     background_.cancel();
     if (pool_) co_await pool_->stop(deadline);
     (void)co_await background_.join();
+    jobs_.close();
+    maintenance_.close();
     tasks_.cancel();               // a measurement under way, which nobody reads any more
     (void)co_await tasks_.join();  // none ends with an error
     dead_letter_topic_.reset();
